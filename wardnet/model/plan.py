@@ -1,0 +1,187 @@
+"""What the district compiles to, valid on one day: ports, routing tables, rules and flows of each gateway,
+and the addresses of each host. Everything that configures, measures or audits a device reads these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+
+from wardnet.model.intent import (
+    Channel,
+    HostRole,
+    IPAddress,
+    IPNetwork,
+    OperatingSystem,
+    Platform,
+    Ports,
+    SiteKind,
+    Source,
+)
+
+
+class PortKind(StrEnum):
+    CIRCUIT = "circuit"  # leads to the far end of a leased line
+    NETWORK = "network"  # leads to a LAN of the site
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An interface of a gateway. `reference` is the id of its circuit or network; `zone` is None for circuits."""
+
+    name: str
+    kind: PortKind
+    reference: str
+    channel: Channel
+    zone: str | None
+    vlan: int | None
+    ipv4: IPv4Interface
+    ipv6: IPv6Interface
+    ipv4_peer: IPv4Address | None
+    ipv6_peer: IPv6Address | None
+
+
+class RouteKind(StrEnum):
+    CONNECTED = "connected"
+    VIA = "via"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    destination: IPNetwork
+    kind: RouteKind
+    via: IPAddress | None
+    port: str | None  # None for unreachable
+    metric: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingTable:
+    """All routes of one channel. Ends in an unreachable default, so that nothing falls through to another table."""
+
+    number: int
+    channel: Channel
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingRule:
+    """One `ip rule`. Selectors are None where they do not narrow; `family` is 4, 6, or 0 for both."""
+
+    priority: int
+    table: int
+    family: int
+    incoming: str | None = None
+    outgoing: str | None = None
+    source: IPNetwork | None = None
+    destination: IPNetwork | None = None
+
+
+class Hook(StrEnum):
+    FORWARD = "forward"
+    INPUT = "input"
+    OUTPUT = "output"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One side of a flow at a gateway: through `port` (None: the gateway itself), from or to `prefixes`
+    (both families, sorted; empty: none in this family) but not `excluded`."""
+
+    name: str  # zone, host or 'gateway'
+    port: str | None
+    prefixes: tuple[IPNetwork, ...]
+    excluded: tuple[IPNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """New connections that a gateway lets through; the answers belong to them. Everything else is dropped."""
+
+    id: str  # of the conduit or exception
+    hook: Hook
+    sender: Endpoint
+    receiver: Endpoint
+    allow: tuple[Ports, ...]
+    crosses: bool  # between the channels: an exception
+    expires: date | None
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPlan:
+    """`managed` is False where nothing can configure it; `unmanaged_reason` then says why, for people."""
+
+    id: str
+    ward: str
+    site: str
+    site_kind: SiteKind
+    platform: Platform
+    managed: bool
+    unmanaged_reason: str | None
+    management_ipv4: IPv4Address | None
+    management_ipv6: IPv6Address | None
+    ports: tuple[Port, ...]
+    tables: tuple[RoutingTable, ...]
+    rules: tuple[RoutingRule, ...]
+    flows: tuple[Flow, ...]
+    masquerade: tuple[str, ...]  # ports whose leaving IPv4 traffic takes the port's address
+    source: Source = field(compare=False)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        present = {port.channel for port in self.ports}
+        return tuple(channel for channel in Channel if channel in present)
+
+    def port(self, name: str) -> Port:
+        return next(port for port in self.ports if port.name == name)
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    name: str
+    network: str
+    zone: str
+    vlan: int
+    ipv4: IPv4Interface
+    ipv6: IPv6Interface
+    gateway_ipv4: IPv4Address
+    gateway_ipv6: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    id: str
+    ward: str
+    site: str
+    site_kind: SiteKind
+    role: HostRole
+    os: OperatingSystem
+    channel: Channel
+    managed: bool
+    unmanaged_reason: str | None
+    ports: tuple[HostPort, ...]
+    resolvers: tuple[IPAddress, ...]
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The compiled district. `model_sha256` is over the inventory's bytes and the day."""
+
+    district: str
+    name: str
+    domain: str
+    timezone: str
+    as_of: date
+    model_sha256: str
+    gateways: tuple[GatewayPlan, ...]
+    hosts: tuple[HostPlan, ...]
+
+    def gateway(self, gateway_id: str) -> GatewayPlan:
+        return next(gateway for gateway in self.gateways if gateway.id == gateway_id)
+
+    def host(self, host_id: str) -> HostPlan:
+        return next(host for host in self.hosts if host.id == host_id)

@@ -1,0 +1,63 @@
+"""What the audit must show: which port of which gateway belongs to which channel, and which crossings are granted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from wardnet.model.intent import Channel, IPNetwork, Platform, Ports, Source
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPort:
+    interface: str
+    channel: Channel
+    label: str  # zone of a LAN, or id of a circuit
+    prefixes: tuple[IPNetwork, ...]  # what lies on the LAN; empty for circuits
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """An exception that is valid on the day, in one family, at one gateway."""
+
+    id: str
+    from_interface: str
+    to_interface: str
+    sender: IPNetwork
+    receiver: IPNetwork
+    allow: tuple[Ports, ...]
+    owner: str
+    document: str
+    expires: date
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePolicy:
+    device: str
+    ward: str
+    site: str
+    platform: Platform
+    ports: tuple[PolicyPort, ...]
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assumption:
+    """Something in the inventory that the audit cannot look into, and why; it is named in every verdict."""
+
+    subject: str
+    reason: str
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPolicy:
+    """The statement to prove: at each device nothing passes from a port of one channel to a port of the
+    other, in either direction and family, except what a grant names."""
+
+    district: str
+    model_sha256: str
+    as_of: date
+    devices: tuple[DevicePolicy, ...]
+    assumptions: tuple[Assumption, ...]

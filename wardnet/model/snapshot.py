@@ -1,0 +1,27 @@
+"""The raw artefacts that a gateway of each platform hands to the audit. Shared by what collects and what reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """`name` is the file in the snapshot and the word that the device's read-only account accepts."""
+
+    name: str
+    command: tuple[str, ...]  # run on the device, without a shell
+    privileged: bool  # needs CAP_NET_ADMIN to be readable at all
+
+
+LINUX: tuple[Artefact, ...] = (
+    Artefact("nft-ruleset.json", ("/usr/sbin/nft", "-j", "list", "ruleset"), privileged=True),
+    Artefact("ip-link.json", ("/usr/sbin/ip", "-j", "-d", "link", "show"), privileged=False),
+    Artefact("ip-addr.json", ("/usr/sbin/ip", "-j", "addr", "show"), privileged=False),
+    Artefact("ip-rule.json", ("/usr/sbin/ip", "-j", "-4", "rule", "show"), privileged=False),
+    Artefact("ip6-rule.json", ("/usr/sbin/ip", "-j", "-6", "rule", "show"), privileged=False),
+    Artefact("ip-route.json", ("/usr/sbin/ip", "-j", "-4", "-d", "route", "show", "table", "all"), privileged=False),
+    Artefact("ip6-route.json", ("/usr/sbin/ip", "-j", "-6", "-d", "route", "show", "table", "all"), privileged=False),
+    Artefact("sysctl.txt", ("/usr/sbin/sysctl", "-a", "--ignore"), privileged=True),
+    Artefact("listeners.txt", ("/usr/bin/ss", "-H", "-l", "-n", "-p", "-t", "-u", "-w"), privileged=True),
+)
