@@ -24,4 +24,14 @@ LINUX: tuple[Artefact, ...] = (
     Artefact("ip6-route.json", ("/usr/sbin/ip", "-j", "-6", "-d", "route", "show", "table", "all"), privileged=False),
     Artefact("sysctl.txt", ("/usr/sbin/sysctl", "-a", "--ignore"), privileged=True),
     Artefact("listeners.txt", ("/usr/bin/ss", "-H", "-l", "-n", "-p", "-t", "-u", "-w"), privileged=True),
+    # What can move a packet past all of the above; expected to be bare, and unknown to the audit where it is not.
+    Artefact("tc-qdisc.json", ("/usr/sbin/tc", "-j", "qdisc", "show"), privileged=False),
+    Artefact("xfrm-policy.txt", ("/usr/sbin/ip", "xfrm", "policy", "list"), privileged=True),
+    Artefact(
+        "legacy-tables.txt",
+        # find exits 0 where the kernel has no such file, and prints a line for each legacy table where it has.
+        ("/usr/bin/find", "/proc/self/net/", "-maxdepth", "1", "-name", "ip*_tables_names",
+         "-exec", "/usr/bin/cat", "{}", ";"),
+        privileged=True,
+    ),
 )
