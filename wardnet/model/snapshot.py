@@ -21,7 +21,11 @@ LINUX: tuple[Artefact, ...] = (
     Artefact("ip-rule.json", ("/usr/sbin/ip", "-j", "-4", "rule", "show"), privileged=False),
     Artefact("ip6-rule.json", ("/usr/sbin/ip", "-j", "-6", "rule", "show"), privileged=False),
     Artefact("ip-route.json", ("/usr/sbin/ip", "-j", "-4", "-d", "route", "show", "table", "all"), privileged=False),
-    Artefact("ip6-route.json", ("/usr/sbin/ip", "-j", "-6", "-d", "route", "show", "table", "all"), privileged=False),
+    Artefact(
+        "ip6-route.json",
+        ("/usr/sbin/ip", "-j", "-6", "-d", "route", "show", "table", "all"),
+        privileged=False,
+    ),
     Artefact("sysctl.txt", ("/usr/sbin/sysctl", "-a", "--ignore"), privileged=True),
     Artefact("listeners.txt", ("/usr/bin/ss", "-H", "-l", "-n", "-p", "-t", "-u", "-w"), privileged=True),
     # What can move a packet past all of the above; expected to be bare, and unknown to the audit where it is not.
@@ -30,8 +34,18 @@ LINUX: tuple[Artefact, ...] = (
     Artefact(
         "legacy-tables.txt",
         # find exits 0 where the kernel has no such file, and prints a line for each legacy table where it has.
-        ("/usr/bin/find", "/proc/self/net/", "-maxdepth", "1", "-name", "ip*_tables_names",
-         "-exec", "/usr/bin/cat", "{}", ";"),
+        (
+            "/usr/bin/find",
+            "/proc/self/net/",
+            "-maxdepth",
+            "1",
+            "-name",
+            "ip*_tables_names",
+            "-exec",
+            "/usr/bin/cat",
+            "{}",
+            ";",
+        ),
         privileged=True,
     ),
 )

@@ -1,0 +1,62 @@
+"""District -> the configuration file of a gateway's agents. Ids, addresses and rates; nothing an agent must look up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wardnet.compile.plain import to_plain
+from wardnet.compile.plan import on_day
+from wardnet.model.intent import District
+from wardnet.model.plan import Plan
+
+LINK_PORT = 9807
+SOFTWARE_PORT = 9808
+INTERVAL_SECONDS = 10
+
+
+def compile_agent(district: District, plan: Plan, gateway_id: str) -> dict[str, Any]:
+    """What the link and software exporters of one gateway measure, and where they listen."""
+    today = on_day(district, plan.as_of)
+    gateway = plan.gateway(gateway_id)
+    site = next(site for _, site in today.sites if site.gateway.id == gateway_id)
+    channels = []
+    for circuit in sorted(site.circuits, key=lambda c: list(gateway.channels).index(c.channel)):
+        rate = circuit.contracted[-1]
+        channels.append(
+            {
+                "id": circuit.channel,
+                "circuit": circuit.id,
+                "provider": circuit.provider,
+                "interface": circuit.interface,
+                "ipv4": circuit.ipv4.ip,
+                "ipv6": circuit.ipv6.ip,
+                "resolvers": today.channel(circuit.channel).resolvers,
+                "contracted_down_bps": rate.down_bps,
+                "contracted_up_bps": rate.up_bps,
+            }
+        )
+    present = {channel["id"] for channel in channels}
+    listen = [address for address in (gateway.management_ipv4, gateway.management_ipv6) if address]
+    plain: dict[str, Any] = to_plain(
+        {
+            "model_sha256": plan.model_sha256,
+            "ward": gateway.ward,
+            "site": gateway.site,
+            "gateway": gateway.id,
+            "domain": plan.domain,
+            "listen": listen,
+            "link_port": LINK_PORT,
+            "software_port": SOFTWARE_PORT,
+            "interval_seconds": INTERVAL_SECONDS,
+            "channels": channels,
+            "reflectors": [
+                {"id": r.id, "channel": r.channel, "ipv4": r.ipv4, "ipv6": r.ipv6}
+                for r in today.reflectors
+                if r.channel in present
+            ],
+            "services": [
+                {"id": s.id, "channel": s.channel, "url": s.url} for s in today.services if s.channel in present
+            ],
+        }
+    )
+    return plain

@@ -1,0 +1,117 @@
+"""Conduits and exceptions -> the flows that one gateway lets through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wardnet.compile.places import (
+    GATEWAY,
+    Place,
+    central_zones,
+    gateway_addresses,
+    management_addresses,
+    places,
+    single,
+)
+from wardnet.model.intent import Channel, Conduit, District, ExceptionGrant, Host, IPNetwork, Site
+from wardnet.model.plan import Endpoint, Flow, Hook
+
+
+def flows(district: District, site: Site) -> tuple[Flow, ...]:
+    """Sorted by hook, then as the inventory lists them; `district` holds only what is valid on the day."""
+    around = places(district, site)
+    found: list[Flow] = []
+    for conduit in district.conduits:
+        found += _conduit(district, site, conduit, around)
+    for grant in district.exceptions:
+        found += _exception(site, grant)
+    return tuple(sorted(found, key=lambda flow: list(Hook).index(flow.hook)))
+
+
+def _conduit(district: District, site: Site, conduit: Conduit, around: Iterable[Place]) -> list[Flow]:
+    senders = [place for place in around if place.zone == conduit.from_zone]
+    receivers = [place for place in around if place.zone == conduit.to_zone]
+    found = []
+
+    def flow(hook: Hook, sender: Endpoint, receiver: Endpoint) -> None:
+        found.append(
+            Flow(
+                conduit.id,
+                hook,
+                sender,
+                receiver,
+                conduit.allow,
+                crosses=False,
+                expires=None,
+                source=conduit.source,
+            )
+        )
+
+    central = central_zones(district)
+    for sender in senders:
+        for receiver in receivers:
+            if sender.port == receiver.port or sender.channel is not receiver.channel:
+                continue
+            if receiver.zone != GATEWAY:
+                flow(Hook.FORWARD, sender.endpoint(), receiver.endpoint())
+            elif sender.zone in central and receiver.management:
+                flow(Hook.FORWARD, sender.endpoint(), Endpoint(GATEWAY, receiver.port, receiver.management))
+    if conduit.to_zone == GATEWAY:
+        for sender in senders:
+            own = _answering(district, site, sender)
+            if own and (sender.zone in central or _at_home(site, sender)):
+                flow(Hook.INPUT, sender.endpoint(), Endpoint(GATEWAY, None, own))
+    if conduit.from_zone == GATEWAY:
+        for receiver in receivers:
+            own = gateway_addresses(district, site, receiver.channel)
+            flow(Hook.OUTPUT, Endpoint(GATEWAY, None, own), receiver.endpoint())
+    return found
+
+
+def _at_home(site: Site, sender: Place) -> bool:
+    """On a LAN of the site, or the gateway next door."""
+    return sender.zone == GATEWAY or any(network.interface == sender.port for network in site.networks)
+
+
+def _answering(district: District, site: Site, sender: Place) -> tuple[IPNetwork, ...]:
+    """The gateway's addresses that answer this sender: a LAN reaches the gateway's address on it, the gateway
+    next door any address of the channel, and all others the management address alone."""
+    if sender.zone == GATEWAY:
+        return gateway_addresses(district, site, sender.channel)
+    for network in site.networks:
+        if network.interface == sender.port:
+            return (single(network.ipv4.ip), single(network.ipv6.ip))
+    return management_addresses(site)
+
+
+def _exception(site: Site, grant: ExceptionGrant) -> list[Flow]:
+    hosts = {host.id: host for host in site.hosts}
+    if grant.from_host not in hosts or grant.to_host not in hosts:
+        return []
+    return [
+        Flow(
+            grant.id,
+            Hook.FORWARD,
+            _host(site, hosts[grant.from_host]),
+            _host(site, hosts[grant.to_host]),
+            grant.allow,
+            crosses=True,
+            expires=grant.expires,
+            source=grant.source,
+        )
+    ]
+
+
+def _host(site: Site, host: Host) -> Endpoint:
+    networks = {network.id: network for network in site.networks}
+    attachment = host.interfaces[0]
+    port = networks[attachment.network].interface
+    return Endpoint(host.id, port, (single(attachment.ipv4), single(attachment.ipv6)))
+
+
+def crossing_hosts(site: Site, found: Iterable[Flow]) -> list[tuple[Endpoint, Channel]]:
+    """The ends of exceptions at this site, each with the channel whose table must know the way to it."""
+    channels = {host.id: host.channel for host in site.hosts}
+    ends = [end for flow in found if flow.crosses for end in (flow.sender, flow.receiver)]
+    unique = {end.name: end for end in ends}
+    return [(end, channels[name].other) for name, end in sorted(unique.items())]

@@ -1,0 +1,81 @@
+"""A site -> what its gateway must be: ports, tables, rules, flows."""
+
+from __future__ import annotations
+
+from wardnet.compile.flows import crossing_hosts, flows
+from wardnet.compile.places import wan_circuits
+from wardnet.compile.routing import rules, tables
+from wardnet.model.intent import Channel, Circuit, District, Network, Platform, Site, SiteKind, Ward
+from wardnet.model.plan import GatewayPlan, Port, PortKind
+
+CONFIGURED = (Platform.LINUX,)  # platforms that roles exist for
+
+
+def gateway(district: District, ward: Ward, site: Site) -> GatewayPlan:
+    ports = _ports(district, site)
+    found = flows(district, site)
+    reason = _unmanaged_reason(site)
+    management = next((n for n in site.networks if n.id == site.gateway.management_network), None)
+    return GatewayPlan(
+        id=site.gateway.id,
+        ward=ward.id,
+        site=site.id,
+        site_kind=site.kind,
+        platform=site.gateway.platform,
+        managed=reason is None,
+        unmanaged_reason=reason,
+        management_ipv4=management.ipv4.ip if management else None,
+        management_ipv6=management.ipv6.ip if management else None,
+        ports=ports,
+        tables=tables(district, site, ports, crossing_hosts(site, found)),
+        rules=rules(district, site, ports),
+        flows=found,
+        masquerade=tuple(
+            port.name for port in ports if port.kind is PortKind.CIRCUIT and port.channel is Channel.INTERNET
+        ),
+        source=site.gateway.source,
+    )
+
+
+def _unmanaged_reason(site: Site) -> str | None:
+    platform = site.gateway.platform
+    if platform is Platform.UNMANAGED:
+        return "the provider's own box: nobody here configures it"
+    if site.gateway.management_network is None:
+        return "only on the internet channel: management does not reach it"
+    if platform not in CONFIGURED:
+        return f"platform {platform} is not configured yet"
+    return None
+
+
+def _ports(district: District, site: Site) -> tuple[Port, ...]:
+    found = [_circuit_port(circuit) for circuit in site.circuits]
+    if site.kind is SiteKind.SERVER_ROOM:
+        found += [_hub_port(circuit) for _, circuit in wan_circuits(district)]
+    found += [_network_port(district, network) for network in site.networks]
+    return tuple(found)
+
+
+def _circuit_port(circuit: Circuit) -> Port:
+    return Port(
+        circuit.interface, PortKind.CIRCUIT, circuit.id, circuit.channel, None, None,
+        circuit.ipv4, circuit.ipv6, circuit.ipv4_peer, circuit.ipv6_peer,
+    )  # fmt: skip
+
+
+def _hub_port(circuit: Circuit) -> Port:
+    """The hub's end of a WAN circuit: the same line with its ends exchanged."""
+    kind4, kind6 = type(circuit.ipv4), type(circuit.ipv6)
+    return Port(
+        circuit.id, PortKind.CIRCUIT, circuit.id, circuit.channel, None, None,
+        kind4((circuit.ipv4_peer, circuit.ipv4.network.prefixlen)),
+        kind6((circuit.ipv6_peer, circuit.ipv6.network.prefixlen)),
+        circuit.ipv4.ip, circuit.ipv6.ip,
+    )  # fmt: skip
+
+
+def _network_port(district: District, network: Network) -> Port:
+    return Port(
+        network.interface, PortKind.NETWORK, network.id, district.zone(network.zone).channel, network.zone,
+        network.vlan, network.ipv4, network.ipv6, None, None,
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Plan -> Ansible: groups and the variables of each host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wardnet.compile.agent import compile_agent
+from wardnet.compile.plain import to_plain
+from wardnet.compile.targets import compile_targets
+from wardnet.model.intent import District, HostRole, SiteKind
+from wardnet.model.plan import GatewayPlan, HostPlan, Plan
+from wardnet.model.snapshot import LINUX
+
+GROUP_OF_ROLE = {
+    HostRole.COUNTER: "workstations",
+    HostRole.TOUCH_SCREEN: "workstations",
+    HostRole.CITIZEN: "citizen_points",
+    HostRole.SCANNER: "scanners",
+    HostRole.ACCESS_POINT: "access_points",
+    HostRole.PORTAL: "portals",
+    HostRole.RESOLVER: "resolvers",
+    HostRole.MIRROR: "mirrors",
+    HostRole.MONITORING: "monitoring",
+    HostRole.CONTROLLER: "controllers",
+    HostRole.AUDITOR: "auditors",
+}
+
+
+def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
+    """{"groups": {name: [host, ...]}, "vars": {for all}, "hosts": {name: {variables}}}.
+
+    What is in the inventory but not managed stands in the group `skipped` alone, with `wardnet_skip_reason`.
+    """
+    groups: dict[str, list[str]] = {}
+    hosts: dict[str, dict[str, Any]] = {}
+    for gateway in plan.gateways:
+        names = ["hubs" if gateway.site_kind is SiteKind.SERVER_ROOM else "gateways"]
+        _enter(groups, gateway, names)
+        hosts[gateway.id] = _gateway(district, plan, gateway)
+    for host in plan.hosts:
+        names = [GROUP_OF_ROLE[host.role]]
+        if host.site_kind is SiteKind.SERVER_ROOM:
+            names.append("servers")
+        _enter(groups, host, names)
+        hosts[host.id] = _host(district, plan, host)
+    common = {
+        "ansible_user": "wardnet",
+        "ansible_become": True,
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "wardnet_district": plan.district,
+        "wardnet_domain": plan.domain,
+        "wardnet_timezone": plan.timezone,
+        "wardnet_model_sha256": plan.model_sha256,
+    }
+    return {"groups": {name: sorted(members) for name, members in sorted(groups.items())}, "vars": common,
+            "hosts": dict(sorted(hosts.items()))}  # fmt: skip
+
+
+def _enter(groups: dict[str, list[str]], item: GatewayPlan | HostPlan, names: list[str]) -> None:
+    into = [*names, "ward_" + item.ward.replace("-", "_")] if item.managed else ["skipped"]
+    for name in into:
+        groups.setdefault(name, []).append(item.id)
+
+
+def _gateway(district: District, plan: Plan, gateway: GatewayPlan) -> dict[str, Any]:
+    variables = {
+        "wardnet_gateway": gateway,
+        "wardnet_ward": gateway.ward,
+        "wardnet_site": gateway.site,
+        "wardnet_skip_reason": gateway.unmanaged_reason,
+        "wardnet_audit_artefacts": LINUX,
+    }
+    if gateway.managed:
+        variables["ansible_host"] = gateway.management_ipv4
+        if gateway.site_kind is not SiteKind.SERVER_ROOM:
+            variables["wardnet_agent"] = compile_agent(district, plan, gateway.id)
+    plain: dict[str, Any] = to_plain(variables)
+    return plain
+
+
+def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
+    variables = {
+        "wardnet_host": host,
+        "wardnet_ward": host.ward,
+        "wardnet_site": host.site,
+        "wardnet_skip_reason": host.unmanaged_reason,
+    }
+    if host.managed:
+        variables["ansible_host"] = host.ports[0].ipv4.ip
+    if host.role is HostRole.MONITORING:
+        variables["wardnet_prometheus_targets"] = compile_targets(district, plan)
+    plain: dict[str, Any] = to_plain(variables)
+    return plain

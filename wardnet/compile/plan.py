@@ -1,0 +1,106 @@
+"""District -> Plan: the one compilation that provisioning, measuring, the audit and the lab all start from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from datetime import date
+from ipaddress import IPv4Interface, IPv6Interface
+
+from wardnet.compile.gateways import gateway
+from wardnet.model.intent import (
+    Channel,
+    Circuit,
+    District,
+    Host,
+    OperatingSystem,
+    Platform,
+    Site,
+    SiteKind,
+    Ward,
+)
+from wardnet.model.plan import HostPlan, HostPort, Plan
+
+
+def on_day(district: District, as_of: date) -> District:
+    """The district without what is not valid on the day: circuits, exceptions, and rates other than the day's."""
+
+    def circuit_on(circuit: Circuit) -> Circuit | None:
+        if (circuit.valid_from and as_of < circuit.valid_from) or (circuit.valid_to and as_of > circuit.valid_to):
+            return None
+        started = [rate for rate in circuit.contracted if rate.valid_from <= as_of]
+        # Before its first rate a circuit is there and its speed is the first one that is known.
+        return dataclasses.replace(circuit, contracted=tuple(started or circuit.contracted[:1])[-1:])
+
+    def site_on(site: Site) -> Site:
+        circuits = [circuit_on(circuit) for circuit in site.circuits]
+        return dataclasses.replace(site, circuits=tuple(circuit for circuit in circuits if circuit))
+
+    return dataclasses.replace(
+        district,
+        wards=tuple(
+            dataclasses.replace(ward, sites=tuple(site_on(site) for site in ward.sites)) for ward in district.wards
+        ),
+        exceptions=tuple(grant for grant in district.exceptions if grant.valid_on(as_of)),
+    )
+
+
+def compile_plan(district: District, as_of: date) -> Plan:
+    """Pure and repeatable: the same district and day give an equal plan."""
+    today = on_day(district, as_of)
+    return Plan(
+        district=district.id,
+        name=district.name,
+        domain=district.domain,
+        timezone=district.timezone,
+        as_of=as_of,
+        model_sha256=hashlib.sha256(f"{district.sha256} {as_of.isoformat()}".encode()).hexdigest(),
+        gateways=tuple(gateway(today, ward, site) for ward, site in today.sites),
+        hosts=tuple(_host(today, ward, site, host) for ward, site in today.sites for host in site.hosts),
+    )
+
+
+def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
+    networks = {network.id: network for network in site.networks}
+    ports = []
+    for attachment in host.interfaces:
+        network = networks[attachment.network]
+        ports.append(
+            HostPort(
+                attachment.name,
+                network.id,
+                network.zone,
+                network.vlan,
+                IPv4Interface((attachment.ipv4, network.ipv4.network.prefixlen)),
+                IPv6Interface((attachment.ipv6, network.ipv6.network.prefixlen)),
+                network.ipv4.ip,
+                network.ipv6.ip,
+            )
+        )
+    reason = _unmanaged_reason(site, host)
+    return HostPlan(
+        id=host.id,
+        ward=ward.id,
+        site=site.id,
+        site_kind=site.kind,
+        role=host.role,
+        os=host.os,
+        channel=host.channel,
+        managed=reason is None,
+        unmanaged_reason=reason,
+        ports=tuple(ports),
+        resolvers=district.channel(host.channel).resolvers,
+        source=host.source,
+    )
+
+
+def _unmanaged_reason(site: Site, host: Host) -> str | None:
+    if host.os is OperatingSystem.WINDOWS:
+        return "os windows is not configured yet"
+    if host.os is OperatingSystem.FIRMWARE:
+        return "a device with firmware of its own"
+    if host.channel is Channel.INTERNET:
+        return "only on the internet channel: management does not reach it"
+    if site.gateway.platform is Platform.UNMANAGED and site.kind is not SiteKind.SERVER_ROOM:
+        return "behind the provider's own box: management does not reach it"
+    return None

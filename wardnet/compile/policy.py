@@ -1,0 +1,49 @@
+"""Plan -> what the audit must show, and what it cannot look into."""
+
+from __future__ import annotations
+
+from wardnet.compile.plan import on_day
+from wardnet.model.intent import District, IPNetwork
+from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, PortKind
+from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort
+
+
+def compile_policy(district: District, plan: Plan) -> AuditPolicy:
+    today = on_day(district, plan.as_of)
+    documents = {grant.id: (grant.owner, grant.document) for grant in today.exceptions}
+    listed: list[GatewayPlan | HostPlan] = [*plan.gateways, *plan.hosts]
+    assumptions = [Assumption(item.id, item.unmanaged_reason, item.source) for item in listed if item.unmanaged_reason]
+    return AuditPolicy(
+        district=plan.district,
+        model_sha256=plan.model_sha256,
+        as_of=plan.as_of,
+        devices=tuple(_device(gateway, documents) for gateway in plan.gateways if gateway.managed),
+        assumptions=tuple(assumptions),
+    )
+
+
+def _device(gateway: GatewayPlan, documents: dict[str, tuple[str, str]]) -> DevicePolicy:
+    ports = []
+    for port in gateway.ports:
+        prefixes: tuple[IPNetwork, ...] = ()
+        if port.kind is PortKind.NETWORK:
+            prefixes = (port.ipv4.network, port.ipv6.network)
+        ports.append(PolicyPort(port.name, port.channel, port.zone or port.reference, prefixes))
+    grants = [grant for flow in gateway.flows if flow.crosses for grant in _grants(flow, documents)]
+    return DevicePolicy(gateway.id, gateway.ward, gateway.site, gateway.platform, tuple(ports), tuple(grants))
+
+
+def _grants(flow: Flow, documents: dict[str, tuple[str, str]]) -> list[Grant]:
+    owner, document = documents[flow.id]
+    assert flow.expires is not None
+    assert flow.sender.port is not None
+    assert flow.receiver.port is not None
+    return [
+        Grant(
+            flow.id, flow.sender.port, flow.receiver.port, sender, receiver,
+            flow.allow, owner, document, flow.expires, flow.source,
+        )
+        for sender in flow.sender.prefixes
+        for receiver in flow.receiver.prefixes
+        if sender.version == receiver.version
+    ]  # fmt: skip

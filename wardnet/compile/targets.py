@@ -1,0 +1,32 @@
+"""Plan -> Prometheus service discovery: one group a gateway and job, the same for file_sd and http_sd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wardnet.compile.agent import LINK_PORT, SOFTWARE_PORT
+from wardnet.model.intent import District, SiteKind
+from wardnet.model.plan import Plan
+
+JOBS = {"wardnet-link": LINK_PORT, "wardnet-software": SOFTWARE_PORT}
+
+
+def compile_targets(district: District, plan: Plan) -> list[dict[str, Any]]:
+    """Groups as Prometheus reads them. `__meta_wardnet_job` tells the jobs apart;
+    ward, site and gateway become labels."""
+    names = {ward.id: ward.name for ward in district.wards}
+    return [
+        {
+            "targets": [f"{gateway.management_ipv4}:{port}"],
+            "labels": {
+                "__meta_wardnet_job": job,
+                "ward": gateway.ward,
+                "ward_name": names[gateway.ward],
+                "site": gateway.site,
+                "gateway": gateway.id,
+            },
+        }
+        for job, port in JOBS.items()
+        for gateway in plan.gateways
+        if gateway.managed and gateway.site_kind is not SiteKind.SERVER_ROOM
+    ]

@@ -1,0 +1,117 @@
+"""inventory/NAME/{district.yml,wards/*.yml} -> District. Strict; every error at once, each with file and line."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from wardnet.inventory import schema
+from wardnet.inventory.build import build_district, build_ward
+from wardnet.inventory.checks import check
+from wardnet.inventory.checks.exceptions import warnings
+from wardnet.inventory.problems import InventoryErrors, Problem, Problems
+from wardnet.inventory.shape import parse_shape
+from wardnet.inventory.yamlfile import YamlFile, parse_yaml
+from wardnet.model.intent import District, Source, Ward
+
+__all__ = ["InventoryErrors", "Problem", "read_district", "warnings"]
+
+DISTRICT_FILE = "district.yml"
+WARDS_FOLDER = "wards"
+
+
+def read_district(folder: Path) -> District:
+    """Read and check the inventory in `folder`.
+
+    Raises InventoryErrors with all that is wrong. Paths in it are relative to `folder`.
+    """
+    return parse_district(_read_files(folder))
+
+
+def parse_district(files: dict[str, bytes]) -> District:
+    """The same from bytes that are already in memory, by name relative to the inventory's folder."""
+    problems = Problems()
+    parsed = {name: _parse(name, content, problems) for name, content in sorted(files.items())}
+    known_ids = {ident for file in parsed.values() if file is not None for ident in _ids(file.data)}
+    district_file, district_record, wards = None, None, []
+    for name, file in parsed.items():
+        if file is None:
+            continue
+        if name == DISTRICT_FILE:
+            district_file, district_record = file, parse_shape(schema.DistrictFile, file, problems)
+            if district_record:
+                wards.append(build_ward(file, district_record, is_district=True))
+        elif record := parse_shape(schema.WardFile, file, problems):
+            wards.append(build_ward(file, record, is_district=False))
+            _check_name(name, wards[-1], problems)
+    if DISTRICT_FILE not in files:
+        problems.add(Source(DISTRICT_FILE, 1), f"there is no {DISTRICT_FILE} in the inventory's folder")
+    if district_file is None or district_record is None:
+        raise InventoryErrors(problems.found)
+    district = build_district(district_file, district_record, wards, _sha256(files))
+    complete = not problems.found
+    check(district, problems, known_ids=frozenset(known_ids), complete=complete)
+    if problems.found:
+        raise InventoryErrors(problems.found)
+    return district
+
+
+def _read_files(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        raise InventoryErrors(
+            [Problem(str(folder), 1, "there is no such folder", "name an inventory, such as inventory/tay-ho")]
+        )
+    paths = [folder / DISTRICT_FILE, *sorted((folder / WARDS_FOLDER).glob("*.yml"))]
+    files, unreadable = {}, []
+    for path in paths:
+        name = path.relative_to(folder).as_posix()
+        try:
+            files[name] = path.read_bytes()
+        except FileNotFoundError:
+            continue  # said once, by parse_district
+        except OSError as error:
+            unreadable.append(Problem(name, 1, f"the file cannot be read: {error.strerror}"))
+    for path in sorted((folder / WARDS_FOLDER).glob("*.yaml")):
+        name = path.relative_to(folder).as_posix()
+        unreadable.append(Problem(name, 1, "files of wards end in .yml", f"rename it to {path.stem}.yml"))
+    if unreadable:
+        raise InventoryErrors(unreadable)
+    return files
+
+
+def _parse(name: str, content: bytes, problems: Problems) -> YamlFile | None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        problems.add(Source(name, line), "the file is not UTF-8 text", "save it with the encoding UTF-8")
+        return None
+    return parse_yaml(name, text, problems)
+
+
+def _check_name(name: str, ward: Ward, problems: Problems) -> None:
+    stem = Path(name).stem
+    if stem != ward.id:
+        problems.add(
+            ward.source,
+            f"ward '{ward.id}' is in a file named {Path(name).name}",
+            f"name the file {ward.id}.yml",
+        )
+
+
+def _ids(data: object) -> set[str]:
+    """Every id that any file names, also in files that do not fit: a reference to one of them is not a typo."""
+    if isinstance(data, dict):
+        own = {data["id"]} if isinstance(data.get("id"), str) else set()
+        return own.union(*(_ids(value) for value in data.values()))
+    if isinstance(data, list):
+        return set().union(*(_ids(item) for item in data))
+    return set()
+
+
+def _sha256(files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()

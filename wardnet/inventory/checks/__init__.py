@@ -1,0 +1,37 @@
+"""What must hold between the records of an inventory. `CHECKS` is the whole list, in the order of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wardnet.inventory.checks import addresses, conduits, exceptions, names, sites
+from wardnet.inventory.checks.context import Context
+from wardnet.inventory.problems import Problems
+from wardnet.model.intent import District
+
+CHECKS: tuple[Callable[[Context], None], ...] = (
+    names.unique_ids,
+    names.unique_ports,
+    conduits.channels_complete,
+    conduits.zones_of_channels,
+    conduits.conduits_within_a_channel,
+    conduits.services_and_reflectors,
+    sites.circuits_of_kind,
+    sites.one_server_room,
+    sites.networks_have_a_zone,
+    sites.management,
+    sites.rates_and_dates,
+    sites.hosts_on_one_channel,
+    addresses.circuits,
+    addresses.networks_of_channels,
+    addresses.hosts_in_networks,
+    addresses.no_overlap,
+    exceptions.exceptions_cross,
+)
+
+
+def check(district: District, problems: Problems, *, known_ids: frozenset[str], complete: bool) -> None:
+    """Run all checks. With `complete` False some files did not parse, and what only they could settle is let be."""
+    context = Context(district, problems, known_ids, complete)
+    for one in CHECKS:
+        one(context)

@@ -1,0 +1,108 @@
+"""Channels, zones, and the conduits between zones; services and reflectors that are measured."""
+
+from __future__ import annotations
+
+from wardnet.inventory.checks.context import Context
+from wardnet.model.intent import Channel, Reflector, Service
+
+GATEWAY = "gateway"  # as a conduit's zone: each site's gateway itself
+
+
+def channels_complete(context: Context) -> None:
+    plans = context.district.channels
+    present = [plan.id for plan in plans]
+    for channel in Channel:
+        if present.count(channel) != 1:
+            context.add(
+                plans[-1].source,
+                f"channel '{channel}' is described {present.count(channel)} times",
+                "once is right",
+            )
+    tables = {plan.table for plan in plans}
+    if len(tables) < len(plans):
+        context.add(plans[-1].source, "both channels use the same routing table", "give each its own 'table'")
+    for plan in plans:
+        for other in plans:
+            if plan.id >= other.id:
+                continue
+            for mine in plan.prefixes:
+                for theirs in other.prefixes:
+                    if mine.version == theirs.version and mine.overlaps(theirs):
+                        context.add(
+                            other.source,
+                            f"prefix {theirs} of channel '{other.id}' overlaps {mine} of channel '{plan.id}'",
+                        )
+        for family in (4, 6):
+            if not any(prefix.version == family for prefix in plan.prefixes):
+                context.add(plan.source, f"channel '{plan.id}' has no IPv{family} prefix", "add one to 'prefixes'")
+
+
+def zones_of_channels(context: Context) -> None:
+    zones = context.district.zones
+    for zone in zones:
+        if zone.id == GATEWAY:
+            context.add(zone.source, "zone 'gateway' stands for the gateways themselves", "choose another id")
+    for channel in Channel:
+        outside = [zone for zone in zones if zone.channel is channel and zone.outside]
+        if not outside:
+            context.add(
+                zones[-1].source,
+                f"channel '{channel}' has no outside zone",
+                "mark the zone that lies beyond its circuits with 'outside: true'",
+            )
+        for extra in outside[1:]:
+            context.add(
+                extra.source,
+                f"channel '{channel}' has a second outside zone '{extra.id}'",
+                f"'{outside[0].id}' is one already",
+            )
+
+
+def conduits_within_a_channel(context: Context) -> None:
+    for conduit in context.district.conduits:
+        ends = []
+        for zone_id in (conduit.from_zone, conduit.to_zone):
+            if zone_id == GATEWAY:
+                continue
+            if zone_id not in context.zones:
+                context.unknown(conduit.source, "zone", zone_id, [*context.zones, GATEWAY])
+                continue
+            ends.append(context.zones[zone_id])
+        if len(ends) == 2 and ends[0].channel is not ends[1].channel:
+            context.add(
+                conduit.source,
+                f"conduit '{conduit.id}' joins the channels: '{ends[0].id}' is {ends[0].channel}, "
+                f"'{ends[1].id}' is {ends[1].channel}",
+                "only an exception, with owner, document and expiry, may cross",
+            )
+
+
+def services_and_reflectors(context: Context) -> None:
+    district = context.district
+    if not context.complete:
+        return
+    wan = next((plan for plan in district.channels if plan.id is Channel.WAN), None)
+    measured: list[Service | Reflector] = [*district.services, *district.reflectors]
+    for item in measured:
+        for address in (item.ipv4, item.ipv6):
+            if wan is None or address is None:
+                continue
+            inside = any(address in prefix for prefix in wan.prefixes if prefix.version == address.version)
+            if inside != (item.channel is Channel.WAN):
+                where = "inside" if inside else "outside"
+                context.add(
+                    item.source,
+                    f"'{item.id}' is measured over channel '{item.channel}', "
+                    f"but {address} is {where} the WAN's prefixes",
+                )
+    for plan in district.channels:
+        for address in plan.resolvers:
+            inside = wan is not None and any(
+                address in prefix for prefix in wan.prefixes if prefix.version == address.version
+            )
+            if inside != (plan.id is Channel.WAN):
+                context.add(
+                    plan.source,
+                    f"resolver {address} of channel '{plan.id}' is on the other channel",
+                    "each channel needs resolvers of its own",
+                )

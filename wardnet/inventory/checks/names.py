@@ -1,0 +1,52 @@
+"""Ids and port names are unique where something else refers to them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from wardnet.inventory.checks.context import Context
+from wardnet.model.intent import Source
+
+
+class Named(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def source(self) -> Source: ...
+
+
+def unique_ids(context: Context) -> None:
+    district = context.district
+    sites = [site for _, site in context.sites]
+    kinds: list[tuple[str, Iterable[Named]]] = [
+        ("zone", district.zones),
+        ("conduit or exception", [*district.conduits, *district.exceptions]),
+        ("service", district.services),
+        ("reflector", district.reflectors),
+        ("ward", district.wards),
+        ("site", sites),
+        ("circuit", [circuit for site in sites for circuit in site.circuits]),
+        ("device", [device for site in sites for device in (site.gateway, *site.hosts)]),
+    ]
+    for kind, items in kinds:
+        _unique(context, kind, ((item.id, item.source) for item in items))
+    for _, site in context.sites:
+        _unique(context, f"network of site '{site.id}'", ((n.id, n.source) for n in site.networks))
+
+
+def unique_ports(context: Context) -> None:
+    for _, site in context.sites:
+        ports = [(c.interface, c.source) for c in site.circuits]
+        ports += [(n.interface, n.source) for n in site.networks]
+        _unique(context, f"interface of gateway '{site.gateway.id}'", ports)
+        for host in site.hosts:
+            _unique(context, f"interface of host '{host.id}'", ((a.name, a.source) for a in host.interfaces))
+
+
+def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]]) -> None:
+    seen: dict[str, Source] = {}
+    for ident, source in items:
+        first = seen.setdefault(ident, source)
+        if first is not source:
+            context.add(source, f"{kind} '{ident}' is defined twice", f"first at {first}")

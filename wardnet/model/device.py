@@ -1,0 +1,232 @@
+"""A device as its artefacts show it, free of any vendor's syntax: ports, addresses, routes, rules and chains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Interface, IPv6Interface
+
+from wardnet.model.intent import IPAddress, IPNetwork
+from wardnet.model.packet import Predicate
+from wardnet.model.span import Coverage, Span, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface. `kind` is empty for hardware; `master` the bridge, bond or VRF it belongs to."""
+
+    span: Span
+    name: str
+    kind: str
+    up: bool  # switched on by the administrator
+    carrier: bool
+    master: str | None
+    loopback: bool
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+
+
+class RouteType(StrEnum):
+    UNICAST = "unicast"
+    LOCAL = "local"
+    BROADCAST = "broadcast"
+    ANYCAST = "anycast"
+    MULTICAST = "multicast"
+    UNREACHABLE = "unreachable"
+    PROHIBIT = "prohibit"
+    BLACKHOLE = "blackhole"
+    THROW = "throw"
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    port: str
+    via: IPAddress | None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRoute:
+    """`open` says why the route may not apply as written; None where it does."""
+
+    span: Span
+    table: str  # number as text; main, local and default are 254, 255 and 253
+    destination: IPNetwork
+    type: RouteType
+    next_hops: tuple[NextHop, ...]
+    metric: int
+    open: str | None = None
+
+
+class RuleAction(StrEnum):
+    LOOKUP = "lookup"
+    GOTO = "goto"
+    NOTHING = "nop"
+    UNREACHABLE = "unreachable"
+    PROHIBIT = "prohibit"
+    BLACKHOLE = "blackhole"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """One rule of the routing policy; `table` for lookups, `goto` a priority.
+
+    Routes with a prefix of `suppress` bits or fewer do not count in this lookup.
+    """
+
+    span: Span
+    priority: int
+    selector: Predicate
+    action: RuleAction
+    table: str = ""
+    goto: int = 0
+    suppress: int | None = None
+    text: str = ""
+
+
+class Hook(StrEnum):
+    INGRESS = "ingress"
+    PREROUTING = "prerouting"
+    INPUT = "input"
+    FORWARD = "forward"
+    OUTPUT = "output"
+    POSTROUTING = "postrouting"
+    EGRESS = "egress"
+
+
+class Verdict(StrEnum):
+    ACCEPT = "accept"
+    DROP = "drop"
+    CONTINUE = "continue"
+    RETURN = "return"
+    JUMP = "jump"
+    GOTO = "goto"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    predicate: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    verdict: Verdict
+    target: str = ""  # chain, for jump and goto
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """A verdict map: the first case that holds decides; else the rule ends without effect."""
+
+    cases: tuple[tuple[Predicate, Decide], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetMark:
+    """mark = (mark & keep) ^ flip"""
+
+    keep: int
+    flip: int
+
+
+@dataclass(frozen=True, slots=True)
+class Untrack:
+    """The packet passes connection tracking by."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranslateDestination:
+    """A new destination, for a connection's first packet; None keeps address or port. Ends the base chain."""
+
+    span: Span
+    addresses: tuple[int, int] | None
+    ports: tuple[int, int] | None
+    to_device: bool  # redirect: to the incoming port's own address
+
+
+@dataclass(frozen=True, slots=True)
+class TranslateSource:
+    """A new source on the way out, for a connection's first packet. Ends the base chain."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A statement that is not modelled: it may accept, drop, or do nothing; and where `rewrites`, change
+    the packet's mark and destination; where `diverts`, send it (or a copy) out of any port, past all else."""
+
+    span: Span
+    reason: str
+    rewrites: bool = False
+    diverts: bool = False
+
+
+Statement = Match | Decide | Choose | SetMark | Untrack | TranslateDestination | TranslateSource | Opaque
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    span: Span
+    comment: str
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """`hook` is None for a chain that is only jumped to. `devices` are those of an ingress or egress chain, None
+    where the artefact does not tell. `translates` chains see only a connection's first packet."""
+
+    span: Span
+    name: str
+    rules: tuple[FilterRule, ...]
+    hook: Hook | None = None
+    priority: int = 0
+    policy: Verdict = Verdict.ACCEPT
+    translates: bool = False
+    devices: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`families` are the IP versions whose packets go through it; `layer` is 3, or 2 for bridges."""
+
+    span: Span
+    name: str
+    families: tuple[int, ...]
+    layer: int
+    chains: Mapping[str, Chain]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruleset:
+    tables: tuple[Table, ...]
+    tracked: frozenset[int]  # families in which connection tracking certainly runs
+    helpers: bool  # a rule hands connections to a helper, which lets in related ones
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    span: Span
+    protocol: str
+    address: str
+    port: str
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Everything that one device's artefacts say. `settings` are sysctls by name."""
+
+    id: str
+    platform: str
+    links: tuple[Link, ...]
+    routes: Mapping[int, tuple[KernelRoute, ...]]  # by family
+    policy_rules: Mapping[int, tuple[PolicyRule, ...]]  # by family, in order
+    ruleset: Ruleset
+    settings: Mapping[str, str]
+    listeners: tuple[Listener, ...]
+    unknowns: tuple[Unknown, ...]
+    coverage: tuple[Coverage, ...]
+
+    def link(self, name: str) -> Link | None:
+        return next((link for link in self.links if link.name == name), None)
