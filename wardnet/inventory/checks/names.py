@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from wardnet.inventory.checks.context import Context
-from wardnet.model.intent import Source
+from wardnet.model.intent import Site, Source
 
 
 class Named(Protocol):
@@ -27,7 +27,7 @@ def unique_ids(context: Context) -> None:
         ("ward", district.wards),
         ("site", sites),
         ("circuit", [circuit for site in sites for circuit in site.circuits]),
-        ("device", [device for site in sites for device in (site.gateway, *site.hosts)]),
+        ("device", [device for site in sites for device in _devices(site)]),
     ]
     for kind, items in kinds:
         _unique(context, kind, ((item.id, item.source) for item in items))
@@ -50,3 +50,7 @@ def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]]) ->
         first = seen.setdefault(ident, source)
         if first is not source:
             context.add(source, f"{kind} '{ident}' is defined twice", f"first at {first}")
+
+
+def _devices(site: Site) -> list[Named]:
+    return [site.gateway, *site.hosts]

@@ -1,0 +1,90 @@
+# `make demo` and `make test` are all that a newcomer needs; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+TOOLS := build/tools
+INSTALLED := $(VENV)/.installed
+CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
+AGENT_SOURCES := $(shell find exporters wardnet/model packaging -name '*.py' -o -name '*.service' 2>/dev/null)
+WARDS ?= 2
+
+# Debian's promtool, amtool and prometheus, unpacked beside the code: installing them would start their services.
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS)/usr/bin:$(PATH)
+
+.PHONY: help demo test test-slow check lint bench bench-audit bench-probes dist clean lock install system
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
+
+demo: system install dist ## the main job on the lab district (root; WARDS=8 for all wards, KEEP=1 leaves it running)
+	$(BIN)/python -m lab.demo --wards $(WARDS) $(if $(KEEP),--keep)
+
+test: system install dist lint ## install what it needs and pass all tests (root: it boots the lab)
+	$(BIN)/pytest
+
+test-slow: system install dist ## the tests that take long
+	$(BIN)/pytest -m slow
+
+check: install $(TOOLS) lint ## lint, types, import rules, unit tests: no root, about a minute
+	$(BIN)/pytest -m 'not slow and not lab' tests/unit tests/golden
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/ansible-lint --offline -q
+
+bench: bench-audit bench-probes ## all benchmarks; results in bench/results
+
+bench-audit: install
+	$(BIN)/python -m bench.audit
+
+bench-probes: install
+	$(BIN)/python -m bench.probes
+
+dist: install dist/.agent ## the agents as a Debian package that installs offline, in dist/
+
+dist/.agent: $(AGENT_SOURCES) requirements/dev.txt | $(INSTALLED)
+	$(BIN)/python packaging/build_agent.py --output dist
+	touch $@
+
+clean: ## take back all that the lab changed, and what was built here (the lab's cached base image stays: make clean CACHE=1)
+	if [ -x $(BIN)/python ]; then $(BIN)/python -m lab down --all $(if $(CACHE),--cache); fi
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .ansible
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+lock: install ## renew the lock file of Python packages
+	$(PYTHON) -m venv build/lock && build/lock/bin/pip -q install uv
+	build/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    --upgrade --all-extras --group dev pyproject.toml -o requirements/dev.txt
+
+install: $(INSTALLED) $(CATALOGUES:.po=.mo) ## the Python environment in .venv
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV) || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/pip -q --disable-pip-version-check install --require-hashes -r requirements/dev.txt
+	$(BIN)/pip -q --disable-pip-version-check install --no-deps --no-build-isolation -e .
+	touch $@
+
+%.mo: %.po | $(INSTALLED)
+	$(BIN)/pybabel -q compile -i $< -o $@
+
+system: $(TOOLS) ## Debian's packages that the lab needs (root)
+	@missing=""; for package in $$(grep -vh '^#' lab/packages.txt); do \
+	    dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	    [ "$$(id -u)" = 0 ] || { echo "the lab needs root to install:$$missing" >&2; exit 1; }; \
+	    echo "installing$$missing"; apt-get -qq update; \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null; fi
+
+$(TOOLS):
+	mkdir -p $(TOOLS).new
+	cd $(TOOLS).new && apt-get -qq download prometheus prometheus-alertmanager || { apt-get -qq update && apt-get -qq download prometheus prometheus-alertmanager; }
+	for package in $(TOOLS).new/*.deb; do dpkg-deb -x "$$package" $(TOOLS).new; done
+	rm $(TOOLS).new/*.deb && mv $(TOOLS).new $(TOOLS)

@@ -1,0 +1,1 @@
+"""The command `wardnet`: one module a command, listed in main."""
