@@ -1,0 +1,195 @@
+"""Every metric of the exporters: name, kind, help and labels, in the order in which they are documented.
+
+Prometheus adds ward, site and gateway to each target. Label values are ids, or come from a short fixed list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+_CHANNEL = ("channel",)
+_LINK = ("channel", "reflector", "family")
+_SERVICE = ("channel", "service", "family")
+_EGRESS = ("channel", "family", "interface", "source")
+
+# Seconds. A WAN circuit inside a city answers in milliseconds, a full buffer in seconds.
+LINK_BUCKETS = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0,
+)  # fmt: skip
+SERVICE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A counter's name ends in _total."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+CIRCUIT_INFO = Metric(
+    "wardnet_circuit_info",
+    "gauge",
+    "Always 1: which circuit of which provider a channel is, and the port it hangs on.",
+    ("channel", "circuit", "provider", "interface"),
+)
+CIRCUIT_UP = Metric("wardnet_circuit_up", "gauge", "1 if the circuit's port is enabled and has a carrier.", _CHANNEL)
+CIRCUIT_CONTRACTED = Metric(
+    "wardnet_circuit_contracted_bytes_per_second",
+    "gauge",
+    "Rate that the contract promises, at the IP layer; down is towards the site.",
+    ("channel", "direction"),
+)
+CIRCUIT_RECEIVE_BYTES = Metric(
+    "wardnet_circuit_receive_bytes_total", "counter", "Bytes received on the circuit's port, link layer.", _CHANNEL
+)
+CIRCUIT_TRANSMIT_BYTES = Metric(
+    "wardnet_circuit_transmit_bytes_total", "counter", "Bytes sent on the circuit's port, link layer.", _CHANNEL
+)
+CIRCUIT_RECEIVE_PACKETS = Metric(
+    "wardnet_circuit_receive_packets_total", "counter", "Packets received on the circuit's port.", _CHANNEL
+)
+CIRCUIT_TRANSMIT_PACKETS = Metric(
+    "wardnet_circuit_transmit_packets_total", "counter", "Packets sent on the circuit's port.", _CHANNEL
+)
+CIRCUIT_RECEIVE_ERRORS = Metric(
+    "wardnet_circuit_receive_errors_total", "counter", "Packets received damaged on the circuit's port.", _CHANNEL
+)
+CIRCUIT_TRANSMIT_ERRORS = Metric(
+    "wardnet_circuit_transmit_errors_total", "counter", "Packets that the circuit's port failed to send.", _CHANNEL
+)
+CIRCUIT_RECEIVE_DROPS = Metric(
+    "wardnet_circuit_receive_drops_total", "counter", "Received packets dropped at the circuit's port.", _CHANNEL
+)
+CIRCUIT_TRANSMIT_DROPS = Metric(
+    "wardnet_circuit_transmit_drops_total", "counter", "Packets dropped at the circuit's port before sending.", _CHANNEL
+)
+
+LINK_SENT = Metric(
+    "wardnet_link_probes_sent_total",
+    "counter",
+    "Echo requests, one a second, also those that the kernel refused to send.",
+    _LINK,
+)
+LINK_LOST = Metric(
+    "wardnet_link_probes_lost_total", "counter", "Echo requests without an answer after 5 seconds, or refused.", _LINK
+)
+LINK_ROUND_TRIP = Metric(
+    "wardnet_link_round_trip_seconds",
+    "histogram",
+    "From sending an echo request to the kernel's timestamp of its answer.",
+    _LINK,
+)
+LINK_LAST_ROUND_TRIP = Metric(
+    "wardnet_link_last_round_trip_seconds", "gauge", "Round trip of the latest echo request that was answered.", _LINK
+)
+LINK_EGRESS = Metric(
+    "wardnet_link_egress_info",
+    "gauge",
+    "Always 1: interface and source address that echo requests really leave by, as the kernel says.",
+    _EGRESS,
+)
+
+SERVICE_UP = Metric(
+    "wardnet_service_up", "gauge", "1 if the latest run fetched the page with a status of 200 to 299.", _SERVICE
+)
+SERVICE_PHASE = Metric(
+    "wardnet_service_phase_seconds",
+    "gauge",
+    "Time the latest run spent in dns, connect, tls, first_byte and transfer; none for phases it did not reach.",
+    (*_SERVICE, "phase"),
+)
+SERVICE_DURATION = Metric(
+    "wardnet_service_duration_seconds", "histogram", "Time of whole runs that succeeded.", _SERVICE
+)
+SERVICE_ROUND_TRIP = Metric(
+    "wardnet_service_tcp_round_trip_seconds",
+    "gauge",
+    "The kernel's smoothed round trip of the latest run's connection (TCP_INFO rtt), at the first byte.",
+    _SERVICE,
+)
+SERVICE_MIN_ROUND_TRIP = Metric(
+    "wardnet_service_tcp_min_round_trip_seconds",
+    "gauge",
+    "The kernel's least round trip of the latest run's connection (TCP_INFO min_rtt), at the first byte.",
+    _SERVICE,
+)
+SERVICE_HTTP_STATUS = Metric(
+    "wardnet_service_http_status", "gauge", "HTTP status of the latest run's answer.", _SERVICE
+)
+SERVICE_RECEIVED_BYTES = Metric(
+    "wardnet_service_received_bytes",
+    "gauge",
+    "Bytes of the latest run's page; reading stops at 1 MiB.",
+    _SERVICE,
+)
+SERVICE_RUNS = Metric("wardnet_service_runs_total", "counter", "Runs that came to an end.", _SERVICE)
+SERVICE_FAILURES = Metric(
+    "wardnet_service_failures_total",
+    "counter",
+    "Runs that failed, by phase; status is a whole answer other than 200 to 299.",
+    (*_SERVICE, "phase"),
+)
+SERVICE_LAST_RUN = Metric(
+    "wardnet_service_last_run_timestamp_seconds", "gauge", "When the latest run ended, in seconds since 1970.", _SERVICE
+)
+SERVICE_EGRESS = Metric(
+    "wardnet_service_egress_info",
+    "gauge",
+    "Always 1: interface and source address that the latest connection really left by, as the kernel says.",
+    _EGRESS,
+)
+
+AGENT_INFO = Metric(
+    "wardnet_agent_info",
+    "gauge",
+    "Always 1: version of the agent, and hash of the inventory its configuration was compiled from.",
+    ("version", "model_sha256"),
+)
+AGENT_LATENESS = Metric(
+    "wardnet_agent_lateness_seconds",
+    "gauge",
+    "How late the latest minute's most belated run started; high values mean that the gateway is overloaded.",
+    ("plane",),
+)
+AGENT_SKIPPED = Metric(
+    "wardnet_agent_skipped_runs_total",
+    "counter",
+    "Runs left out because the target's run before them had not ended.",
+    ("plane",),
+)
+
+PROBE_SUCCESS = Metric("probe_success", "gauge", "1 if the probe succeeded.")
+PROBE_DURATION = Metric("probe_duration_seconds", "gauge", "Time that the whole probe took.")
+PROBE_FAILURE = Metric("probe_failure_info", "gauge", "Always 1: the phase that the probe failed in.", ("phase",))
+PROBE_EGRESS = Metric(
+    "probe_egress_info", "gauge", "Always 1: interface and source address that the probe really left by.", _EGRESS
+)
+PROBE_PHASE = Metric("probe_phase_seconds", "gauge", "Time that the probe spent in each phase.", ("phase",))
+PROBE_ROUND_TRIP = Metric("probe_round_trip_seconds", "gauge", "Round trip of the echo request.")
+PROBE_DNS_ADDRESSES = Metric("probe_dns_addresses", "gauge", "Addresses that the resolver answered with.")
+PROBE_TCP_ROUND_TRIP = Metric(
+    "probe_tcp_round_trip_seconds", "gauge", "The kernel's smoothed round trip of the connection (TCP_INFO rtt)."
+)
+PROBE_TCP_MIN_ROUND_TRIP = Metric(
+    "probe_tcp_min_round_trip_seconds", "gauge", "The kernel's least round trip of the connection (TCP_INFO min_rtt)."
+)
+PROBE_TCP_RETRANSMISSIONS = Metric(
+    "probe_tcp_retransmissions", "gauge", "Segments that the kernel sent again on the connection."
+)
+PROBE_TLS_INFO = Metric("probe_tls_info", "gauge", "Always 1: the protocol version agreed on.", ("version",))
+PROBE_TLS_EXPIRY = Metric(
+    "probe_tls_certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the server's certificate expires, in seconds since 1970.",
+)
+PROBE_HTTP_STATUS = Metric("probe_http_status_code", "gauge", "HTTP status of the answer.")
+PROBE_HTTP_REDIRECTS = Metric("probe_http_redirects", "gauge", "Redirects followed on the configured host.")
+PROBE_RECEIVED_BYTES = Metric("probe_received_bytes", "gauge", "Bytes of the page; reading stops at 1 MiB.")
+
+ALL = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
