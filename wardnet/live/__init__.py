@@ -1,5 +1,5 @@
 """What opens sockets for the commands: Prometheus's API."""
 
-from wardnet.live.errors import BadAnswer, LiveError, NotReady, Unreachable
+from wardnet.live.errors import BadAnswerError, LiveError, NotReadyError, UnreachableError
 
-__all__ = ["BadAnswer", "LiveError", "NotReady", "Unreachable"]
+__all__ = ["BadAnswerError", "LiveError", "NotReadyError", "UnreachableError"]

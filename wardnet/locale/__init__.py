@@ -11,7 +11,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-__all__ = ["_", "language"]
+__all__ = ["_", "chosen_language", "language"]
 
 DOMAIN = "wardnet"
 DIRECTORY = Path(__file__).parent
@@ -20,6 +20,13 @@ DIRECTORY = Path(__file__).parent
 def language() -> str | None:
     """What the user asked for with WARDNET_LANG, or None where gettext's own variables decide."""
     return os.environ.get("WARDNET_LANG") or None
+
+
+def chosen_language() -> str:
+    """vi or en, for texts that carry both themselves, as alerts do."""
+    candidates = (language(), *(os.environ.get(name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")))
+    wanted = next((value for value in candidates if value), "")
+    return "vi" if wanted.lower().startswith("vi") else "en"
 
 
 @cache
