@@ -1,0 +1,1 @@
+"""Sends a counterexample of the audit as a real packet and hears whether it arrives."""

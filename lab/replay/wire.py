@@ -1,0 +1,59 @@
+"""Sends frames and listens for them on one interface of the network namespace it is started in.
+
+`python -m lab.replay.wire send IFACE FRAMEHEX COUNT` and `... listen IFACE SECONDS MARKHEX [MARKHEX ...]`. The listener
+prints `ready` once it hears, and at the end, or as soon as it has heard every mark, JSON {mark: times heard}.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+
+ETH_P_ALL = 0x0003
+GAP_SECONDS = 0.02
+
+
+def send(interface: str, frame: bytes, count: int) -> None:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((interface, 0))
+        for _ in range(count):
+            wire.send(frame)
+            time.sleep(GAP_SECONDS)
+
+
+def listen(interface: str, seconds: float, marks: list[bytes]) -> dict[bytes, int]:
+    """How often each mark arrived from outside within `seconds`; what this side sent itself does not count."""
+    heard = dict.fromkeys(marks, 0)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as wire:
+        wire.bind((interface, ETH_P_ALL))
+        print("ready", flush=True)
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not all(heard.values()):
+            wire.settimeout(left)
+            try:
+                data, address = wire.recvfrom(65535)
+            except TimeoutError:
+                break
+            if address[2] == socket.PACKET_OUTGOING:
+                continue
+            for mark in marks:
+                if mark in data:
+                    heard[mark] += 1
+    return heard
+
+
+def main(arguments: list[str]) -> None:
+    match arguments:
+        case ["send", interface, frame, count]:
+            send(interface, bytes.fromhex(frame), int(count))
+        case ["listen", interface, seconds, *marks]:
+            heard = listen(interface, float(seconds), [bytes.fromhex(mark) for mark in marks])
+            print(json.dumps({mark.hex(): times for mark, times in heard.items()}), flush=True)
+        case _:
+            sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
