@@ -23,6 +23,7 @@ class Link:
     carrier: bool
     master: str | None
     loopback: bool
+    program: bool = False  # code attached to the port itself, which can send packets past everything else
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
 

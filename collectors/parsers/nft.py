@@ -1,0 +1,310 @@
+"""`nft -j list ruleset` to a `Ruleset`.
+
+Strict where the listing must hold together (a rule's chain, a jump's target, a set that is referred to);
+what is well formed but not modelled is kept as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from collectors.parsers.artefact import Artefact, Item
+from collectors.parsers.nft_match import Conditions, NamedSet
+from collectors.parsers.nft_statements import statements
+from wardnet.model.device import (
+    Chain,
+    Choose,
+    Decide,
+    FilterRule,
+    Hook,
+    Match,
+    Opaque,
+    Ruleset,
+    Statement,
+    Table,
+    Verdict,
+)
+from wardnet.model.packet import All, AnyOf, Field, InRanges, Masked, Not, Open, Predicate
+from wardnet.model.span import Coverage, Unknown
+
+_FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6), "bridge": (4, 6), "arp": ()}
+_DEFINITIONS = frozenset(
+    {"counter", "quota", "limit", "ct helper", "ct timeout", "ct expectation", "secmark", "synproxy", "flowtable"}
+)
+_ON_THE_WAY = (Hook.INGRESS, Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING, Hook.EGRESS)
+
+TableKey = tuple[str, str]
+
+
+@dataclass
+class _Parts:
+    """What the listing says of one table, gathered before it is put together."""
+
+    item: Item
+    dormant: bool
+    chains: dict[str, Item] = field(default_factory=dict)
+    rules: dict[str, list[Item]] = field(default_factory=dict)
+    sets: dict[str, NamedSet] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRuleset:
+    ruleset: Ruleset
+    unknowns: tuple[Unknown, ...]
+    coverage: Coverage
+
+
+def parse_ruleset(artefact: Artefact) -> ParsedRuleset:
+    """The whole listing. Raises ParseError for one that is damaged or does not hold together."""
+    listing = artefact.json()
+    if not isinstance(listing, dict) or listing.keys() != {"nftables"} or not isinstance(listing["nftables"], list):
+        artefact.fail("offset 0", 'not an nft listing: {"nftables": [...]} was expected')
+    objects = listing["nftables"]
+    match objects:
+        case [{"metainfo": {"json_schema_version": 1}}, *_]:
+            pass
+        case _:
+            artefact.fail("object 0", "an nft listing starts with metainfo, JSON schema version 1")
+    tables: dict[TableKey, _Parts] = {}
+    unknowns: list[Unknown] = []
+    definitions = 1
+    for number, entry in enumerate(objects[1:], start=1):
+        where = f"object {number}"
+        if not isinstance(entry, dict) or len(entry) != 1:
+            artefact.fail(where, "not an object of one kind")
+        ((kind, body),) = entry.items()
+        if not isinstance(body, dict):
+            artefact.fail(where, f"{kind} is not an object")
+        item = Item(artefact, where, body)
+        if kind == "table":
+            _add_table(tables, item)
+        elif kind in ("chain", "rule", "set", "map"):
+            _add(tables, kind, item)
+        elif kind in _DEFINITIONS:
+            definitions += 1
+        else:
+            unknowns.append(Unknown(artefact.span(where), f"object of kind {kind}"))
+    _note_updated_sets(tables)
+    built = [_build(artefact, key, parts, unknowns) for key, parts in tables.items()]
+    active = tuple(table for table, parts in zip(built, tables.values(), strict=True) if not parts.dormant)
+    helpers = any(_mentions(rule.values.get("expr"), "ct helper") for rule in _all_rules(tables)) or any(
+        _mentions(rule.values.get("expr"), "helper") for rule in _all_rules(tables)
+    )
+    ruleset = Ruleset(active, _tracked(active), helpers)
+    return ParsedRuleset(ruleset, tuple(unknowns), _coverage(artefact, active, built, definitions, len(unknowns)))
+
+
+def _add_table(tables: dict[TableKey, _Parts], item: Item) -> None:
+    family = item.string("family")
+    key = (family, item.string("name"))
+    if family not in _FAMILIES:
+        item.artefact.fail(item.where, f"table family {family!r}")
+    if key in tables:
+        item.artefact.fail(item.where, f"table {' '.join(key)} stands twice")
+    flags = item.values.get("flags", [])
+    tables[key] = _Parts(item, dormant="dormant" in (flags if isinstance(flags, list) else [flags]))
+
+
+def _add(tables: dict[TableKey, _Parts], kind: str, item: Item) -> None:
+    key = (item.string("family"), item.string("table"))
+    parts = tables.get(key)
+    if parts is None:
+        item.artefact.fail(item.where, f"{kind} of table {' '.join(key)}, which is not listed before it")
+    if kind == "rule":
+        chain = item.string("chain")
+        if chain not in parts.chains:
+            item.artefact.fail(item.where, f"rule of chain {chain}, which is not listed before it")
+        item.integer("handle", high=2**64 - 1)
+        parts.rules[chain].append(item)
+        return
+    name = item.string("name")
+    if kind == "chain":
+        if name in parts.chains:
+            item.artefact.fail(item.where, f"chain {name} stands twice")
+        parts.chains[name] = item
+        parts.rules[name] = []
+        return
+    if name in parts.sets:
+        item.artefact.fail(item.where, f"{kind} {name} stands twice")
+    elements = item.values.get("elem", [])
+    if not isinstance(elements, list):
+        item.artefact.fail(item.where, "'elem' must be a list")
+    flags = item.values.get("flags", [])
+    lively = [flag for flag in ("dynamic", "timeout") if flag in (flags if isinstance(flags, list) else [flags])]
+    changes = f"changes by itself ({', '.join(lively)})" if lively else None
+    parts.sets[name] = NamedSet(name, tuple(elements), changes)
+
+
+def _note_updated_sets(tables: dict[TableKey, _Parts]) -> None:
+    """A set that packets add to is not what it was when it was listed."""
+    for parts in tables.values():
+        for rules in parts.rules.values():
+            for rule in rules:
+                for name in _updated(rule.values.get("expr")):
+                    if name in parts.sets:
+                        old = parts.sets[name]
+                        parts.sets[name] = NamedSet(name, old.elements, "is added to by packets")
+
+
+def _updated(expressions: Any) -> Iterator[str]:
+    for expression in expressions if isinstance(expressions, list) else []:
+        match expression:
+            case {"set": {"set": str(name)}} | {"map": {"map": str(name)}}:
+                yield name.removeprefix("@")
+
+
+def _build(artefact: Artefact, key: TableKey, parts: _Parts, unknowns: list[Unknown]) -> Table:
+    family, name = key
+    conditions = Conditions(parts.sets)
+    chains = {}
+    for chain_name, item in parts.chains.items():
+        place = f"{family} {name} {chain_name}"
+        rules = tuple(_rule(artefact, conditions, parts, place, rule) for rule in parts.rules[chain_name])
+        chains[chain_name] = _chain(artefact, item, chain_name, place, rules, unknowns)
+    return Table(artefact.span(f"{family} {name}"), name, _FAMILIES[family], 2 if family == "bridge" else 3, chains)
+
+
+def _chain(
+    artefact: Artefact, item: Item, name: str, place: str, rules: tuple[FilterRule, ...], unknowns: list[Unknown]
+) -> Chain:
+    span = artefact.span(place)
+    if "hook" not in item.values:
+        return Chain(span, name, rules)
+    hook = item.string("hook")
+    kind = item.string("type")
+    policy = item.string("policy") if "policy" in item.values else "accept"
+    if hook not in set(Hook) or kind not in ("filter", "nat", "route") or policy not in ("accept", "drop"):
+        artefact.fail(item.where, f"base chain of type {kind}, hook {hook}, policy {policy}")
+    if "policy" not in item.values:
+        # nft always prints it: where it lacks, the listing is not what nft printed.
+        unknowns.append(Unknown(span, "base chain without a policy", "collect again"))
+    devices = item.values.get("dev")
+    if isinstance(devices, str):
+        devices = [devices]
+    named = tuple(devices) if isinstance(devices, list) and all(isinstance(d, str) for d in devices) else None
+    return Chain(span, name, rules, Hook(hook), item.integer("prio", -(2**31), 2**31 - 1), Verdict(policy),
+                 kind == "nat", named)  # fmt: skip
+
+
+def _rule(artefact: Artefact, conditions: Conditions, parts: _Parts, place: str, item: Item) -> FilterRule:
+    span = artefact.span(f"{place} handle {item.values['handle']}")
+    expressions = item.values.get("expr")
+    if not isinstance(expressions, list):
+        artefact.fail(item.where, "'expr' must be a list")
+    found = statements(conditions, expressions, span)
+    for target in _targets(found):
+        if target not in parts.chains or "hook" in parts.chains[target].values:
+            artefact.fail(item.where, f"jump to chain {target}, which is not in the table")
+    comment = item.values.get("comment", "")
+    return FilterRule(span, comment if isinstance(comment, str) else "", found)
+
+
+def _targets(found: tuple[Statement, ...]) -> Iterator[str]:
+    for statement in found:
+        decisions = [statement] if isinstance(statement, Decide) else []
+        if isinstance(statement, Choose):
+            decisions = [decide for _, decide in statement.cases]
+        yield from (decide.target for decide in decisions if decide.verdict in (Verdict.JUMP, Verdict.GOTO))
+
+
+def _all_rules(tables: dict[TableKey, _Parts]) -> Iterator[Item]:
+    for parts in tables.values():
+        for rules in parts.rules.values():
+            yield from rules
+
+
+def _mentions(value: Any, key: str) -> bool:
+    """Whether a statement `key`, or `ct key set`, stands anywhere in a rule."""
+    match value:
+        case list():
+            return any(_mentions(entry, key) for entry in value)
+        case {"mangle": {"key": {"ct": {"key": str(name)}}}}:
+            return name == key
+        case {**entries}:
+            return key in entries
+    return False
+
+
+def _tracked(tables: tuple[Table, ...]) -> frozenset[int]:
+    """Families in which connection tracking certainly runs: a chain translates, or a rule looks at a state."""
+    found: set[int] = set()
+    for table in tables:
+        if table.layer == 3 and any(
+            chain.translates or any(_looks_at_state(rule) for rule in chain.rules) for chain in table.chains.values()
+        ):
+            found.update(table.families)
+    return frozenset(found)
+
+
+def _looks_at_state(rule: FilterRule) -> bool:
+    return any(isinstance(s, Match) and _uses_state(s.predicate) for s in rule.statements) or any(
+        isinstance(s, Choose) and any(_uses_state(p) for p, _ in s.cases) for s in rule.statements
+    )
+
+
+def _uses_state(predicate: Predicate) -> bool:
+    match predicate:
+        case InRanges(field=Field.STATE) | Masked(field=Field.STATE):
+            return True
+        case All(terms=terms) | AnyOf(terms=terms):
+            return any(_uses_state(term) for term in terms)
+        case Not(term=term):
+            return _uses_state(term)
+    return False
+
+
+def open_reason(rule: FilterRule) -> str | None:
+    """Why a rule is not wholly modelled; None where it is."""
+    for statement in rule.statements:
+        if isinstance(statement, Opaque):
+            return statement.reason
+        predicates = [statement.predicate] if isinstance(statement, Match) else []
+        if isinstance(statement, Choose):
+            predicates = [predicate for predicate, _ in statement.cases]
+        for predicate in predicates:
+            reason = _open(predicate)
+            if reason:
+                return reason
+    return None
+
+
+def _open(predicate: Predicate) -> str | None:
+    match predicate:
+        case Open(reason=reason):
+            return reason
+        case All(terms=terms) | AnyOf(terms=terms):
+            return next((reason for reason in map(_open, terms) if reason), None)
+        case Not(term=term):
+            return _open(term)
+    return None
+
+
+def on_the_way(table: Table) -> frozenset[str]:
+    """Chains that a packet on its way through the device can meet."""
+    found: set[str] = set()
+    waiting = [name for name, chain in table.chains.items() if chain.hook in _ON_THE_WAY]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(target for rule in table.chains[name].rules for target in _targets(rule.statements))
+    return frozenset(found)
+
+
+def _coverage(
+    artefact: Artefact, active: tuple[Table, ...], built: list[Table], definitions: int, strange: int
+) -> Coverage:
+    modelled = irrelevant = unknown = 0
+    for table in built:
+        met = on_the_way(table) if table in active and table.families else frozenset()
+        for name, chain in table.chains.items():
+            for rule in chain.rules:
+                if name not in met:
+                    irrelevant += 1
+                elif open_reason(rule):
+                    unknown += 1
+                else:
+                    modelled += 1
+    return Coverage(artefact.name, modelled, irrelevant + definitions, unknown + strange)

@@ -1,0 +1,91 @@
+"""Artefacts of plain lines: sysctl, listeners, IPsec policies, legacy tables; and queueing disciplines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from collectors.parsers.artefact import Artefact, Item
+from wardnet.model.device import Listener
+from wardnet.model.span import Unknown
+
+_SETTING = re.compile(r"([A-Za-z0-9_./@:+-]+) ?= ?(.*)")
+# Disciplines that only order and delay; the two others are where filters that redirect can hang.
+_REDIRECTING = frozenset({"ingress", "clsact"})
+
+
+def parse_settings(artefact: Artefact) -> Mapping[str, str]:
+    """`sysctl -a`: values by name. A listing without a line of net.ipv4 is not one."""
+    found: dict[str, str] = {}
+    name = ""
+    text = artefact.text()
+    if text and not text.endswith("\n"):
+        artefact.fail(f"offset {len(artefact.content)}", "the last line has no end: truncated")
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        match = _SETTING.fullmatch(line)
+        if match is None:
+            artefact.fail(f"line {number}", f"not a setting: {line[:60]!r}")
+        name = match[1]
+        if name in found and found[name] != match[2].strip():
+            # Some of the kernel's lists are printed as several lines of one name; none that matters here.
+            if name.startswith(("net.ipv4.conf.", "net.ipv6.conf.", "net.ipv4.ip_forward")):
+                artefact.fail(f"line {number}", f"{name} stands twice")
+        found[name] = match[2].strip()
+    if not any(key.startswith("net.ipv4.") for key in found):
+        artefact.fail("offset 0", "no setting of net.ipv4")
+    return found
+
+
+def parse_listeners(artefact: Artefact) -> tuple[Listener, ...]:
+    """`ss -H -l -n -p -t -u -w`: protocol, state, queues, local address and port, peer, process."""
+    found = []
+    for number, line in enumerate(artefact.text().splitlines(), start=1):
+        words = line.split(None, 6)
+        if not words:
+            continue
+        if len(words) < 6 or ":" not in words[4]:
+            artefact.fail(f"line {number}", f"not a listener: {line[:60]!r}")
+        address, _, port = words[4].rpartition(":")
+        process = words[6].strip() if len(words) > 6 else ""
+        found.append(Listener(artefact.span(f"line {number}"), words[0], address.strip("[]"), port, process))
+    return tuple(found)
+
+
+def parse_disciplines(artefact: Artefact) -> tuple[Unknown, ...]:
+    """`tc -j qdisc show`: what may hold filters that move packets past everything else."""
+    found = []
+    for index, record in enumerate(artefact.records()):
+        item = Item(artefact, f"item {index}", record)
+        kind = item.string("kind")
+        if kind in _REDIRECTING:
+            port = record.get("dev", "?")
+            found.append(
+                Unknown(
+                    artefact.span(f"#{index} dev {port}"),
+                    f"filters of queueing discipline {kind} on {port} may redirect packets",
+                    f"`tc filter show dev {port} ingress` and `egress`, or `tc qdisc del dev {port} {kind}`",
+                )
+            )
+    return tuple(found)
+
+
+def parse_ipsec(artefact: Artefact) -> tuple[Unknown, ...]:
+    """`ip xfrm policy list`: any policy may tunnel packets past the routes."""
+    if not artefact.text().strip():
+        return ()
+    return (Unknown(artefact.span("line 1"), "IPsec policies are not modelled", "`ip xfrm policy deleteall`"),)
+
+
+def parse_legacy_tables(artefact: Artefact) -> tuple[Unknown, ...]:
+    """Names of the tables that legacy iptables has loaded, which nftables does not list."""
+    return tuple(
+        Unknown(
+            artefact.span(f"line {number}"),
+            f"legacy iptables table {line.strip()} is loaded beside nftables and can't be read through it",
+            "move its rules to nftables and unload it",
+        )
+        for number, line in enumerate(artefact.text().splitlines(), start=1)
+        if line.strip()
+    )

@@ -1,0 +1,1 @@
+"""Ways to reach a device. The only place that may import an SSH library."""
