@@ -7,6 +7,7 @@ import os
 import socket
 
 from exporters import metrics
+from exporters.config import Family
 from exporters.probing import ProbeFailure, Run
 from exporters.resolver import resolve
 from exporters.sockets import open_bound, read_egress, read_tcp_info
@@ -16,7 +17,10 @@ from exporters.stream import TlsStream
 async def find_addresses(run: Run) -> tuple[str, ...]:
     host = run.service.url.host
     with run.phase("dns"):
-        return await resolve(run.channel, run.family, host, run.note, port=run.dns_port)
+        found = await resolve(run.channel, run.family, host, run.note, port=run.dns_port)
+    if found.egress is not None and (":" in found.egress.source) == (run.family is Family.IPV6):
+        run.egress = found.egress
+    return found.addresses
 
 
 async def connect(run: Run, addresses: tuple[str, ...], port: int) -> socket.socket:
