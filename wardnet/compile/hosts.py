@@ -20,7 +20,7 @@ GROUP_OF_ROLE = {
     HostRole.PORTAL: "portals",
     HostRole.RESOLVER: "resolvers",
     HostRole.MIRROR: "mirrors",
-    HostRole.MONITORING: "monitoring",
+    HostRole.MONITORING: "monitoring_servers",
     HostRole.CONTROLLER: "controllers",
     HostRole.AUDITOR: "auditors",
 }
