@@ -18,6 +18,7 @@ from wardnet.live.status import PARTS, ChannelStatus, FiringAlert, ServiceStatus
 from wardnet.locale import _, chosen_language
 
 DEFAULT_PROMETHEUS = "http://127.0.0.1:9090"
+WIDE = 100  # columns of a terminal
 
 # Words, a sign and a colour: never the colour alone.
 _OK, _WARN, _BAD, _BLIND = ("●", "green"), ("▲", "yellow"), ("✖", "red"), ("○", "magenta")
@@ -28,7 +29,7 @@ def _states() -> dict[State, tuple[str, tuple[str, str]]]:
         State.OK: (_("OK"), _OK),
         State.NO_DATA: (_("no data"), _BLIND),
         State.CIRCUIT_DOWN: (_("line down"), _BAD),
-        State.AGENT_LATE: (_("agent overloaded, no judgement"), _BLIND),
+        State.AGENT_LATE: (_("agent overloaded"), _BLIND),
         State.LINE_LOSSY: (_("line lossy"), _WARN),
         State.LINE_FULL: (_("line full"), _WARN),
         State.LINE_SLOW: (_("line slow"), _WARN),
@@ -36,19 +37,19 @@ def _states() -> dict[State, tuple[str, tuple[str, str]]]:
         State.DNS_SLOW: (_("name service slow"), _WARN),
         State.TLS_SLOW: (_("TLS slow"), _WARN),
         State.SERVER_SLOW: (_("server slow"), _WARN),
-        State.SOFTWARE_UNMEASURED: (_("line OK, software not measured"), _BLIND),
+        State.SOFTWARE_UNMEASURED: (_("software not measured"), _BLIND),
         State.UNKNOWN: (_("unknown state"), _BLIND),
     }
 
 
 def _parts() -> dict[str, str]:
     return {
-        "dns": _("DNS"),
-        "connect": _("connect"),
+        "dns": "DNS",
+        "connect": "TCP",
         "tls": "TLS",
         "line": _("line"),
         "server": _("server"),
-        "transfer": _("transfer"),
+        "transfer": _("data"),
     }
 
 
@@ -99,9 +100,11 @@ def to_json(statuses: Sequence[ChannelStatus]) -> str:
 
 def show(statuses: Sequence[ChannelStatus]) -> None:
     """Print both tables and what fires."""
-    out.print(lines_table(statuses))
+    out.print(lines_table(statuses, out.width))
+    out.print()
     if any(s.services for s in statuses):
-        out.print(software_table(statuses))
+        out.print(software_table(statuses, out.width))
+        out.print()
     for ward, alert in firing(statuses):
         sign, colour = _BAD if alert.severity == "critical" else _WARN
         since = alert.since.astimezone().strftime("%H:%M:%S")
@@ -112,31 +115,30 @@ def show(statuses: Sequence[ChannelStatus]) -> None:
         out.print(text)
 
 
-def lines_table(statuses: Sequence[ChannelStatus]) -> Table:
-    """One row a ward and channel: speed, round trip, loss, state, age of the data."""
-    table = Table(title=_("Lines"), title_justify="left", title_style="bold")
-    for heading, justify in (
-        (_("ward"), "left"),
-        (_("channel"), "left"),
-        (_("contracted ↓/↑ Mbit/s"), "right"),
-        (_("now ↓/↑"), "right"),
-        (_("peak 1 h ↓/↑"), "right"),
-        (_("round trip ms"), "right"),
-        (_("base"), "right"),
-        (_("loss"), "right"),
-        (_("state"), "left"),
-        (_("age"), "right"),
-    ):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]  # rich wants its literal type
-    for s in statuses:
+def lines_table(statuses: Sequence[ChannelStatus], width: int = 80) -> Table:
+    """One row a ward and channel: speed, round trip, loss, state, age of the data. Below 100 columns of
+    `width` the peak is left out."""
+    wide = width >= WIDE
+    table = _table(_("Lines (Mbit/s down/up, ms)"))
+    table.add_column(_("ward"))
+    table.add_column(_("channel"), no_wrap=True)
+    table.add_column(_("contract"), justify="right", no_wrap=True)
+    table.add_column(_("now"), justify="right", no_wrap=True)
+    if wide:
+        table.add_column(_("peak 1 h"), justify="right", no_wrap=True)
+    table.add_column(_("RTT (base)"), justify="right", no_wrap=True)
+    table.add_column(_("loss"), justify="right", no_wrap=True)
+    table.add_column(_("state"))
+    table.add_column(_("age"), justify="right", no_wrap=True)
+    for name, s in _named_once(statuses):
+        peak = [_pair(s.peak_down_bps, s.peak_up_bps)] if wide else []
         table.add_row(
-            Text(s.ward_name),
+            Text(name),
             Text(s.channel or "-"),
-            _pair(s.contracted_down_bps, s.contracted_up_bps, 0),
-            _pair(s.rate_down_bps, s.rate_up_bps, 2),
-            _pair(s.peak_down_bps, s.peak_up_bps, 1),
-            _milliseconds(s.round_trip_seconds, 1),
-            _milliseconds(s.base_round_trip_seconds, 1),
+            _pair(s.contracted_down_bps, s.contracted_up_bps),
+            _pair(s.rate_down_bps, s.rate_up_bps),
+            *peak,
+            f"{_milliseconds(s.round_trip_seconds)} ({_milliseconds(s.base_round_trip_seconds)})",
             "-" if s.loss_ratio is None else f"{s.loss_ratio:.1%}",
             state_text(s.state),
             _age(s.age_seconds),
@@ -144,28 +146,39 @@ def lines_table(statuses: Sequence[ChannelStatus]) -> Table:
     return table
 
 
-def software_table(statuses: Sequence[ChannelStatus]) -> Table:
-    """One row a ward, channel and service: where the time goes, in milliseconds that add up."""
-    table = Table(title=_("Software, ms by phase"), title_justify="left", title_style="bold")
+def software_table(statuses: Sequence[ChannelStatus], width: int = 80) -> Table:
+    """One row a ward, channel and service: where the time goes, in milliseconds that add up. Below 100
+    columns of `width` channel and age are left out."""
+    wide = width >= WIDE
+    table = _table(_("Software (ms by phase)"))
     table.add_column(_("ward"))
-    table.add_column(_("channel"))
-    table.add_column(_("service"))
+    table.add_column(_("service"), no_wrap=True)
     names = _parts()
     for part in PARTS:
-        table.add_column(names[part], justify="right")
-    table.add_column(_("total"), justify="right")
-    table.add_column(_("age"), justify="right")
-    for s in statuses:
-        for service in s.services:
+        table.add_column(names[part], justify="right", no_wrap=True)
+    table.add_column(_("total"), justify="right", no_wrap=True)
+    if wide:
+        table.add_column(_("age"), justify="right", no_wrap=True)
+    for name, s in _named_once([s for s in statuses if s.services]):
+        for number, service in enumerate(s.services):
             table.add_row(
-                Text(s.ward_name),
-                Text(s.channel or "-"),
-                _service_text(service),
-                *(_milliseconds(service.parts.get(part), 0) for part in PARTS),
-                _milliseconds(service.total_seconds, 0),
-                _age(service.age_seconds),
+                Text("" if number else name),
+                _service_text(service, s.channel if wide else None),
+                *(_milliseconds(service.parts.get(part)) for part in PARTS),
+                _milliseconds(service.total_seconds),
+                *([_age(service.age_seconds)] if wide else []),
             )
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+
+
+def _named_once(statuses: Sequence[ChannelStatus]) -> list[tuple[str, ChannelStatus]]:
+    """Each status with its ward's name, which is left out where it repeats the row above."""
+    before = [None, *(s.gateway for s in statuses)]
+    return [("" if s.gateway == last else s.ward_name, s) for s, last in zip(statuses, before, strict=False)]
 
 
 def state_text(state: State) -> Text:
@@ -187,21 +200,30 @@ def firing(statuses: Sequence[ChannelStatus]) -> list[tuple[str, FiringAlert]]:
     return sorted(found, key=lambda item: (item[1].severity != "critical", item[0], item[1].name))
 
 
-def _service_text(service: ServiceStatus) -> Text:
+def _service_text(service: ServiceStatus, channel: str | None) -> Text:
+    name = f"{service.service} ({channel})" if channel else service.service
     if service.up is False:
         sign, colour = _BAD
-        return Text(f"{service.service} {sign} {_('down')}", style=colour)
-    return Text(service.service)
+        return Text(f"{sign} {name}", style=colour)
+    return Text(name)
 
 
-def _pair(down: float | None, up: float | None, digits: int) -> str:
+def _pair(down: float | None, up: float | None) -> str:
+    """Down and up in Mbit/s."""
     if down is None and up is None:
         return "-"
-    return "/".join("-" if bps is None else f"{bps / 1e6:.{digits}f}" for bps in (down, up))
+    return "/".join("-" if bps is None else _megabits(bps) for bps in (down, up))
 
 
-def _milliseconds(seconds: float | None, digits: int) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:.{digits}f}"
+def _megabits(bps: float) -> str:
+    megabits = bps / 1e6
+    return f"{megabits:.0f}" if megabits >= 100 or megabits == round(megabits) else f"{megabits:.1f}"
+
+
+def _milliseconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.{1 if seconds < 0.0995 else 0}f}"
 
 
 def _age(seconds: float | None) -> str:

@@ -147,7 +147,7 @@ class Prometheus:
             connection.request(method, self._prefix + path, body=body, headers=headers)
             answer = connection.getresponse()
             content = answer.read(MAX_ANSWER_BYTES + 1)
-            status = answer.status
+            status, missing = answer.status, answer.length
         except ssl.SSLError as error:
             raise UnreachableError(_("{url}: TLS fails: {error}").format(url=self.url, error=error.reason)) from error
         except TimeoutError as error:
@@ -159,8 +159,6 @@ class Prometheus:
             ) from error
         except socket.gaierror as error:
             raise UnreachableError(_("{url}: no such host").format(url=self.url)) from error
-        except http.client.IncompleteRead as error:
-            raise UnreachableError(_("{url} broke off its answer").format(url=self.url)) from error
         except http.client.HTTPException as error:
             raise BadAnswerError(_("{url} does not speak HTTP: {error!r}").format(url=self.url, error=error)) from error
         except OSError as error:
@@ -172,6 +170,8 @@ class Prometheus:
             connection.close()
         if len(content) > MAX_ANSWER_BYTES:
             raise BadAnswerError(_("{url}: the answer is larger than any of ours").format(url=self.url))
+        if missing:  # read(limit) returns what came and does not complain
+            raise UnreachableError(_("{url} broke off its answer").format(url=self.url))
         if status == http.HTTPStatus.SERVICE_UNAVAILABLE and not content.startswith(b"{"):
             raise NotReadyError(_("{url} is starting and not ready yet: try again shortly").format(url=self.url))
         if status >= http.HTTPStatus.BAD_REQUEST and not content.startswith(b"{"):
