@@ -1,0 +1,65 @@
+"""Filters for the roles' templates, over the plain records that the inventory plugin hands out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import ip_interface, ip_network
+from typing import Any
+
+EVERYTHING = ("0.0.0.0/0", "::/0")
+
+
+def of_family(prefixes: Iterable[str], family: int) -> list[str]:
+    """Those of the prefixes that are IPv4 (4) or IPv6 (6), in their order."""
+    return [prefix for prefix in prefixes if ip_interface(prefix).version == family]
+
+
+def sources(gateway: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each port and family which senders are believable: `allowed` prefixes (empty: any) without the
+    `denied` ones. Derived from the port's own routing table, as a strict reverse-path check would."""
+    table_of = {table["channel"]: table["routes"] for table in gateway["tables"]}
+    channel_of = {port["name"]: port["channel"] for port in gateway["ports"]}
+    found = []
+    for port in gateway["ports"]:
+        routes = [route for route in table_of[port["channel"]] if route["destination"] not in EVERYTHING]
+        anywhere = {
+            ip_network(route["destination"]).version
+            for route in table_of[port["channel"]]
+            if route["destination"] in EVERYTHING and route["port"] == port["name"]
+        }
+        behind = [route["destination"] for route in routes if route["port"] == port["name"]]
+        elsewhere = [
+            route["destination"]
+            for route in routes
+            if route["port"] != port["name"] and channel_of.get(route["port"], port["channel"]) == port["channel"]
+        ]
+        found += [
+            {
+                "port": port["name"],
+                "family": family,
+                "allowed": [] if family in anywhere else of_family(behind, family),
+                "denied": _within(of_family(elsewhere, family), [] if family in anywhere else behind),
+            }
+            for family in (4, 6)
+        ]
+    return found
+
+
+def _within(prefixes: list[str], outer: list[str]) -> list[str]:
+    """Those of the prefixes that lie inside one of `outer`; all of them where `outer` is empty."""
+    if not outer:
+        return prefixes
+    covers = [ip_network(prefix) for prefix in outer]
+    return [
+        prefix
+        for prefix in prefixes
+        if any(
+            ip_network(prefix).version == cover.version and ip_network(prefix).subnet_of(cover)  # type: ignore[arg-type]
+            for cover in covers
+        )
+    ]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Any]:
+        return {"wardnet_of_family": of_family, "wardnet_sources": sources}

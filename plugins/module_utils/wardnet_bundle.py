@@ -1,0 +1,260 @@
+"""A bundle of files as one thing: compared, staged, put in place together, and owned down to its directories.
+
+Runs under the managed host's Python, on the standard library alone. Only `Bundle.install` writes outside
+of temporary directories.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import grp
+import os
+import pwd
+import stat
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class BundleError(Exception):
+    """The bundle cannot be put in place; nothing of it was."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A regular file with `content`, or a symbolic link to `link`."""
+
+    path: Path
+    content: bytes | None
+    link: str | None
+    mode: int
+    owner: str
+    group: str
+    tag: str | None
+
+
+@dataclass(frozen=True)
+class Directory:
+    """`purge` holds name patterns: what matches and is no entry of the bundle goes away. The last pattern that
+    matches a name decides; one that begins with ! keeps it."""
+
+    path: Path
+    mode: int
+    owner: str
+    group: str
+    purge: tuple[str, ...]
+    tag: str | None
+
+
+@dataclass
+class Change:
+    path: Path
+    kind: str  # write | link | mode | directory | remove
+    tag: str | None
+    before: str = ""
+    after: str = ""
+
+    def as_diff(self) -> dict[str, str]:
+        header = f"{self.path} ({self.kind})"
+        return {"before_header": header, "after_header": header, "before": self.before, "after": self.after}
+
+
+@dataclass
+class Bundle:
+    entries: tuple[Entry, ...]
+    directories: tuple[Directory, ...]
+    lenient: bool = False  # in check mode owners may not exist yet
+    unknown_owners: list[str] = field(default_factory=list)
+
+    def changes(self) -> list[Change]:
+        found = [change for directory in self.directories for change in self._directory_changes(directory)]
+        found += [change for entry in self.entries if (change := self._entry_change(entry)) is not None]
+        return found
+
+    def candidate(self, root: Path) -> None:
+        """Writes every regular file of the bundle below `root`, for validators to read."""
+        for entry in self.entries:
+            if entry.content is None:
+                continue
+            target = root / entry.path.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(entry.content)
+            target.chmod(entry.mode)
+
+    def install(self, changes: list[Change]) -> None:
+        """Stages all files beside their targets first, so that a full disk or a missing owner leaves the old
+        bundle whole, then renames each into place."""
+        due = {change.path: change.kind for change in changes}
+        for directory in self.directories:
+            if due.get(directory.path) == "directory":
+                _make_directory(directory, self._ids(directory.owner, directory.group))
+        staged: list[tuple[Path, Path]] = []
+        try:
+            staged.extend(
+                (self._stage(entry), entry.path) for entry in self.entries if due.get(entry.path) in ("write", "link")
+            )
+        except BaseException:
+            for temporary, _ in staged:
+                temporary.unlink(missing_ok=True)
+            raise
+        for temporary, path in staged:
+            temporary.replace(path)
+        for entry in self.entries:
+            if due.get(entry.path) == "mode":
+                uid, gid = self._ids(entry.owner, entry.group)
+                os.chown(entry.path, uid, gid)
+                entry.path.chmod(entry.mode)
+        for change in changes:
+            if change.kind == "remove":
+                change.path.unlink(missing_ok=True)
+
+    def _ids(self, owner: str, group: str) -> tuple[int, int]:
+        try:
+            return pwd.getpwnam(owner).pw_uid, grp.getgrnam(group).gr_gid
+        except KeyError as error:
+            if not self.lenient:
+                raise BundleError(f"no such owner or group on this host: {owner}:{group}") from error
+            self.unknown_owners.append(f"{owner}:{group}")
+            return -1, -1
+
+    def _directory_changes(self, directory: Directory) -> list[Change]:
+        found = []
+        status = _lstat(directory.path)
+        wanted = (directory.mode, *self._ids(directory.owner, directory.group))
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            if status is not None:
+                raise BundleError(f"{directory.path} is in the way: it is not a directory")
+            found.append(Change(directory.path, "directory", directory.tag, after=_rights(wanted)))
+        elif (have := (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)) != wanted:
+            found.append(Change(directory.path, "directory", directory.tag, _rights(have), _rights(wanted)))
+        if not directory.purge or status is None:
+            return found
+        kept = {entry.path for entry in self.entries} | {other.path for other in self.directories}
+        for path in sorted(directory.path.iterdir()):
+            if path in kept or not _purged(path.name, directory.purge):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                continue
+            found.append(Change(path, "remove", directory.tag, before=_readable(path)))
+        return found
+
+    def _entry_change(self, entry: Entry) -> Change | None:
+        status = _lstat(entry.path)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            raise BundleError(f"{entry.path} is in the way: it is a directory")
+        if entry.link is not None:
+            have = str(entry.path.readlink()) if status is not None and stat.S_ISLNK(status.st_mode) else ""
+            return None if have == entry.link else Change(entry.path, "link", entry.tag, have, entry.link)
+        content = entry.content or b""
+        if status is None or not stat.S_ISREG(status.st_mode):
+            before = "" if status is None else "something else than a file\n"
+            return Change(entry.path, "write", entry.tag, before, content.decode(errors="replace"))
+        present = entry.path.read_bytes()
+        if present != content:
+            before, after = present.decode(errors="replace"), content.decode(errors="replace")
+            return Change(entry.path, "write", entry.tag, before, after)
+        wanted = (entry.mode, *self._ids(entry.owner, entry.group))
+        have_rights = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+        if have_rights != wanted:
+            return Change(entry.path, "mode", entry.tag, _rights(have_rights), _rights(wanted))
+        return None
+
+    def _stage(self, entry: Entry) -> Path:
+        parent = entry.path.parent
+        parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if entry.link is not None:
+            link = parent / f".wardnet-{os.getpid()}-{entry.path.name}"
+            link.symlink_to(entry.link)
+            return link
+        uid, gid = self._ids(entry.owner, entry.group)
+        descriptor, temporary = tempfile.mkstemp(prefix=".wardnet-", dir=parent)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(entry.content or b"")
+                os.fchown(stream.fileno(), uid, gid)
+                os.fchmod(stream.fileno(), entry.mode)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return Path(temporary)
+
+
+def read_bundle(files: list[dict], directories: list[dict], lenient: bool = False) -> Bundle:  # type: ignore[type-arg]
+    """Takes the module's arguments; raises BundleError for a relative or doubled path or a wrong mode."""
+    entries = []
+    for item in files:
+        content, link = item.get("content"), item.get("link")
+        if (content is None) == (link is None):
+            raise BundleError(f"{item['path']}: exactly one of content and link is needed")
+        entries.append(
+            Entry(
+                path=_absolute(item["path"]),
+                content=None if content is None else content.encode(),
+                link=link,
+                mode=_mode(item.get("mode") or "0644"),
+                owner=item.get("owner") or "root",
+                group=item.get("group") or "root",
+                tag=item.get("tag"),
+            )
+        )
+    paths = [entry.path for entry in entries]
+    doubled = sorted({str(path) for path in paths if paths.count(path) > 1})
+    if doubled:
+        raise BundleError(f"given more than once: {', '.join(doubled)}")
+    owned = tuple(
+        Directory(
+            path=_absolute(item["path"]),
+            mode=_mode(item.get("mode") or "0755"),
+            owner=item.get("owner") or "root",
+            group=item.get("group") or "root",
+            purge=tuple(item.get("purge") or ()),
+            tag=item.get("tag"),
+        )
+        for item in directories
+    )
+    return Bundle(tuple(entries), owned, lenient)
+
+
+def _purged(name: str, patterns: tuple[str, ...]) -> bool:
+    deciding = [pattern for pattern in patterns if fnmatch.fnmatchcase(name, pattern.lstrip("!"))]
+    return bool(deciding) and not deciding[-1].startswith("!")
+
+
+def _absolute(text: str) -> Path:
+    path = Path(text)
+    if not path.is_absolute() or str(path) != text or ".." in path.parts:
+        raise BundleError(f"not a plain absolute path: {text}")
+    return path
+
+
+def _mode(text: str) -> int:
+    try:
+        return int(text, 8)
+    except ValueError as error:
+        raise BundleError(f"not an octal mode: {text}") from error
+
+
+def _lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _rights(rights: tuple[int, int, int]) -> str:
+    return f"mode {rights[0]:04o} owner {rights[1]} group {rights[2]}\n"
+
+
+def _readable(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _make_directory(directory: Directory, ids: tuple[int, int]) -> None:
+    directory.path.mkdir(parents=True, exist_ok=True)
+    os.chown(directory.path, *ids)
+    directory.path.chmod(directory.mode)

@@ -1,0 +1,281 @@
+"""What the kernel runs, as sets that can be compared with what is intended: addresses, routes, policy rules,
+packet filter. Pure: takes the JSON text that ip(8) and nft(8) print. Standard library only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from typing import Any
+
+MAIN, LOCAL, DEFAULT = 254, 255, 253
+UNREACHABLE = 7  # RTN_UNREACHABLE
+IPV6_METRIC = 1024  # what the kernel takes for 0
+KERNEL_RULES = {(4, 0, LOCAL), (4, 32766, MAIN), (4, 32767, DEFAULT), (6, 0, LOCAL), (6, 32766, MAIN)}
+EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+@dataclass(frozen=True, order=True)
+class Address:
+    port: str
+    address: str  # with its prefix length
+
+    def __str__(self) -> str:
+        return f"address {self.address} on {self.port}"
+
+
+@dataclass(frozen=True, order=True)
+class Route:
+    """`other` holds whatever this record has no field for, so that nothing unusual passes for the plain route."""
+
+    family: int
+    table: int
+    destination: str
+    metric: int
+    port: str
+    via: str
+    unreachable: bool
+    other: str = ""
+
+    def __str__(self) -> str:
+        kind = "unreachable " if self.unreachable else ""
+        parts = [f"via {self.via}" if self.via else "", f"dev {self.port}" if self.port else "", self.other]
+        return " ".join(
+            filter(None, [f"route {kind}{self.destination}", *parts, f"metric {self.metric} table {self.table}"])
+        )
+
+
+@dataclass(frozen=True, order=True)
+class Rule:
+    family: int
+    priority: int
+    table: int
+    incoming: str = ""
+    outgoing: str = ""
+    source: str = ""
+    destination: str = ""
+    other: str = ""
+
+    def __str__(self) -> str:
+        named = (("from", self.source), ("to", self.destination), ("iif", self.incoming), ("oif", self.outgoing))
+        selectors = [f"{word} {value}" for word, value in named if value]
+        selectors += [self.other] if self.other else []
+        return f"rule {self.priority} IPv{self.family}: {' '.join(selectors) or 'all'} lookup {self.table}"
+
+
+@dataclass(frozen=True)
+class Running:
+    addresses: frozenset[Address]
+    tentative: frozenset[Address]  # still being probed for duplicates, or found to be one
+    routes: frozenset[Route]
+    rules: frozenset[Rule]
+    carrier: frozenset[str]  # ports that are there and have a link
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What one channel's role answers for at a gateway. Routes of another channel's table that leave by this
+    channel's ports, those of exceptions, are its own too; the other role must not wait for them."""
+
+    ports: frozenset[str]
+    tables: frozenset[int]  # which may hold nothing beyond `known_routes`
+    addresses: frozenset[Address]
+    routes: frozenset[Route]
+    rules: frozenset[Rule]
+    known_routes: frozenset[Route]
+    known_rules: frozenset[Rule]
+
+
+def read_intent(gateway: dict[str, Any], channel: str, hold_main: bool) -> Intent:
+    """From the plain record of a GatewayPlan. With `hold_main` the main table is held as well, to being empty."""
+    ports = [port for port in gateway["ports"] if port["channel"] == channel]
+    names = frozenset(port["name"] for port in ports)
+    tables = {int(table["number"]) for table in gateway["tables"] if table["channel"] == channel}
+    tables |= {MAIN} if hold_main else set()
+    routes = frozenset(_route(table, route) for table in gateway["tables"] for route in table["routes"])
+    rules = frozenset(record for rule in gateway["rules"] for record in _rules(rule))
+    return Intent(
+        ports=names,
+        tables=frozenset(tables),
+        addresses=frozenset(Address(port["name"], port[family]) for port in ports for family in ("ipv4", "ipv6")),
+        routes=frozenset(r for r in routes if (r.port in names if r.port else r.table in tables)),
+        rules=frozenset(rule for rule in rules if rule.table in tables),
+        known_routes=routes,
+        known_rules=rules,
+    )
+
+
+def _route(table: dict[str, Any], route: dict[str, Any]) -> Route:
+    family = ipaddress.ip_network(route["destination"]).version
+    return Route(
+        family=family,
+        table=int(table["number"]),
+        destination=route["destination"],
+        metric=int(route["metric"]) or (IPV6_METRIC if family == 6 else 0),
+        port=route["port"] or "",
+        via=route["via"] or "",
+        unreachable=route["kind"] == "unreachable",
+    )
+
+
+def _rules(rule: dict[str, Any]) -> list[Rule]:
+    families = (4, 6) if int(rule["family"]) == 0 else (int(rule["family"]),)
+    return [
+        Rule(
+            family=family,
+            priority=int(rule["priority"]),
+            table=int(rule["table"]),
+            incoming=rule["incoming"] or "",
+            outgoing=rule["outgoing"] or "",
+            source=rule["source"] or "",
+            destination=rule["destination"] or "",
+        )
+        for family in families
+    ]
+
+
+def parse_addresses(text: str) -> tuple[frozenset[Address], frozenset[Address]]:
+    """All addresses but link-local and loopback ones, and those of them that cannot be used (yet).
+    From `ip -j address show`."""
+    found, tentative = set(), set()
+    for link in json.loads(text or "[]"):
+        for info in link.get("addr_info", []):
+            address = ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}")
+            if address.is_link_local or address.is_loopback:
+                continue
+            record = Address(link["ifname"], str(address))
+            found.add(record)
+            if info.get("tentative") or info.get("dadfailed"):
+                tentative.add(record)
+    return frozenset(found), frozenset(tentative)
+
+
+def parse_carrier(text: str) -> frozenset[str]:
+    """Names of the links that carry, from `ip -j address show`."""
+    return frozenset(link["ifname"] for link in json.loads(text or "[]") if "LOWER_UP" in link.get("flags", []))
+
+
+_ROUTE_PLAIN = {"dst", "table", "metric", "dev", "gateway", "type", "protocol", "scope", "pref", "prefsrc"}
+_ROUTE_FLAGS = {"onlink", "linkdown", "offload"}
+
+
+def parse_routes(text: str, family: int) -> frozenset[Route]:
+    """Unicast and blocking routes outside the local table, without the kernel's own link-local ones.
+    From `ip -N -j -FAMILY route show table all`."""
+    found = set()
+    for route in json.loads(text or "[]"):
+        table = int(route.get("table", MAIN))
+        if table == LOCAL:
+            continue
+        destination = route["dst"] if route["dst"] != "default" else EVERYTHING[family]
+        network = ipaddress.ip_network(destination)
+        kind = int(route.get("type", 1))
+        if family == 6 and table == MAIN and (network.is_link_local or network.is_multicast):
+            continue
+        other = {key: value for key, value in route.items() if key not in _ROUTE_PLAIN and key != "flags"}
+        flags = sorted(set(route.get("flags", [])) - _ROUTE_FLAGS)
+        if flags:
+            other["flags"] = flags
+        if kind not in (1, UNREACHABLE):
+            other["type"] = kind
+        found.add(
+            Route(
+                family=family,
+                table=table,
+                destination=str(network),
+                metric=int(route.get("metric", 0)),
+                port="" if kind == UNREACHABLE else route.get("dev", ""),
+                via=route.get("gateway", ""),
+                unreachable=kind == UNREACHABLE,
+                other=json.dumps(other, sort_keys=True) if other else "",
+            )
+        )
+    return frozenset(found)
+
+
+_RULE_PLAIN = {"priority", "table", "src", "srclen", "dst", "dstlen", "iif", "oif", "protocol"}
+_RULE_STATE = {"iif_detached", "oif_detached"}  # says that the port is not there at present
+
+
+def parse_rules(text: str, family: int) -> frozenset[Rule]:
+    """All policy rules but the kernel's own three. From `ip -N -j -FAMILY rule show`."""
+    found = set()
+    for rule in json.loads(text or "[]"):
+        extra = {key: value for key, value in rule.items() if key not in _RULE_PLAIN | _RULE_STATE}
+        record = Rule(
+            family=family,
+            priority=int(rule["priority"]),
+            table=int(rule.get("table", 0)),
+            incoming=rule.get("iif", ""),
+            outgoing=rule.get("oif", ""),
+            source=_selector(rule, "src", family),
+            destination=_selector(rule, "dst", family),
+            other=json.dumps(extra, sort_keys=True) if extra else "",
+        )
+        plain = not (record.incoming or record.outgoing or record.source or record.destination or record.other)
+        if not (plain and (family, record.priority, record.table) in KERNEL_RULES):
+            found.add(record)
+    return frozenset(found)
+
+
+def _selector(rule: dict[str, Any], name: str, family: int) -> str:
+    value = rule.get(name, "all")
+    if value == "all":
+        return ""
+    length = rule.get(f"{name}len", 32 if family == 4 else 128)
+    return str(ipaddress.ip_network(f"{value}/{length}"))
+
+
+@dataclass(frozen=True)
+class Difference:
+    missing: tuple[Address | Route | Rule, ...]
+    foreign: tuple[Address | Route | Rule, ...]
+    waiting: tuple[Address, ...]  # there, but not usable yet
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.foreign or self.waiting)
+
+
+def compare(running: Running, intent: Intent) -> Difference:
+    """A port without a link is not missed: the kernel may have no routes for it either."""
+    expected: list[Address | Route | Rule] = [a for a in intent.addresses if a.port in running.carrier]
+    expected += [r for r in intent.routes if not r.port or r.port in running.carrier]
+    expected += intent.rules
+    present = running.addresses | running.routes | running.rules
+    foreign: list[Address | Route | Rule] = [
+        a for a in running.addresses if a.port in intent.ports and a not in intent.addresses
+    ]
+    foreign += [r for r in running.routes if r.table in intent.tables and r not in intent.known_routes]
+    foreign += [r for r in running.rules if r not in intent.known_rules]
+    return Difference(
+        missing=_in_order(item for item in expected if item not in present),
+        foreign=_in_order(foreign),
+        waiting=tuple(sorted(a for a in running.tentative if a in intent.addresses and a.port in running.carrier)),
+    )
+
+
+def _in_order(items: Any) -> tuple[Address | Route | Rule, ...]:
+    return tuple(sorted(items, key=lambda item: (type(item).__name__, item)))
+
+
+def parse_ruleset(text: str) -> list[str]:
+    """One line an object of `nft -j list ruleset`, without what differs from load to load: handles, counters'
+    values and versions. The order of rules within a chain is kept, since it decides."""
+    lines = []
+    for item in json.loads(text or '{"nftables": []}')["nftables"]:
+        if "metainfo" in item:
+            continue
+        lines.append(json.dumps(_without_state(item), sort_keys=True))
+    return lines
+
+
+def _without_state(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: _without_state(inner) for key, inner in value.items() if key not in ("handle", "index")}
+        if set(kept) == {"packets", "bytes"}:
+            return {}
+        return kept
+    if isinstance(value, list):
+        return [_without_state(inner) for inner in value]
+    return value
