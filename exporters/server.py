@@ -148,10 +148,6 @@ class _Connection(asyncio.Protocol):
         elif self._transport is not None and len(self._buffer) > _MAX_HEAD_BYTES:
             self._transport.pause_reading()
 
-    def eof_received(self) -> bool:
-        # A client may close its half and still wait for the answer that is being made.
-        return self._task is not None
-
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()

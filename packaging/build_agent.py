@@ -165,7 +165,8 @@ def _copyright(client: dict[PurePosixPath, bytes]) -> bytes:
 def pack(files: list[File], date: int) -> bytes:
     """A tar.xz with every folder named before what is in it."""
     folders = {str(parent) for file in files for parent in PurePosixPath(file.path).parents} - {"."}
-    entries: dict[str, File | None] = {folder: None for folder in folders} | {file.path: file for file in files}
+    entries: dict[str, File | None] = dict.fromkeys(folders)
+    entries.update((file.path, file) for file in files)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         tar.addfile(_member("./", tarfile.DIRTYPE, 0o755, date))

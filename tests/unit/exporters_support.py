@@ -207,8 +207,8 @@ def dns_server(port: int = 0) -> Iterator[DnsServer]:
                 (socketserver.ThreadingUDPServer, Datagrams),
                 (socketserver.ThreadingTCPServer, Streams),
             ):
-                kind = type(base.__name__, (base,), {"address_family": family.socket_family, "daemon_threads": True})
-                kind.allow_reuse_address = True
+                settings = {"address_family": family.socket_family, "daemon_threads": True, "allow_reuse_address": True}
+                kind = type(base.__name__, (base,), settings)
                 stack.enter_context(_serving(stack.enter_context(kind((host, dns.port), handler))))
         yield dns
 
