@@ -25,14 +25,17 @@ def read_district(folder: Path) -> District:
 
     Raises InventoryErrors with all that is wrong. Paths in it are relative to `folder`.
     """
-    return parse_district(_read_files(folder))
+    problems = Problems()
+    return _district(_read_files(folder, problems), problems)
 
 
 def parse_district(files: dict[str, bytes]) -> District:
     """The same from bytes that are already in memory, by name relative to the inventory's folder."""
-    problems = Problems()
+    return _district(files, Problems())
+
+
+def _district(files: dict[str, bytes], problems: Problems) -> District:
     parsed = {name: _parse(name, content, problems) for name, content in sorted(files.items())}
-    known_ids = {ident for file in parsed.values() if file is not None for ident in _ids(file.data)}
     district_file, district_record, wards = None, None, []
     for name, file in parsed.items():
         if file is None:
@@ -43,39 +46,38 @@ def parse_district(files: dict[str, bytes]) -> District:
                 wards.append(build_ward(file, district_record, is_district=True))
         elif record := parse_shape(schema.WardFile, file, problems):
             wards.append(build_ward(file, record, is_district=False))
-            _check_name(name, wards[-1], problems)
-    if DISTRICT_FILE not in files:
+    complete = not problems.found
+    for ward in wards:
+        if not ward.is_district:
+            _check_name(ward, problems)
+    if DISTRICT_FILE not in files and not any(problem.file == DISTRICT_FILE for problem in problems.found):
         problems.add(Source(DISTRICT_FILE, 1), f"there is no {DISTRICT_FILE} in the inventory's folder")
     if district_file is None or district_record is None:
         raise InventoryErrors(problems.found)
     district = build_district(district_file, district_record, wards, _sha256(files))
-    complete = not problems.found
-    check(district, problems, known_ids=frozenset(known_ids), complete=complete)
+    check(district, problems, complete=complete)
     if problems.found:
         raise InventoryErrors(problems.found)
     return district
 
 
-def _read_files(folder: Path) -> dict[str, bytes]:
+def _read_files(folder: Path, problems: Problems) -> dict[str, bytes]:
     if not folder.is_dir():
         raise InventoryErrors(
             [Problem(str(folder), 1, "there is no such folder", "name an inventory, such as inventory/tay-ho")]
         )
-    paths = [folder / DISTRICT_FILE, *sorted((folder / WARDS_FOLDER).glob("*.yml"))]
-    files, unreadable = {}, []
-    for path in paths:
+    district = folder / DISTRICT_FILE
+    wards = sorted((folder / WARDS_FOLDER).glob("*.yml"))
+    files: dict[str, bytes] = {}
+    for path in [district, *wards] if district.exists() else wards:  # its absence is said with all the rest
         name = path.relative_to(folder).as_posix()
         try:
             files[name] = path.read_bytes()
-        except FileNotFoundError:
-            continue  # said once, by parse_district
         except OSError as error:
-            unreadable.append(Problem(name, 1, f"the file cannot be read: {error.strerror}"))
-    for path in sorted((folder / WARDS_FOLDER).glob("*.yaml")):
+            problems.add(Source(name, 1), f"the file cannot be read: {error.strerror}")
+    for path in sorted([*folder.glob("district.yaml"), *(folder / WARDS_FOLDER).glob("*.yaml")]):
         name = path.relative_to(folder).as_posix()
-        unreadable.append(Problem(name, 1, "files of wards end in .yml", f"rename it to {path.stem}.yml"))
-    if unreadable:
-        raise InventoryErrors(unreadable)
+        problems.add(Source(name, 1), "files of an inventory end in .yml", f"rename it to {path.stem}.yml")
     return files
 
 
@@ -89,24 +91,10 @@ def _parse(name: str, content: bytes, problems: Problems) -> YamlFile | None:
     return parse_yaml(name, text, problems)
 
 
-def _check_name(name: str, ward: Ward, problems: Problems) -> None:
-    stem = Path(name).stem
-    if stem != ward.id:
-        problems.add(
-            ward.source,
-            f"ward '{ward.id}' is in a file named {Path(name).name}",
-            f"name the file {ward.id}.yml",
-        )
-
-
-def _ids(data: object) -> set[str]:
-    """Every id that any file names, also in files that do not fit: a reference to one of them is not a typo."""
-    if isinstance(data, dict):
-        own = {data["id"]} if isinstance(data.get("id"), str) else set()
-        return own.union(*(_ids(value) for value in data.values()))
-    if isinstance(data, list):
-        return set().union(*(_ids(item) for item in data))
-    return set()
+def _check_name(ward: Ward, problems: Problems) -> None:
+    name = Path(ward.source.file)
+    if name.stem != ward.id:
+        problems.add(ward.source, f"ward '{ward.id}' is in a file named {name.name}", f"name the file {ward.id}.yml")
 
 
 def _sha256(files: dict[str, bytes]) -> str:

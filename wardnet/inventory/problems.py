@@ -5,8 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from wardnet.model.intent import Source
+
+MAX_SHOWN = 60  # characters of a wrong value; its line is named beside it
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,15 +41,38 @@ class Problems:
     found: list[Problem] = field(default_factory=list)
 
     def add(self, source: Source, message: str, suggestion: str = "") -> None:
-        self.found.append(Problem(source.file, source.line, message, suggestion))
+        """One problem is one line: what a file holds never breaks it or reaches a terminal as a control code."""
+        self.found.append(Problem(source.file, source.line, _printable(message), _printable(suggestion)))
+
+
+def shown(value: Any) -> str:
+    """A value of a file as a message shows it: quoted and short, or what it is where that says more."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"'{text}'" if len(text) <= MAX_SHOWN else f"'{text[:MAX_SHOWN]}...'"
 
 
 def did_you_mean(word: str, known: Iterable[str], what: str = "") -> str:
     """A suggestion from the known words: the closest one, or the list of them when none is close."""
     words = sorted(set(known))
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
+    if close := closest(word, words):
+        return f"did you mean '{close}'?"
     if not words:
         return f"there is no {what} yet" if what else ""
     return "one of: " + ", ".join(words[:12]) + (", ..." if len(words) > 12 else "")
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known word that `word` resembles, whatever the case of its letters; '' when none is close."""
+    folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(word[:MAX_SHOWN].casefold(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else ""
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

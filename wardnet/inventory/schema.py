@@ -6,7 +6,9 @@ Every mapping is closed (an unknown key is an error) and every list holds items 
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+import unicodedata
+from collections.abc import Callable
+from datetime import date
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -34,93 +36,116 @@ from pydantic import (
 
 from wardnet.model.intent import Channel, HostRole, OperatingSystem, Platform, Ports, SiteKind
 
-# What a value must look like, for the message when it does not: the annotation's name is the key.
-WANTED = {
-    "id": "lower-case letters, digits and '-', starting with a letter",
-    "interface": "an interface name of at most 15 letters, digits, '.', '_' or '-', such as wan0",
-}
+# Validators say what is wrong so that it reads after the value: "'2026-13-01' is not a date, such as 2026-01-31".
 
 
 def _ident(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", value):
-        raise ValueError(f"'{value}' is not an id: {WANTED['id']}")
+        raise ValueError("is not an id: lower-case letters, digits and '-', starting with a letter")
     return value
 
 
 def _interface(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9._-]{0,14}", value):
-        raise ValueError(f"'{value}' is not {WANTED['interface']}")
+        raise ValueError("is not an interface: at most 15 lower-case letters, digits, '.', '_' or '-', such as wan0")
+    if value in ("lo", "all", "default"):
+        raise ValueError("is a name that Linux keeps for itself")
     return value
 
 
 def _text(value: str) -> str:
-    if not value.strip():
-        raise ValueError("a text is expected here, not an empty one")
-    return value
+    text = unicodedata.normalize("NFC", value).strip()
+    if not text:
+        raise ValueError("is empty: a text is expected here")
+    if not text.isprintable():
+        raise ValueError("is more than one line, or holds a control character")
+    return text
 
 
 def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):
-        raise ValueError(f"'{value}' is not a time zone, such as Asia/Ho_Chi_Minh") from None
+        raise ValueError("is not a time zone, such as Asia/Ho_Chi_Minh") from None
     return value
 
 
 def _domain(value: str) -> str:
     if not re.fullmatch(r"(?=.{1,200}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", value):
-        raise ValueError(f"'{value}' is not a domain name in lower case, such as tayho.example")
+        raise ValueError("is not a domain name in lower case, such as tayho.example")
     return value
 
 
 def _url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"'{value}' is not a web address that starts with https:// or http://")
-    if parts.username or parts.password:
-        raise ValueError("a web address here holds no user name and no password")
+    problem = "is not a web address, such as https://dvctt.tayho.example/"
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError(problem)
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:  # a bracket without its pair, or a port that is no number
+        raise ValueError(problem) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError(problem)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds a user name or a password, which does not belong here")
     return value
 
 
-def _day(value: Any) -> Any:
-    if isinstance(value, datetime) or not isinstance(value, date):
-        raise ValueError(f"'{value}' is not a date, such as 2026-01-31")  # noqa: TRY004 - pydantic's protocol
-    return value
+def _day(value: Any) -> date:
+    text = value if isinstance(value, str) else ""
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is a day that no calendar has") from None
+    if other := re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})", text):
+        raise ValueError(f"is not a date: write {other[3]}-{other[2]:0>2}-{other[1]:0>2}")
+    raise ValueError("is not a date, such as 2026-01-31")
 
 
-def _ports(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError(f"'{value}' is not a protocol with its port, such as tcp/443, udp/53 or icmp")  # noqa: TRY004
-    match = re.fullmatch(r"(icmp)|(tcp|udp)/(any|\d{1,5})", value)
+def _ports(value: Any) -> Ports:
+    match = re.fullmatch(r"(icmp)|(tcp|udp)/(any|[0-9]{1,5})", value) if isinstance(value, str) else None
     if not match:
-        raise ValueError(f"'{value}' is not a protocol with its port, such as tcp/443, udp/53 or icmp")
+        raise ValueError("is not a protocol with its port, such as tcp/443, udp/53 or icmp")
     if match[1]:
         return Ports("icmp", ())
     if match[3] == "any":
         return Ports(match[2], ())
     number = int(match[3])
     if not 1 <= number <= 65535:
-        raise ValueError(f"port {number} is not between 1 and 65535")
+        raise ValueError("has a port that is not between 1 and 65535")
     return Ports(match[2], (number,))
 
 
-def _parsed(kind: Any, example: str) -> Any:
+def _parsed(kind: Callable[[str], Any], example: str) -> Any:
     def parse(value: Any) -> Any:
         try:
-            return kind(value) if isinstance(value, str) else kind(f"not text: {value}")
+            if isinstance(value, str) and "%" not in value:  # no interface's name belongs to an address here
+                return kind(value)
         except ValueError:
-            raise ValueError(f"'{value}' is not {example}") from None
+            pass
+        raise ValueError(f"is not {example}")
 
     return BeforeValidator(parse)
 
 
-def _network(value: Any) -> Any:
-    return ip_network(value, strict=True)
+def _prefix(value: Any) -> IPv4Network | IPv6Network:
+    problem = "is not a prefix, such as 10.16.0.0/12"
+    if not isinstance(value, str) or not re.search(r"/[0-9]{1,3}\Z", value) or "%" in value:
+        raise ValueError(problem)
+    try:
+        prefix = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(problem) from None
+    if prefix.network_address != ip_address(value.split("/")[0]):
+        raise ValueError(f"has bits set behind its length: write {prefix}")
+    return prefix
 
 
-def _with_length(kind: Any) -> Any:
+def _with_length(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     def parse(value: str) -> Any:
-        if "/" not in value:
+        if not re.search(r"/[0-9]{1,3}\Z", value):
             raise ValueError
         return kind(value)
 
@@ -141,7 +166,7 @@ IPv6Port = Annotated[
     IPv6Interface,
     _parsed(_with_length(IPv6Interface), "an IPv6 address with its length, such as fd20:20:1::1/64"),
 ]
-Prefix = Annotated[IPv4Network | IPv6Network, _parsed(_network, "a prefix with no host bits set, such as 10.16.0.0/12")]
+Prefix = Annotated[IPv4Network | IPv6Network, BeforeValidator(_prefix)]
 AnyAddress = Annotated[IPv4Address | IPv6Address, _parsed(ip_address, "an IP address")]
 Allow = Annotated[Any, BeforeValidator(_ports)]
 Kbps = Annotated[StrictInt, Field(ge=64, le=100_000_000)]

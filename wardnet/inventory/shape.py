@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from wardnet.inventory.problems import Problems, did_you_mean
+from wardnet.inventory.problems import Problems, closest, did_you_mean, shown
 from wardnet.inventory.yamlfile import Path, YamlFile
 
 R = TypeVar("R", bound=BaseModel)
@@ -20,9 +20,19 @@ def parse_shape(schema: type[R], file: YamlFile, problems: Problems) -> R | None
     try:
         return schema.model_validate(file.data)
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            _report(schema, file, detail, problems)
+        details = error.errors(include_url=False)
+        meant = {(*detail["loc"][:-1], _meant(schema, detail)) for detail in details}
+        for detail in details:
+            if detail["type"] != "missing" or detail["loc"] not in meant:  # a slip in a key is said once
+                _report(schema, file, detail, problems)
         return None
+
+
+def _meant(schema: type[BaseModel], detail: ErrorDetails) -> str:
+    """The key that an unknown one resembles; '' for none, and for what is no unknown key."""
+    path = tuple(detail["loc"])
+    known = _keys_at(schema, path[:-1]) if detail["type"] == "extra_forbidden" else []
+    return closest(str(path[-1]), known) if path else ""
 
 
 def _report(schema: type[BaseModel], file: YamlFile, detail: ErrorDetails, problems: Problems) -> None:
@@ -32,52 +42,63 @@ def _report(schema: type[BaseModel], file: YamlFile, detail: ErrorDetails, probl
     kind, value, name = detail["type"], detail["input"], str(path[-1]) if path else ""
     if kind == "extra_forbidden":
         known = _keys_at(schema, path[:-1])
-        problems.add(file.key_source(path), f"unknown key '{name}'{_within(file, path)}", did_you_mean(name, known))
+        problems.add(
+            file.key_source(path), f"unknown key {shown(name)}{_within(file, path)}", did_you_mean(name, known)
+        )
     elif kind == "missing":
         problems.add(file.source(path[:-1]), f"'{name}' is missing{_within(file, path)}", f"add '{name}: ...'")
     elif kind == "enum":
         choices = _choices_at(schema, path)
-        problems.add(file.source(path), f"'{value}' is not a valid {name}", did_you_mean(str(value), choices))
+        what = "is not one word" if isinstance(value, dict | list) else "is not known"
+        problems.add(file.source(path), f"{_label(path)}: {shown(value)} {what}", did_you_mean(str(value), choices))
     elif kind == "value_error":
-        problems.add(file.source(path), f"{_label(path)}: {detail['ctx']['error']}")
+        problems.add(file.source(path), f"{_label(path)}: {shown(value)} {detail['ctx']['error']}", _quotes(value))
     else:
-        problems.add(file.source(path), f"{_label(path)}: {_plain(detail)}")
+        problems.add(file.source(path), f"{_label(path)}: {_plain(detail)}", _quotes(value, kind))
 
 
 def _plain(detail: ErrorDetails) -> str:
     value, context = detail["input"], detail.get("ctx", {})
-    shown = "nothing" if value is None else f"'{value}'"
     match detail["type"]:
         case "string_type":
-            hint = " (put it in quotes)" if isinstance(value, int | float | bool) else ""
-            return f"a text is expected, not {shown}{hint}"
+            return f"a text is expected, not {_as_read(value)}"
         case "int_type" | "int_from_float" | "int_parsing":
-            return f"a whole number is expected, not {shown}"
+            return f"a whole number is expected, not {shown(value)}"
         case "bool_type":
-            return f"true or false is expected, not {shown}"
+            return f"true or false is expected, not {shown(value)}"
         case "list_type":
-            return f"a list is expected ('- ...' on each line), not {_shape(value)}"
+            return f"a list is expected ('- ...' on each line), not {shown(value)}"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"a mapping of keys is expected, not {_shape(value)}"
+            return f"a mapping of keys is expected, not {shown(value)}"
         case "greater_than_equal":
-            return f"{shown} is too small: at least {context['ge']}"
+            return f"{shown(value)} is too small: at least {context['ge']}"
         case "less_than_equal":
-            return f"{shown} is too large: at most {context['le']}"
+            return f"{shown(value)} is too large: at most {context['le']}"
+        case "too_short" if not context["actual_length"]:
+            return "the list is empty"
         case "too_short":
-            return f"at least {context['min_length']} expected, {context['actual_length']} given"
+            return f"{context['min_length']} items are expected, not {context['actual_length']}"
         case "too_long":
-            return f"at most {context['max_length']} expected, {context['actual_length']} given"
+            return f"{context['max_length']} items are expected, not {context['actual_length']}"
     return detail["msg"]
 
 
-def _shape(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return f"'{value}'"
+def _as_read(value: Any) -> str:
+    """The value with what YAML made of it, where a text was meant."""
+    if isinstance(value, bool):
+        return f"the yes-or-no value {shown(value)}"
+    return f"the number {shown(value)}" if isinstance(value, int) else shown(value)
+
+
+def _quotes(value: Any, kind: str = "value_error") -> str:
+    """A hint where quotes would have made the value the text that was meant."""
+    if kind == "string_type" and isinstance(value, int):
+        return "put it in quotes"
+    if kind == "int_type" and isinstance(value, str) and value.isdigit():
+        return "write it without quotes and leading zeros"
+    if kind in ("value_error", "string_type") and isinstance(value, dict):
+        return "a text with ':' at its end or '{' at its start needs quotes"
+    return ""
 
 
 def _label(path: Path) -> str:

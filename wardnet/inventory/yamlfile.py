@@ -1,17 +1,59 @@
-"""YAML text -> plain data, with the line of every key and value. Pure: the text comes in, no file is opened."""
+"""YAML text -> plain data, with the line of every key and value. Pure: the text comes in, no file is opened.
+
+Scalars are read as YAML 1.2 does: a whole number, true, false, null, or text. `no`, `10:30`, `010` and dates
+are text, so that none of YAML 1.1's surprises reaches the schema.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from wardnet.inventory.problems import Problems
+from wardnet.inventory.problems import Problems, shown
 from wardnet.model.intent import Source
 
 Path = tuple[str | int, ...]
+
+MAX_DEPTH = 30  # an inventory is 8 deep; far below what recursion can bear
+
+_CORE = "tag:yaml.org,2002:"
+_BOOLEANS = {"true": True, "false": False}
+
+# A part of what PyYAML says; what it means and how to mend it; and whether the place to look at is where it began.
+_MEANINGS = (
+    ("'\\t'", "a tab", "indent with spaces, never with tabs", False),
+    (
+        "mapping values are not allowed",
+        "a ':' where none can stand",
+        "quote a text that holds ': ', and put a key under the key above it",
+        False,
+    ),
+    ("could not find expected ':'", "a key without its ':'", "a key ends in ':' and a space", True),
+    ("cannot start any token", "a text cannot begin with this character", "put it in quotes", False),
+    (
+        "expected ',' or ']'",
+        "the list that begins here with '[' cannot be read",
+        "close it with ']', put ',' between its items, and quote a text that holds ': '",
+        True,
+    ),
+    (
+        "expected ',' or '}'",
+        "the mapping that begins here with '{' cannot be read",
+        "close it with '}', put ',' between its keys, and quote a text that ends in ':'",
+        True,
+    ),
+    (
+        "expected <block end>",
+        "this line does not go on with the list or mapping above it",
+        "indent alike what belongs together, and close every quote",
+        False,
+    ),
+    ("another document", "a second document begins", "a file holds one: remove the '---'", False),
+    ("end of stream", "a quote is opened here and never closed", "close it", True),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,49 +77,91 @@ class YamlFile:
 
 def parse_yaml(name: str, text: str, problems: Problems) -> YamlFile | None:
     """Parse one file. Adds to `problems` and returns None when it is not a YAML mapping."""
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            problems.add(Source(name, 1), "the file is empty", "write at least 'id:' and 'name:'")
-            return None
-        if not isinstance(node, yaml.MappingNode):
-            problems.add(
-                Source(name, node.start_mark.line + 1),
-                f"a mapping of keys is expected, not a {_kind(node)}",
-                "start with 'id: ...'",
-            )
-            return None
-        walker = _Walker(name, loader, problems)
-        data = walker.walk(node, ())
+        node = _compose(text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        why = error.problem or error.context or "it cannot be read"
-        hint = "indent with spaces, never with tabs" if "\\t" in why or "'\t'" in why else ""
-        problems.add(Source(name, line), f"not valid YAML: {why}", hint)
+        _report(name, error, problems)
         return None
     except yaml.reader.ReaderError as error:
-        problems.add(Source(name, 1), f"not valid YAML: {error.reason}", "save the file as UTF-8 text")
+        line = text.count("\n", 0, error.position) + 1
+        problems.add(
+            Source(name, line), f"not valid YAML: character U+{_code(error):04X} is not text", "remove the character"
+        )
         return None
-    except ValueError as error:  # a date such as 2026-13-01
-        problems.add(Source(name, loader.line + 1), f"not valid YAML: {error}")
+    if node is None:
+        problems.add(Source(name, 1), "the file is empty", "write at least 'id:' and 'name:'")
         return None
+    if not isinstance(node, yaml.MappingNode):
+        problems.add(
+            Source(name, node.start_mark.line + 1),
+            f"a mapping of keys is expected, not a {_kind(node)}",
+            "start with 'id: ...'",
+        )
+        return None
+    walker = _Walker(name, problems)
+    return YamlFile(name, walker.walk(node, ()), walker.lines, walker.keys)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_node()
     finally:
         loader.dispose()
-    return YamlFile(name, data, walker.lines, walker.keys)
+
+
+def _report(name: str, error: yaml.MarkedYAMLError, problems: Problems) -> None:
+    said = error.problem or error.context or "it cannot be read"
+    why, hint, at_start = next((meaning for part, *meaning in _MEANINGS if part in said), (said, "", False))
+    marks = [error.context_mark, error.problem_mark] if at_start else [error.problem_mark, error.context_mark]
+    line = next((mark.line + 1 for mark in marks if mark), 1)
+    problems.add(Source(name, line), f"not valid YAML: {why}", str(hint))
+
+
+def _code(error: yaml.reader.ReaderError) -> int:
+    return error.character if isinstance(error.character, int) else ord(error.character)
 
 
 def _kind(node: yaml.Node) -> str:
+    if isinstance(node, yaml.MappingNode):
+        return "mapping"
     return "list" if isinstance(node, yaml.SequenceNode) else "single value"
 
 
-class _Walker:
-    """Builds data from nodes, keeping lines. Scalars that YAML cannot make a value of stay text."""
+class _Loader(yaml.SafeLoader):
+    """Composes nodes; refuses aliases, since each line stands for itself, and depths that no inventory has."""
 
-    def __init__(self, name: str, loader: yaml.SafeLoader, problems: Problems) -> None:
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own protocol
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise self._refusal("'*' stands for another part of the file: write it out")
+        if self._depth == MAX_DEPTH:
+            raise self._refusal(f"more than {MAX_DEPTH} levels deep")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _refusal(self, why: str) -> yaml.composer.ComposerError:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call] # of PyYAML's stubs
+        return yaml.composer.ComposerError(None, None, why, event.start_mark)
+
+
+_Loader.add_implicit_resolver(f"{_CORE}bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"))
+_Loader.add_implicit_resolver(f"{_CORE}int", re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z"), list("-+0123456789"))
+_Loader.add_implicit_resolver(f"{_CORE}null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""])
+
+
+class _Walker:
+    """Builds data from nodes, keeping lines."""
+
+    def __init__(self, name: str, problems: Problems) -> None:
         self.name = name
-        self.loader = loader
         self.problems = problems
         self.lines: dict[Path, int] = {}
         self.keys: dict[Path, int] = {}
@@ -85,24 +169,51 @@ class _Walker:
     def walk(self, node: yaml.Node, path: Path) -> Any:
         self.lines[path] = node.start_mark.line + 1
         if isinstance(node, yaml.MappingNode):
+            self._check_tag(node, "map")
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
+            self._check_tag(node, "seq")
             return [self.walk(item, (*path, index)) for index, item in enumerate(node.value)]
-        try:
-            return self.loader.construct_object(node)
-        except ValueError:
-            return node.value  # the schema then says what is wrong with it, at its line
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        text: str = node.value
+        match node.tag.removeprefix(_CORE):
+            case "null":
+                return None
+            case "bool":
+                return _BOOLEANS.get(text.lower(), text)
+            case "int":
+                try:
+                    return int(text)
+                except ValueError:  # thousands of digits, or '!!int ten'
+                    return text
+        self._check_tag(node, "str")
+        return text
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key: Hashable = key_node.value if isinstance(key_node, yaml.ScalarNode) else str(key_node.value)
-            word = str(key)
             line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.add(
+                    Source(self.name, line),
+                    f"a key is a word, not a {_kind(key_node)}",
+                    "a value that begins with '{' or '[' needs quotes",
+                )
+                continue
+            word = key_node.value
             if word in result:
                 first = self.keys[(*path, word)]
-                self.problems.add(Source(self.name, line), f"key '{word}' is given twice", f"first on line {first}")
+                self.problems.add(
+                    Source(self.name, line), f"key {shown(word)} is given twice", f"first on line {first}"
+                )
                 continue
             self.keys[(*path, word)] = line
             result[word] = self.walk(value_node, (*path, word))
         return result
+
+    def _check_tag(self, node: yaml.Node, usual: str) -> None:
+        if node.tag != f"{_CORE}{usual}":
+            tag = node.tag.replace(_CORE, "!!")
+            self.problems.add(Source(self.name, node.start_mark.line + 1), f"tag '{tag}' is not used here", "remove it")

@@ -12,7 +12,7 @@ from wardnet.model.intent import District
 CHECKS: tuple[Callable[[Context], None], ...] = (
     names.unique_ids,
     names.unique_ports,
-    conduits.channels_complete,
+    conduits.channels_apart,
     conduits.zones_of_channels,
     conduits.conduits_within_a_channel,
     conduits.services_and_reflectors,
@@ -30,8 +30,10 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
 )
 
 
-def check(district: District, problems: Problems, *, known_ids: frozenset[str], complete: bool) -> None:
-    """Run all checks. With `complete` False some files did not parse, and what only they could settle is let be."""
-    context = Context(district, problems, known_ids, complete)
-    for one in CHECKS:
-        one(context)
+def check(district: District, problems: Problems, *, complete: bool) -> None:
+    """Run all checks. With `complete` False some files did not parse, and what only they could settle is let be.
+    Without its two channels a district means nothing, so that nothing else is asked of it."""
+    context = Context(district, problems, complete)
+    if conduits.channels_present(context):
+        for one in CHECKS:
+            one(context)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from wardnet.inventory.checks.context import Context
+from wardnet.inventory.checks.sites import CIRCUITS
 from wardnet.model.intent import Channel, IPAddress, IPInterface, IPNetwork, Source
 
 MAX_INTERFACE_NAME = 15  # Linux's IFNAMSIZ less its closing zero
@@ -13,6 +14,8 @@ MAX_INTERFACE_NAME = 15  # Linux's IFNAMSIZ less its closing zero
 def circuits(context: Context) -> None:
     for _, site in context.sites:
         for circuit in site.circuits:
+            if circuit.channel not in CIRCUITS[site.kind]:
+                continue  # said already, and its addresses can only be wrong
             if circuit.channel is Channel.WAN and len(circuit.id) > MAX_INTERFACE_NAME:
                 context.add(
                     circuit.source,
@@ -34,21 +37,17 @@ def networks_of_channels(context: Context) -> None:
             for own in (network.ipv4, network.ipv6):
                 if channel:
                     _in_channel(context, network.source, f"network '{network.id}'", own.network, channel)
-                _usable(context, network.source, f"gateway of network '{network.id}'", own)
+                _usable(context, network.source, f"the gateway in network '{network.id}'", own)
 
 
 def _in_channel(context: Context, source: Source, what: str, prefix: IPNetwork, channel: Channel) -> None:
-    for plan in context.district.channels:
-        inside = any(
-            prefix.version == whole.version and prefix.subnet_of(whole)  # type: ignore[arg-type]
-            for whole in plan.prefixes
+    of_family = [whole for whole in context.district.channel(channel).prefixes if whole.version == prefix.version]
+    if of_family and not any(prefix.subnet_of(whole) for whole in of_family):  # type: ignore[arg-type]
+        context.add(
+            source,
+            f"{prefix} of {what} is in none of the prefixes of channel '{channel}'",
+            "correct it, or add its prefix to the channel in district.yml",
         )
-        if plan.id is channel and not inside:
-            context.add(
-                source,
-                f"{prefix} of {what} is in none of the prefixes of channel '{channel}'",
-                "correct it, or add its prefix to the channel in district.yml",
-            )
 
 
 def _usable(context: Context, source: Source, what: str, own: IPInterface) -> None:
@@ -60,12 +59,12 @@ def _usable(context: Context, source: Source, what: str, own: IPInterface) -> No
 
 
 def hosts_in_networks(context: Context) -> None:
-    taken: dict[IPAddress, str] = {}
+    taken: dict[IPAddress, tuple[str, Source]] = {}
     for _, site in context.sites:
-        networks = {network.id: network for network in site.networks}
+        networks = context.networks(site)
         for network in site.networks:
-            taken.setdefault(network.ipv4.ip, f"gateway '{site.gateway.id}'")
-            taken.setdefault(network.ipv6.ip, f"gateway '{site.gateway.id}'")
+            for own in (network.ipv4, network.ipv6):
+                taken.setdefault(own.ip, (f"gateway '{site.gateway.id}'", network.source))
         for host in site.hosts:
             for attachment in host.interfaces:
                 if attachment.network not in networks:
@@ -78,16 +77,15 @@ def hosts_in_networks(context: Context) -> None:
                             f"address {address} of host '{host.id}' is not in network '{network.id}' ({own.network})",
                         )
                         continue
-                    if own.version == 4 and address in (
-                        own.network.network_address,
-                        own.network.broadcast_address,
-                    ):
-                        context.add(attachment.source, f"address {address} of host '{host.id}' is no host's address")
-                    first = taken.setdefault(address, f"host '{host.id}'")
-                    if first != f"host '{host.id}'":
+                    _usable(
+                        context, attachment.source, f"host '{host.id}'", type(own)((address, own.network.prefixlen))
+                    )
+                    first, where = taken.setdefault(address, (f"host '{host.id}'", attachment.source))
+                    if where is not attachment.source:
                         context.add(
                             attachment.source,
                             f"address {address} of host '{host.id}' belongs to {first} already",
+                            f"see {where}",
                         )
 
 

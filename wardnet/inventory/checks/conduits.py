@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from wardnet.inventory.checks.context import Context
-from wardnet.model.intent import Channel, Reflector, Service
+from wardnet.model.intent import Channel, IPAddress, Reflector, Service
 
 GATEWAY = "gateway"  # as a conduit's zone: each site's gateway itself
 
 
-def channels_complete(context: Context) -> None:
+def channels_present(context: Context) -> bool:
+    """Each channel is described once."""
     plans = context.district.channels
-    present = [plan.id for plan in plans]
-    for channel in Channel:
-        if present.count(channel) != 1:
-            context.add(
-                plans[-1].source,
-                f"channel '{channel}' is described {present.count(channel)} times",
-                "once is right",
-            )
+    missing = [channel for channel in Channel if channel not in {plan.id for plan in plans}]
+    for channel in missing:
+        context.add(plans[-1].source, f"channel '{channel}' is missing", f"'{plans[-1].id}' is described twice")
+    return not missing
+
+
+def channels_apart(context: Context) -> None:
+    plans = context.district.channels
     tables = {plan.table for plan in plans}
     if len(tables) < len(plans):
         context.add(plans[-1].source, "both channels use the same routing table", "give each its own 'table'")
@@ -79,17 +80,11 @@ def conduits_within_a_channel(context: Context) -> None:
 
 def services_and_reflectors(context: Context) -> None:
     district = context.district
-    if not context.complete:
-        return
-    wan = next((plan for plan in district.channels if plan.id is Channel.WAN), None)
     measured: list[Service | Reflector] = [*district.services, *district.reflectors]
     for item in measured:
         for address in (item.ipv4, item.ipv6):
-            if wan is None or address is None:
-                continue
-            inside = any(address in prefix for prefix in wan.prefixes if prefix.version == address.version)
-            if inside != (item.channel is Channel.WAN):
-                where = "inside" if inside else "outside"
+            if address is not None and _on_wan(context, address) is (item.channel is Channel.INTERNET):
+                where = "inside" if item.channel is Channel.INTERNET else "outside"
                 context.add(
                     item.source,
                     f"'{item.id}' is measured over channel '{item.channel}', "
@@ -97,12 +92,15 @@ def services_and_reflectors(context: Context) -> None:
                 )
     for plan in district.channels:
         for address in plan.resolvers:
-            inside = wan is not None and any(
-                address in prefix for prefix in wan.prefixes if prefix.version == address.version
-            )
-            if inside != (plan.id is Channel.WAN):
+            if _on_wan(context, address) is (plan.id is Channel.INTERNET):
                 context.add(
                     plan.source,
                     f"resolver {address} of channel '{plan.id}' is on the other channel",
                     "each channel needs resolvers of its own",
                 )
+
+
+def _on_wan(context: Context, address: IPAddress) -> bool | None:
+    """Whether the WAN's prefixes hold the address; None where it has none of this family, which is said already."""
+    prefixes = [p for p in context.district.channel(Channel.WAN).prefixes if p.version == address.version]
+    return any(address in prefix for prefix in prefixes) if prefixes else None

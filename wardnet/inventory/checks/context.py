@@ -1,4 +1,4 @@
-"""What a check is given: the district, where to put problems, and the records by id."""
+"""What a check is given: the district, where to put problems, and the records by id (the first where one is double)."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from wardnet.model.intent import Channel, District, Host, Network, Site, Source,
 
 
 class Context:
-    def __init__(self, district: District, problems: Problems, known_ids: frozenset[str], complete: bool) -> None:
+    def __init__(self, district: District, problems: Problems, complete: bool) -> None:
         self.district = district
         self.complete = complete
         self._problems = problems
-        self._known_ids = known_ids
 
     def add(self, source: Source, message: str, suggestion: str = "") -> None:
         self._problems.add(source, message, suggestion)
 
-    def unknown(self, source: Source, what: str, word: str, known: Iterable[str]) -> None:
-        """A reference to something that no file defines; silent when a file that did not parse defines it."""
-        if self.complete or word not in self._known_ids:
-            self.add(source, f"there is no {what} '{word}'", did_you_mean(word, known, what))
+    def unknown(self, source: Source, what: str, word: str, known: Iterable[str], within: str = "") -> None:
+        """A reference to something that is not defined. `within` is where it had to be."""
+        self.add(source, f"there is no {what} '{word}'{within}", did_you_mean(word, known, what))
 
     @cached_property
     def zones(self) -> dict[str, Zone]:
-        return {zone.id: zone for zone in self.district.zones}
+        return {zone.id: zone for zone in reversed(self.district.zones)}
 
     @cached_property
     def hosts(self) -> dict[str, tuple[Site, Host]]:
-        return {host.id: (site, host) for _, site in self.district.sites for host in site.hosts}
+        return {host.id: (site, host) for _, site in reversed(self.district.sites) for host in reversed(site.hosts)}
 
     @property
     def sites(self) -> Iterator[tuple[Ward, Site]]:
         return iter(self.district.sites)
+
+    def networks(self, site: Site) -> dict[str, Network]:
+        return {network.id: network for network in reversed(site.networks)}
 
     def channel_of(self, network: Network) -> Channel | None:
         zone = self.zones.get(network.zone)

@@ -20,7 +20,7 @@ def exceptions_cross(context: Context) -> None:
         for host_id in (grant.from_host, grant.to_host):
             if host_id in context.hosts:
                 ends.append(context.hosts[host_id])
-            else:
+            elif context.complete:  # else it may be in the file that did not parse
                 context.unknown(grant.source, "host", host_id, context.hosts)
         if len(ends) < 2:
             continue
@@ -42,7 +42,7 @@ def exceptions_cross(context: Context) -> None:
 
 
 def warnings(district: District, day: date) -> tuple[Problem, ...]:
-    """What is no error but wants a person: exceptions that ended or end within 30 days, circuits that ended."""
+    """What is no error but wants a person: exceptions that ended or end within 30 days, circuits out of date."""
     found = []
     for grant in district.exceptions:
         left = (grant.expires - day).days
@@ -54,6 +54,10 @@ def warnings(district: District, day: date) -> tuple[Problem, ...]:
                                   f"{left} days are left"))  # fmt: skip
     ended = [c for _, site in district.sites for c in site.circuits if c.valid_to and c.valid_to < day]
     found += [_warning(c.source, f"circuit '{c.id}' ended on {c.valid_to}", "it is left out") for c in ended]
+    later = [c for _, site in district.sites for c in site.circuits if c.valid_from and day < c.valid_from]
+    found += [
+        _warning(c.source, f"circuit '{c.id}' begins on {c.valid_from}", "until then it is left out") for c in later
+    ]
     return tuple(sorted(found))
 
 

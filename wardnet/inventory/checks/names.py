@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from wardnet.inventory.checks.context import Context
-from wardnet.model.intent import Site, Source
+from wardnet.model.intent import Channel, Site, SiteKind, Source
 
 
 class Named(Protocol):
@@ -32,24 +32,27 @@ def unique_ids(context: Context) -> None:
     for kind, items in kinds:
         _unique(context, kind, ((item.id, item.source) for item in items))
     for _, site in context.sites:
-        _unique(context, f"network of site '{site.id}'", ((n.id, n.source) for n in site.networks))
+        _unique(context, "network", ((n.id, n.source) for n in site.networks), f" in site '{site.id}'")
 
 
 def unique_ports(context: Context) -> None:
+    wan = {c.id: c.source for _, site in context.sites for c in site.circuits if c.channel is Channel.WAN}
     for _, site in context.sites:
         ports = [(c.interface, c.source) for c in site.circuits]
         ports += [(n.interface, n.source) for n in site.networks]
-        _unique(context, f"interface of gateway '{site.gateway.id}'", ports)
+        if site.kind is SiteKind.SERVER_ROOM:
+            ports += wan.items()  # the hub's port of a circuit is named after the circuit
+        _unique(context, "interface", ports, f" at gateway '{site.gateway.id}'")
         for host in site.hosts:
-            _unique(context, f"interface of host '{host.id}'", ((a.name, a.source) for a in host.interfaces))
+            _unique(context, "interface", ((a.name, a.source) for a in host.interfaces), f" at host '{host.id}'")
 
 
-def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]]) -> None:
+def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]], where: str = "") -> None:
     seen: dict[str, Source] = {}
     for ident, source in items:
         first = seen.setdefault(ident, source)
         if first is not source:
-            context.add(source, f"{kind} '{ident}' is defined twice", f"first at {first}")
+            context.add(source, f"{kind} '{ident}' is there twice{where}", f"first at {first}")
 
 
 def _devices(site: Site) -> list[Named]:

@@ -32,25 +32,25 @@ def circuits_of_kind(context: Context) -> None:
             if channel in wanted and not circuits:
                 context.add(
                     site.source,
-                    f"{site.kind} '{site.id}' has no {channel} circuit",
+                    f"{site.kind} '{site.id}' has no circuit on channel '{channel}'",
                     f"add one under 'circuits' with 'channel: {channel}'",
                 )
             if channel not in wanted and circuits:
                 context.add(
                     circuits[0].source,
-                    f"{site.kind} '{site.id}' has a {channel} circuit, which this kind of site does not have",
+                    f"{site.kind} '{site.id}' has a circuit on channel '{channel}', which such a site does not have",
                 )
             for extra in circuits[1:] if channel in wanted else ():
                 context.add(
                     extra.source,
-                    f"site '{site.id}' has a second {channel} circuit '{extra.id}'",
+                    f"site '{site.id}' has a second circuit on channel '{channel}', '{extra.id}'",
                     f"'{circuits[0].id}' is one already",
                 )
 
 
 def one_server_room(context: Context) -> None:
-    rooms = [site for _, site in context.sites if site.kind is SiteKind.SERVER_ROOM]
-    if not rooms and context.complete:
+    rooms = [site for ward, site in context.sites if ward.is_district and site.kind is SiteKind.SERVER_ROOM]
+    if not rooms:
         context.add(
             context.district.wards[0].source,
             "no site is the server room, where the WAN circuits end",
@@ -71,7 +71,7 @@ def one_server_room(context: Context) -> None:
 
 def networks_have_a_zone(context: Context) -> None:
     for _, site in context.sites:
-        circuits = {circuit.channel for circuit in site.circuits}
+        channels = (Channel.WAN,) if site.kind is SiteKind.SERVER_ROOM else CIRCUITS[site.kind]
         vlans: dict[int, str] = {}
         for network in site.networks:
             if network.zone not in context.zones:
@@ -84,13 +84,11 @@ def networks_have_a_zone(context: Context) -> None:
                     f"network '{network.id}' is in zone '{zone.id}', which stands for all beyond the circuits",
                     "choose a zone of the site's own",
                 )
-            if site.kind is SiteKind.SERVER_ROOM and zone.channel is not Channel.WAN:
-                context.add(network.source, f"the server room has a network '{network.id}' of channel internet")
-            elif site.kind is not SiteKind.SERVER_ROOM and zone.channel not in circuits:
+            if zone.channel not in channels:
                 context.add(
                     network.source,
-                    f"network '{network.id}' is in {zone.channel} zone '{zone.id}', "
-                    f"but site '{site.id}' has no {zone.channel} circuit",
+                    f"network '{network.id}' is in zone '{zone.id}' of channel '{zone.channel}', "
+                    f"which {site.kind} '{site.id}' does not have",
                 )
             first = vlans.setdefault(network.vlan, network.id)
             if first != network.id:
@@ -101,9 +99,9 @@ def management(context: Context) -> None:
     for _, site in context.sites:
         gateway = site.gateway
         name = gateway.management_network
-        networks = {network.id: network for network in site.networks}
+        networks = context.networks(site)
         if name is None:
-            has_wan = site.kind is SiteKind.SERVER_ROOM or any(c.channel is Channel.WAN for c in site.circuits)
+            has_wan = site.kind is SiteKind.SERVER_ROOM or Channel.WAN in CIRCUITS[site.kind]
             if has_wan and gateway.platform is not Platform.UNMANAGED:
                 context.add(
                     gateway.source,
@@ -112,9 +110,13 @@ def management(context: Context) -> None:
                 )
             continue
         if gateway.platform is Platform.UNMANAGED:
-            context.add(gateway.source, f"gateway '{gateway.id}' is unmanaged but names a management network")
+            context.add(
+                gateway.source,
+                f"gateway '{gateway.id}' is unmanaged but names a management network",
+                "remove 'management_network', or name the platform that it is managed as",
+            )
         if name not in networks:
-            context.unknown(gateway.source, f"network of site '{site.id}'", name, networks)
+            context.unknown(gateway.source, "network", name, networks, f" in site '{site.id}'")
         elif context.channel_of(networks[name]) is Channel.INTERNET:
             context.add(
                 gateway.source,
@@ -145,12 +147,12 @@ def rates_and_dates(context: Context) -> None:
 
 def hosts_on_one_channel(context: Context) -> None:
     for _, site in context.sites:
-        networks = {network.id: network for network in site.networks}
+        networks = context.networks(site)
         for host in site.hosts:
             used: dict[Channel, Attachment] = {}
             for attachment in host.interfaces:
                 if attachment.network not in networks:
-                    context.unknown(attachment.source, f"network of site '{site.id}'", attachment.network, networks)
+                    context.unknown(attachment.source, "network", attachment.network, networks, f" in site '{site.id}'")
                 elif channel := context.channel_of(networks[attachment.network]):
                     used.setdefault(channel, attachment)
             if len(used) > 1:
