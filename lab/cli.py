@@ -1,0 +1,217 @@
+"""The command line: up, status, run, shell, break, heal, publish, preflight, down."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from lab import build, mirror, preflight, teardown, verify
+from lab.errors import LabError
+from lab.faults import FAULTS, inject
+from lab.faults import heal as take_back_faults
+from lab.layout import DEFAULT_NAME, STATE_ROOT, Layout
+from lab.record import require_record
+from lab.status import show
+from wardnet.inventory.problems import InventoryErrors
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real district on one machine.")
+out = Console()
+err = Console(stderr=True)
+
+Name = Annotated[str, typer.Option("--name", envvar="WARDNET_LAB", help="Keeps two labs on one machine apart.")]
+Inventory = Annotated[Path | None, typer.Option("--inventory", "-i", help="The inventory's folder.")]
+
+
+@contextmanager
+def locked(layout: Layout) -> Iterator[None]:
+    """One command at a time changes a lab."""
+    STATE_ROOT.mkdir(parents=True, exist_ok=True)
+    with layout.lock.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(f"another command is changing the lab {layout.name} now: wait until it ends") from None
+        yield
+
+
+class Shown(build.Progress):
+    """Progress as a person watches it: one line a step, and a bar while hosts boot."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task: TaskID | None = None
+
+    def step(self, what: str) -> None:
+        self._finish()
+        self._task = self._bars.add_task(what, total=None)
+
+    def booted(self, ready: int, of: int) -> None:
+        if self._task is not None:
+            self._bars.update(self._task, completed=ready, total=of)
+
+    def note(self, what: str) -> None:
+        self._bars.console.print(f"  {what}", highlight=False)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            total = self._bars.tasks[self._task].total
+            self._bars.update(self._task, total=total or 1, completed=total or 1)
+
+
+@contextmanager
+def _showing() -> Iterator[Shown]:
+    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn(20),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=out) as bars:
+        shown = Shown(bars)
+        yield shown
+        shown._finish()
+
+
+def _find_inventory(given: Path | None) -> Path:
+    if given is not None:
+        return given
+    found = sorted(path.parent for path in (build.CHECKOUT / "inventory").glob("*/district.yml"))
+    if len(found) != 1:
+        raise LabError(f"{len(found)} inventories in {build.CHECKOUT / 'inventory'}: name one with --inventory")
+    return found[0]
+
+
+@app.command()
+def up(
+    wards: Annotated[int, typer.Option(min=0, help="How many wards, in the inventory's order.")] = 1,
+    name: Name = DEFAULT_NAME,
+    inventory: Inventory = None,
+    window_port: Annotated[int, typer.Option(help="Where 127.0.0.1 shows the lab's Prometheus.")] = build.WINDOW_PORT,
+) -> None:
+    """Boot the server room, the district's own office and some wards. Does nothing if they run already."""
+    layout = Layout(name)
+    folder = _find_inventory(inventory)
+    if preflight.not_root():
+        preflight.require(wards)
+    with locked(layout), _showing() as progress:
+        record, made = build.up(layout, folder, wards, window_port, progress)
+    verb = "is up" if made else "was up already, whole"
+    out.print(f"The lab [bold]{name}[/] {verb}: {len(record.hosts)} hosts, {len(record.circuits)} circuits.")
+    for host, reason in record.not_booted:
+        out.print(f"  not booted: {host} ({reason})", highlight=False)
+    if record.window is not None:
+        out.print(f"  Prometheus, once it is set up: http://127.0.0.1:{record.window}/", highlight=False)
+    out.print(f"  state: {layout.state}", highlight=False)
+
+
+@app.command()
+def down(name: Name = DEFAULT_NAME) -> None:
+    """Take everything of the lab off the machine, also after its processes were killed."""
+    layout = Layout(name)
+    if preflight.not_root():
+        preflight.require(0)
+    with locked(layout), _showing() as progress:
+        progress.step(f"taking down the lab {name}")
+        there = teardown.take_down(layout, progress.note)
+    out.print(f"The lab [bold]{name}[/] is gone." if there else f"There is no lab {name}.")
+
+
+@app.command()
+def status(name: Name = DEFAULT_NAME) -> None:
+    """Hosts, circuits and faults, as the system has them now. Exit 1 if something of the lab is broken."""
+    layout = Layout(name)
+    record = require_record(layout)
+    for part in show(layout, record):
+        out.print(part)
+    if verify.faults_of(layout, record):
+        raise LabError(f"the lab {name} is broken: `python -m lab up` makes it anew")
+
+
+@app.command(name="break")
+def break_(
+    fault: Annotated[str, typer.Argument(help=", ".join(FAULTS))],
+    ward: Annotated[str, typer.Option(help="The ward whose office is broken.")],
+    channel: Annotated[str | None, typer.Option(help="wan or internet, where the fault has the choice.")] = None,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Inject one named fault."""
+    layout = Layout(name)
+    with locked(layout):
+        made = inject(layout, fault, ward, channel)
+    out.print(f"[bold]{made.fault}[/] holds in {made.ward} on {made.channel}: it {FAULTS[fault].does}.")
+    out.print(f"  must be found as: {made.verdict}", highlight=False)
+
+
+@app.command()
+def heal(
+    fault: Annotated[str | None, typer.Argument(help="One fault; all of them if none is named.")] = None,
+    ward: Annotated[str | None, typer.Option(help="Only in this ward.")] = None,
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Take back the faults that were injected."""
+    layout = Layout(name)
+    with locked(layout):
+        healed = take_back_faults(layout, fault, ward)
+    for one in healed:
+        out.print(f"healed: {one.fault} in {one.ward} on {one.channel}", highlight=False)
+    if not healed:
+        out.print("No such fault holds.")
+
+
+@app.command()
+def publish(package: Path, name: Name = DEFAULT_NAME) -> None:
+    """Add a .deb to the mirror of a running lab."""
+    layout = Layout(name)
+    with locked(layout):
+        described = mirror.publish(layout, require_record(layout).suite, package)
+    out.print(f"published {described}", highlight=False)
+
+
+@app.command(name="preflight")
+def preflight_command(wards: Annotated[int, typer.Option(min=0)] = 1) -> None:
+    """Say all that this machine lacks to run a lab, and what to do about it."""
+    preflight.require(wards)
+    out.print("This machine can run the lab.")
+
+
+@app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_command(host: str) -> None:
+    """HOST -- COMMAND: run a program of this machine in HOST's network."""
+    raise LabError(f"write it as: python -m lab run {host} -- COMMAND")
+
+
+@app.command(name="shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def shell_command(host: str) -> None:
+    """HOST [-- COMMAND]: run a program of HOST inside it, or a login shell."""
+    raise LabError(f"write it as: python -m lab shell {host} -- COMMAND")
+
+
+def run_cli() -> int:
+    """The whole command line; returns the exit status. Errors are told in words, with status 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # A terminated `up` cleans up after itself as an interrupted one does.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    try:
+        app(standalone_mode=False)
+    except (LabError, InventoryErrors) as error:
+        err.print(f"lab: {error}", markup=False, highlight=False)
+        return 1
+    except (typer.Abort, KeyboardInterrupt):
+        err.print("lab: interrupted")
+        return 130
+    except typer.Exit as done:
+        return done.exit_code
+    except Exception as error:
+        import click
+
+        if isinstance(error, click.ClickException):
+            error.show()
+            return error.exit_code
+        raise
+    return 0

@@ -1,0 +1,57 @@
+"""What a lab hands to those who use it: pinned host keys, the people's SSH keys, and the variables that Ansible needs
+about this lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import yaml
+
+from lab.layout import Layout
+from lab.mirror import COMPONENT, KEY_FILE
+from lab.record import Record
+from lab.topology import Kind, Node, Topology
+
+
+def addresses(node: Node) -> tuple[str, ...]:
+    """All addresses of a node, the one that it is reached at by management first."""
+    if node.gateway is not None:
+        own = [address for port in node.gateway.ports for address in (port.ipv4.ip, port.ipv6.ip)]
+        first = [node.gateway.management_ipv4, node.gateway.management_ipv6]
+        return tuple(dict.fromkeys(str(address) for address in (*first, *own) if address is not None))
+    if node.host is not None:
+        return tuple(str(one.ip) for port in node.host.ports for one in (port.ipv4, port.ipv6))
+    if node.outside is not None:
+        return (str(node.outside.ipv4), str(node.outside.ipv6))
+    return ()
+
+
+def known_hosts(topology: Topology, public_keys: Mapping[str, bytes]) -> str:
+    """One line a host of the district: its id and all its addresses, and the key that the lab gave it."""
+    lines = []
+    for node in topology.nodes:
+        if node.outside is None:
+            kind, key = public_keys[node.id].decode().split()[:2]
+            lines.append(f"{','.join((node.id, *addresses(node)))} {kind} {key}")
+    return "\n".join(lines) + "\n"
+
+
+def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str) -> str:
+    """YAML for `ansible-playbook -e @STATE/ansible-vars.yml`."""
+    mirror = next((node for node in topology.nodes if node.kind is Kind.MIRROR), None)
+    values: dict[str, object] = {
+        "wardnet_known_hosts": str(layout.known_hosts),
+        "wardnet_ssh_key": str(layout.ssh / "controller"),
+        "wardnet_mirror_url": f"http://{addresses(mirror)[0]}/" if mirror is not None else "",
+        "wardnet_mirror_key_file": str(layout.mirror / KEY_FILE),
+        "wardnet_mirror_suite": suite,
+        "wardnet_mirror_components": [COMPONENT],
+        "wardnet_ca_file": str(layout.state / "ca.pem"),
+        "wardnet_audit_public_keys": [(layout.ssh / "auditor.pub").read_text().strip()],
+        # Which of the inventory's hosts exist here.
+        "lab_name": layout.name,
+        "lab_wards": list(record.wards),
+        "lab_hosts": [host.id for host in record.hosts if topology.node(host.id).outside is None],
+    }
+    head = f"# What Ansible needs to know about the lab {layout.name}; written by `python -m lab up`.\n"
+    return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -1,0 +1,87 @@
+"""Names and paths of one lab. Everything it leaves on the machine carries its name, so that it can be found
+again from the system alone, after every process and file of state is gone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import LabError
+
+STATE_ROOT = Path("/var/lib/wardnet-lab")
+CACHE_ROOT = Path("/var/cache/wardnet-lab")
+NETNS_ROOT = Path("/run/netns")
+CGROUP = "wardnet-lab"
+DEFAULT_NAME = "wardnet"
+FABRIC = "_fabric"  # the namespace of switches and circuits; no host's id begins with an underscore
+FABRIC_MEMORY_BYTES = 2 << 30
+FABRIC_TASKS = 2048
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,23}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.match(self.name):
+            raise LabError(
+                f"{self.name!r} is no name for a lab: use a-z, 0-9 and '-', a letter first, 24 characters at most"
+            )
+
+    @property
+    def state(self) -> Path:
+        return STATE_ROOT / self.name
+
+    @property
+    def lock(self) -> Path:
+        return STATE_ROOT / f"{self.name}.lock"
+
+    @property
+    def record(self) -> Path:
+        return self.state / "lab.json"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and pid files."""
+        return self.state / "run"
+
+    @property
+    def ssh(self) -> Path:
+        return self.state / "ssh"
+
+    @property
+    def mirror(self) -> Path:
+        return self.state / "mirror"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.state / "known_hosts"
+
+    @property
+    def certificates(self) -> Path:
+        return self.state / "pki"
+
+    def host(self, host_id: str) -> Path:
+        """The folder of one host: upper, work, root and console.log."""
+        return self.state / "hosts" / host_id
+
+    @property
+    def netns_prefix(self) -> str:
+        # A lab's name holds no dot, so that no lab's prefix begins another's.
+        return f"wardlab.{self.name}."
+
+    def netns(self, host_id: str) -> str:
+        return self.netns_prefix + host_id
+
+    def netns_path(self, host_id: str) -> Path:
+        return NETNS_ROOT / self.netns(host_id)
+
+    @property
+    def cgroup(self) -> str:
+        return f"{CGROUP}/{self.name}"
+
+    def host_cgroup(self, host_id: str) -> str:
+        return f"{self.cgroup}/{host_id}"

@@ -1,0 +1,60 @@
+"""Network namespaces of a lab, under the names that `ip netns` knows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from lab import kernel
+from lab.commands import ip_batch
+from lab.errors import LabError
+from lab.layout import NETNS_ROOT, Layout
+
+
+def create(layout: Layout, hosts: Iterable[str]) -> None:
+    names = [layout.netns(host) for host in hosts]
+    ip_batch(None, [f"netns add {name}" for name in names])
+    for name in names:
+        ip_batch(name, ["link set lo up"])
+
+
+def find(layout: Layout) -> dict[str, int | None]:
+    """The lab's namespaces on this machine: host id -> inode, None where only a dead file is left."""
+    if not NETNS_ROOT.is_dir():
+        return {}
+    prefix = layout.netns_prefix
+    return {
+        path.name.removeprefix(prefix): kernel.namespace_inode(path)
+        for path in sorted(NETNS_ROOT.iterdir())
+        if path.name.startswith(prefix)
+    }
+
+
+def remove(layout: Layout, host: str) -> None:
+    """Take the name away; the namespace itself goes with its last process."""
+    path = layout.netns_path(host)
+    while kernel.namespace_inode(path) is not None:
+        try:
+            kernel.unmount(path)
+        except OSError:
+            break
+    path.unlink(missing_ok=True)
+
+
+def enter(layout: Layout, host: str) -> None:
+    """Move this process into the host's network namespace, as `ip netns exec` does: /sys shows the namespace's
+    interfaces and /etc/resolv.conf is the host's, in a mount namespace of its own. LabError if there is no such
+    host.
+    """
+    path = layout.netns_path(host)
+    if kernel.namespace_inode(path) is None:
+        raise LabError(f"no host {host} in the lab {layout.name}; `python -m lab status` lists them")
+    kernel.enter_namespace(path, kernel.CLONE_NEWNET)
+    kernel.leave_namespaces(kernel.CLONE_NEWNS)
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+    kernel.mount("sysfs", "/sys", "sysfs", 0)
+    resolv_conf = layout.host(host) / "upper/etc/resolv.conf"
+    own = Path("/etc/resolv.conf")
+    if resolv_conf.is_file() and own.exists():
+        kernel.mount(str(resolv_conf), os.path.realpath(own), None, kernel.MS_BIND)

@@ -1,0 +1,79 @@
+"""`status`: hosts, circuits and faults of a lab, as the system has them now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from lab import cgroups, hosts, verify
+from lab.circuit import control
+from lab.layout import Layout
+from lab.record import Record
+
+
+def _rate(bits: float) -> str:
+    return f"{bits / 1e6:g} Mbit/s"
+
+
+def hosts_table(layout: Layout, record: Record) -> Table:
+    table = Table("host", "is", "ward", "address", "state", "memory", title=f"Hosts of the lab {record.name}")
+    for host in record.hosts:
+        runs = hosts.leader(layout, host.id) is not None
+        memory = cgroups.memory_in_use(layout.host_cgroup(host.id))
+        table.add_row(
+            host.id,
+            host.kind,
+            host.ward or "outside",
+            host.addresses[0] if host.addresses else "",
+            "[green]runs[/]" if runs else "[red]does not run[/]",
+            f"{memory / 1e6:.0f} MB" if memory is not None else "",
+        )
+    for host_id, reason in record.not_booted:
+        table.add_row(host_id, "", "", "", f"not booted: {reason.partition(':')[0]}", "")
+    return table
+
+
+def circuits_table(layout: Layout, record: Record) -> Table:
+    lines = control.read_all(layout)
+    table = Table("circuit", "channel", "between", "down / up", "delay", "loss", "dropped", title="Circuits")
+    for circuit in record.circuits:
+        ends = f"{circuit.near} - {circuit.far}"
+        line = lines.get(circuit.id)
+        if line is None:
+            table.add_row(circuit.id, circuit.channel, ends, "[red]dead[/]", "", "", "")
+            continue
+        down, up = line["down"], line["up"]
+        dropped = sum(one["dropped_full"] + one["dropped_loss"] for one in (down, up))
+        table.add_row(
+            circuit.id,
+            circuit.channel,
+            ends,
+            f"{_rate(down['rate_bps'])} / {_rate(up['rate_bps'])}",
+            f"{(down['delay'] + up['delay']) * 1000:g} ms there and back",
+            f"{down['loss'] * 100:g} %",
+            str(dropped),
+        )
+    return table
+
+
+def faults_table(record: Record) -> Table:
+    table = Table("fault", "ward", "channel", "must be found as", title="Faults that hold now")
+    for fault in record.faults:
+        table.add_row(fault.fault, fault.ward, fault.channel, fault.verdict)
+    return table
+
+
+def show(layout: Layout, record: Record) -> Iterator[RenderableType]:
+    """The tables, and a line for each part of the lab that is broken."""
+    yield hosts_table(layout, record)
+    yield circuits_table(layout, record)
+    yield faults_table(record) if record.faults else "No faults hold."
+    total = cgroups.memory_in_use(layout.cgroup)
+    if total is not None:
+        yield f"Memory charged to the lab, file cache included: {total / 1e6:.0f} MB"
+    if record.window is not None:
+        yield f"Prometheus, once it is set up: http://127.0.0.1:{record.window}/"
+    for broken in verify.faults_of(layout, record):
+        yield f"[red]broken:[/] {broken}"

@@ -1,0 +1,86 @@
+"""Takes a lab off the machine, found by its name in the system: processes, mounts, namespaces, control groups,
+and at last its folder. Works the same after `kill -9` of everything, and does nothing where nothing is left."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import cgroups, kernel, limits, namespaces, processes
+from lab.errors import LabError
+from lab.layout import CGROUP, NETNS_ROOT, STATE_ROOT, Layout
+
+_NSPAWN = Path("/run/systemd/nspawn/propagate")
+
+
+def parse_mounts(text: str, below: Path) -> list[Path]:
+    """Mount points at or under `below` in the text of /proc/self/mountinfo, the deepest and latest first."""
+    points = []
+    for line in text.splitlines():
+        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split()[4]))
+        if point == below or below in point.parents:
+            points.append(point)
+    return points[::-1]
+
+
+def _mounts(below: Path) -> list[Path]:
+    return parse_mounts(Path("/proc/self/mountinfo").read_text(), below)
+
+
+def remains(layout: Layout) -> list[str]:
+    """What is left of a lab, in words; empty when the machine holds nothing of it."""
+    found = [f"process {pid}" for pid in sorted(processes.of_lab(layout))]
+    found += [f"namespace {layout.netns(host)}" for host in namespaces.find(layout)]
+    found += [f"mount {point}" for point in _mounts(layout.state)]
+    if cgroups.exists(layout.cgroup):
+        found.append(f"control group {layout.cgroup}")
+    if layout.state.exists():
+        found.append(f"folder {layout.state}")
+    return found
+
+
+def take_down(layout: Layout, say: Callable[[str], None]) -> bool:
+    """Remove everything of the lab. False if there was nothing. LabError if something cannot be removed."""
+    there = bool(remains(layout))
+    if there:
+        killed = processes.kill_all(layout)
+        if killed:
+            say(f"ended {killed} processes")
+        for point in _mounts(layout.state):
+            kernel.unmount(point)
+        for host in namespaces.find(layout):
+            namespaces.remove(layout, host)
+        cgroups.remove(layout.cgroup)
+        if _NSPAWN.is_dir():
+            for entry in _NSPAWN.glob(f"{layout.name}-*"):
+                # Empty folders that a killed nspawn leaves; another lab's may share the beginning of the name.
+                if entry.is_dir() and not any(entry.iterdir()) and not _other_lab_owns(entry.name, layout):
+                    entry.rmdir()
+        if layout.state.exists():
+            left = _mounts(layout.state)
+            if left:
+                raise LabError(f"still mounted, so not deleted: {', '.join(map(str, left))}")
+            shutil.rmtree(layout.state)
+        left_over = remains(layout)
+        if left_over:
+            raise LabError(f"could not be removed: {', '.join(left_over)}")
+    if not other_labs(layout):
+        cgroups.remove(CGROUP)
+        limits.put_back()
+    return there
+
+
+def _other_lab_owns(folder: str, layout: Layout) -> bool:
+    return any(folder.startswith(f"{name}-") and len(name) > len(layout.name) for name in other_labs(layout))
+
+
+def other_labs(layout: Layout) -> set[str]:
+    """The names of all other labs of which the machine holds anything."""
+    names = set(cgroups.children(CGROUP))
+    if STATE_ROOT.is_dir():
+        names |= {path.name for path in STATE_ROOT.iterdir() if path.is_dir()}
+    if NETNS_ROOT.is_dir():
+        names |= {path.name.split(".")[1] for path in NETNS_ROOT.glob("wardlab.*.*")}
+    return {name for name in names if not name.startswith(".")} - {layout.name}
