@@ -85,10 +85,16 @@ class Item:
     where: str
     values: dict[str, Any]
 
+    def error(self, reason: str) -> ParseError:
+        return ParseError(self.artefact.device, self.artefact.name, self.where, reason)
+
+    def fail(self, reason: str) -> NoReturn:
+        raise self.error(reason)
+
     def string(self, key: str) -> str:
         value = self.values.get(key)
         if not isinstance(value, str) or not value:
-            self.artefact.fail(self.where, f"{key!r} must be a text, not {_shown(value)}")
+            self.fail(f"{key!r} must be a text, not {_shown(value)}")
         return value
 
     def optional_string(self, key: str) -> str | None:
@@ -97,19 +103,19 @@ class Item:
     def integer(self, key: str, low: int = 0, high: int = 2**32 - 1) -> int:
         value = self.values.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            self.artefact.fail(self.where, f"{key!r} must be a number from {low} to {high}, not {_shown(value)}")
+            self.fail(f"{key!r} must be a number from {low} to {high}, not {_shown(value)}")
         return value
 
     def strings(self, key: str) -> tuple[str, ...]:
         value = self.values.get(key, [])
         if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-            self.artefact.fail(self.where, f"{key!r} must be a list of texts, not {_shown(value)}")
+            self.fail(f"{key!r} must be a list of texts, not {_shown(value)}")
         return tuple(value)
 
     def items(self, key: str) -> list[Item]:
         value = self.values.get(key, [])
         if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            self.artefact.fail(self.where, f"{key!r} must be a list of objects, not {_shown(value)}")
+            self.fail(f"{key!r} must be a list of objects, not {_shown(value)}")
         return [Item(self.artefact, f"{self.where} {key} {n}", entry) for n, entry in enumerate(value)]
 
 

@@ -13,6 +13,7 @@ from ipaddress import (
     ip_interface,
     ip_network,
 )
+from itertools import pairwise
 
 from collectors.parsers.artefact import Artefact, Item
 from collectors.parsers.nft_values import PROTOCOLS
@@ -91,9 +92,9 @@ def _network(item: Item, text: str, length: int | None, family: int) -> IPNetwor
     try:
         network = ip_network(text if length is None else f"{text}/{length}")
     except ValueError as error:
-        item.artefact.fail(item.where, str(error))
+        item.fail(str(error))
     if network.version != family:
-        item.artefact.fail(item.where, f"{text} in a list of IPv{family}")
+        item.fail(f"{text} in a list of IPv{family}")
     return network
 
 
@@ -101,7 +102,7 @@ def _address(item: Item, text: str) -> IPAddress:
     try:
         return ip_address(text)
     except ValueError as error:
-        item.artefact.fail(item.where, str(error))
+        item.fail(str(error))
 
 
 # --- routes
@@ -162,7 +163,7 @@ def _next_hops(item: Item) -> tuple[NextHop, ...]:
 _SELECTORS = frozenset(
     {"priority", "src", "srclen", "dst", "dstlen", "iif", "oif", "fwmark", "fwmask", "table", "not", "action", "goto",
      "suppress_prefixlen", "ipproto", "sport", "sport_start", "sport_end", "dport", "dport_start", "dport_end", "tos",
-     "iif_detached", "oif_detached", "protocol", "unresolved"}
+     "iif_detached", "oif_detached", "protocol", "unresolved", "nop", "l3mdev"}
 )  # fmt: skip
 
 
@@ -175,7 +176,7 @@ def parse_rules(artefact: Artefact, family: int) -> tuple[PolicyRule, ...]:
     ]
     if not rules:
         artefact.fail("offset 0", "no rule at all")
-    if any(later.priority < earlier.priority for earlier, later in zip(rules, rules[1:], strict=False)):
+    if any(later.priority < earlier.priority for earlier, later in pairwise(rules)):
         artefact.fail("offset 0", "rules are not in order of priority")
     return tuple(rules)
 
@@ -217,12 +218,14 @@ def _acting(item: Item, text: str, rule: PolicyRule) -> PolicyRule:
     elif "action" in record:
         name = item.string("action")
         if name not in ("unreachable", "prohibit", "blackhole", "nop"):
-            item.artefact.fail(item.where, f"rule with action {name!r}")
+            item.fail(f"rule with action {name!r}")
         action = RuleAction(name)
+    elif "nop" in record or "l3mdev" in record:
+        pass  # l3mdev finds a table for VRFs only, and a device with one is unknown as a whole
     elif "table" in record:
         action, table = RuleAction.LOOKUP, table_number(item.string("table"))
     else:
-        item.artefact.fail(item.where, "rule without table, goto or action")
+        item.fail("rule without table, goto or action")
     suppress = item.integer("suppress_prefixlen", 0, 128) if "suppress_prefixlen" in record else None
     return PolicyRule(rule.span, rule.priority, rule.selector, action, table, goto, suppress, text)
 
@@ -251,7 +254,7 @@ def _length(item: Item, key: str, family: int) -> int:
 def _number(item: Item, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 65536:
         return value
-    item.artefact.fail(item.where, f"port {value!r}")
+    raise item.error(f"port {value!r}")
 
 
 def _mark(item: Item) -> tuple[int, int]:
@@ -259,7 +262,7 @@ def _mark(item: Item) -> tuple[int, int]:
     for key in ("fwmask", "fwmark"):
         text = item.values.get(key, "0xffffffff")
         if not isinstance(text, str) or not re.fullmatch(r"0x[0-9a-fA-F]{1,8}|\d{1,10}", text):
-            item.artefact.fail(item.where, f"{key} {text!r}")
+            item.fail(f"{key} {text!r}")
         values.append(int(text, 0))
     return values[0], values[1] & values[0]
 
@@ -272,4 +275,4 @@ def _protocol(item: Item) -> Predicate:
         return equals(Field.PROTOCOL, value)
     if isinstance(value, str) and value in PROTOCOLS:
         return equals(Field.PROTOCOL, PROTOCOLS[value])
-    item.artefact.fail(item.where, f"protocol {value!r}")
+    raise item.error(f"protocol {value!r}")

@@ -74,6 +74,8 @@ def _of_links(links: tuple[Link, ...]) -> tuple[Unknown, ...]:
         Unknown(link.span, f"a program is attached to {link.name} (XDP)", f"`ip link set {link.name} xdp off`")
         for link in links
         if link.program
+    ) + tuple(
+        Unknown(link.span, f"VRF {link.name}: its routing is not modelled") for link in links if link.kind == "vrf"
     )
 
 

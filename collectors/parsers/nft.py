@@ -19,14 +19,13 @@ from wardnet.model.device import (
     Decide,
     FilterRule,
     Hook,
-    Match,
     Opaque,
     Ruleset,
     Statement,
     Table,
     Verdict,
 )
-from wardnet.model.packet import All, AnyOf, Field, InRanges, Masked, Not, Open, Predicate
+from wardnet.model.packet import All, AnyOf, Field, Not, Open, Predicate, looks_at
 from wardnet.model.span import Coverage, Unknown
 
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6), "bridge": (4, 6), "arp": ()}
@@ -100,9 +99,9 @@ def _add_table(tables: dict[TableKey, _Parts], item: Item) -> None:
     family = item.string("family")
     key = (family, item.string("name"))
     if family not in _FAMILIES:
-        item.artefact.fail(item.where, f"table family {family!r}")
+        item.fail(f"table family {family!r}")
     if key in tables:
-        item.artefact.fail(item.where, f"table {' '.join(key)} stands twice")
+        item.fail(f"table {' '.join(key)} stands twice")
     flags = item.values.get("flags", [])
     tables[key] = _Parts(item, dormant="dormant" in (flags if isinstance(flags, list) else [flags]))
 
@@ -111,26 +110,26 @@ def _add(tables: dict[TableKey, _Parts], kind: str, item: Item) -> None:
     key = (item.string("family"), item.string("table"))
     parts = tables.get(key)
     if parts is None:
-        item.artefact.fail(item.where, f"{kind} of table {' '.join(key)}, which is not listed before it")
+        item.fail(f"{kind} of table {' '.join(key)}, which is not listed before it")
     if kind == "rule":
         chain = item.string("chain")
         if chain not in parts.chains:
-            item.artefact.fail(item.where, f"rule of chain {chain}, which is not listed before it")
+            item.fail(f"rule of chain {chain}, which is not listed before it")
         item.integer("handle", high=2**64 - 1)
         parts.rules[chain].append(item)
         return
     name = item.string("name")
     if kind == "chain":
         if name in parts.chains:
-            item.artefact.fail(item.where, f"chain {name} stands twice")
+            item.fail(f"chain {name} stands twice")
         parts.chains[name] = item
         parts.rules[name] = []
         return
     if name in parts.sets:
-        item.artefact.fail(item.where, f"{kind} {name} stands twice")
+        item.fail(f"{kind} {name} stands twice")
     elements = item.values.get("elem", [])
     if not isinstance(elements, list):
-        item.artefact.fail(item.where, "'elem' must be a list")
+        item.fail("'elem' must be a list")
     flags = item.values.get("flags", [])
     lively = [flag for flag in ("dynamic", "timeout") if flag in (flags if isinstance(flags, list) else [flags])]
     changes = f"changes by itself ({', '.join(lively)})" if lively else None
@@ -176,7 +175,7 @@ def _chain(
     kind = item.string("type")
     policy = item.string("policy") if "policy" in item.values else "accept"
     if hook not in set(Hook) or kind not in ("filter", "nat", "route") or policy not in ("accept", "drop"):
-        artefact.fail(item.where, f"base chain of type {kind}, hook {hook}, policy {policy}")
+        item.fail(f"base chain of type {kind}, hook {hook}, policy {policy}")
     if "policy" not in item.values:
         # nft always prints it: where it lacks, the listing is not what nft printed.
         unknowns.append(Unknown(span, "base chain without a policy", "collect again"))
@@ -192,11 +191,11 @@ def _rule(artefact: Artefact, conditions: Conditions, parts: _Parts, place: str,
     span = artefact.span(f"{place} handle {item.values['handle']}")
     expressions = item.values.get("expr")
     if not isinstance(expressions, list):
-        artefact.fail(item.where, "'expr' must be a list")
+        item.fail("'expr' must be a list")
     found = statements(conditions, expressions, span)
     for target in _targets(found):
         if target not in parts.chains or "hook" in parts.chains[target].values:
-            artefact.fail(item.where, f"jump to chain {target}, which is not in the table")
+            item.fail(f"jump to chain {target}, which is not in the table")
     comment = item.values.get("comment", "")
     return FilterRule(span, comment if isinstance(comment, str) else "", found)
 
@@ -232,27 +231,11 @@ def _tracked(tables: tuple[Table, ...]) -> frozenset[int]:
     found: set[int] = set()
     for table in tables:
         if table.layer == 3 and any(
-            chain.translates or any(_looks_at_state(rule) for rule in chain.rules) for chain in table.chains.values()
+            chain.translates or any(looks_at(p, Field.STATE) for rule in chain.rules for p in rule.predicates())
+            for chain in table.chains.values()
         ):
             found.update(table.families)
     return frozenset(found)
-
-
-def _looks_at_state(rule: FilterRule) -> bool:
-    return any(isinstance(s, Match) and _uses_state(s.predicate) for s in rule.statements) or any(
-        isinstance(s, Choose) and any(_uses_state(p) for p, _ in s.cases) for s in rule.statements
-    )
-
-
-def _uses_state(predicate: Predicate) -> bool:
-    match predicate:
-        case InRanges(field=Field.STATE) | Masked(field=Field.STATE):
-            return True
-        case All(terms=terms) | AnyOf(terms=terms):
-            return any(_uses_state(term) for term in terms)
-        case Not(term=term):
-            return _uses_state(term)
-    return False
 
 
 def open_reason(rule: FilterRule) -> str | None:
@@ -260,14 +243,7 @@ def open_reason(rule: FilterRule) -> str | None:
     for statement in rule.statements:
         if isinstance(statement, Opaque):
             return statement.reason
-        predicates = [statement.predicate] if isinstance(statement, Match) else []
-        if isinstance(statement, Choose):
-            predicates = [predicate for predicate, _ in statement.cases]
-        for predicate in predicates:
-            reason = _open(predicate)
-            if reason:
-                return reason
-    return None
+    return next((reason for reason in map(_open, rule.predicates()) if reason), None)
 
 
 def _open(predicate: Predicate) -> str | None:

@@ -6,8 +6,8 @@ protocol is TCP", and stays so when it is negated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 

@@ -28,10 +28,10 @@ def parse_settings(artefact: Artefact) -> Mapping[str, str]:
         if match is None:
             artefact.fail(f"line {number}", f"not a setting: {line[:60]!r}")
         name = match[1]
-        if name in found and found[name] != match[2].strip():
-            # Some of the kernel's lists are printed as several lines of one name; none that matters here.
-            if name.startswith(("net.ipv4.conf.", "net.ipv6.conf.", "net.ipv4.ip_forward")):
-                artefact.fail(f"line {number}", f"{name} stands twice")
+        # Some of the kernel's lists are printed as several lines of one name; none that matters here.
+        matters = name.startswith(("net.ipv4.conf.", "net.ipv6.conf.", "net.ipv4.ip_forward"))
+        if matters and found.get(name, match[2].strip()) != match[2].strip():
+            artefact.fail(f"line {number}", f"{name} stands twice")
         found[name] = match[2].strip()
     if not any(key.startswith("net.ipv4.") for key in found):
         artefact.fail("offset 0", "no setting of net.ipv4")

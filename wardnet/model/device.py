@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface
@@ -171,6 +171,16 @@ class FilterRule:
     comment: str
     statements: tuple[Statement, ...]
 
+    def predicates(self) -> tuple[Predicate, ...]:
+        """Every condition in the rule."""
+        found: list[Predicate] = []
+        for statement in self.statements:
+            if isinstance(statement, Match):
+                found.append(statement.predicate)
+            elif isinstance(statement, Choose):
+                found.extend(predicate for predicate, _ in statement.cases)
+        return tuple(found)
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:
@@ -203,6 +213,11 @@ class Ruleset:
     tables: tuple[Table, ...]
     tracked: frozenset[int]  # families in which connection tracking certainly runs
     helpers: bool  # a rule hands connections to a helper, which lets in related ones
+
+    def rules(self) -> Iterator[FilterRule]:
+        for table in self.tables:
+            for chain in table.chains.values():
+                yield from chain.rules
 
 
 @dataclass(frozen=True, slots=True)

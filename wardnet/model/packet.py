@@ -168,3 +168,15 @@ def all_of(*terms: Predicate) -> Predicate:
 def port_named(name: str, patterns: tuple[str, ...]) -> bool:
     """Whether an interface's name is among the names and `prefix*` patterns."""
     return any(name.startswith(p[:-1]) if p.endswith("*") else name == p for p in patterns)
+
+
+def looks_at(predicate: Predicate, field: Field) -> bool:
+    """Whether a condition depends on the field."""
+    match predicate:
+        case InRanges(field=own) | Masked(field=own) | LocalAddress(field=own):
+            return own is field
+        case All(terms=terms) | AnyOf(terms=terms):
+            return any(looks_at(term, field) for term in terms)
+        case Not(term=term):
+            return looks_at(term, field)
+    return False

@@ -1,0 +1,1 @@
+"""Snapshot and policy to a verdict on separation: proved, violated (with a packet), or unknown (with why)."""

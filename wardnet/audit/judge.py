@@ -1,0 +1,287 @@
+"""One device against its policy: a verdict for each ordered pair of ports on different channels, in each family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wardnet.audit import suggest
+from wardnet.audit.chains import Walk
+from wardnet.audit.grants import allowed
+from wardnet.audit.pipeline import Pipeline
+from wardnet.audit.records import Crossing, DeviceResult, Hop, OpenPoint, Packet, Pair, Verdict, worst
+from wardnet.audit.space import Bdd, Guess
+from wardnet.audit.trace import Probe, Trace, Tracer
+from wardnet.audit.witness import Witness, choose, flow_behind, needed_unknowns, packet
+from wardnet.model.device import Device, Hook, Link
+from wardnet.model.intent import Channel, IPNetwork
+from wardnet.model.packet import Field, State
+from wardnet.model.policy import DevicePolicy, PolicyPort
+from wardnet.model.span import Span
+
+FAMILIES = (4, 6)
+_PROBLEM_SETTINGS = ("bc_forwarding", "mc_forwarding", "accept_source_route", "seg6_enabled")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Networks of each channel, the district over: where the far ends of circuits may be."""
+
+    networks: Mapping[Channel, tuple[IPNetwork, ...]]
+
+    def behind(self, port: PolicyPort, device: DevicePolicy) -> tuple[IPNetwork, ...]:
+        if port.prefixes:
+            return port.prefixes
+        own = {prefix for other in device.ports for prefix in other.prefixes}
+        if port.channel is Channel.INTERNET:
+            return ()
+        return tuple(network for network in self.networks.get(port.channel, ()) if network not in own)
+
+
+def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | None = None) -> DeviceResult:
+    """The verdict on a device that was read. Never raises for what stands in its artefacts."""
+    problems = list(_problems(device, policy))
+    pairs: list[Pair] = []
+    crossings: list[Crossing] = []
+    states: tuple[tuple[str, ...], ...] = ()
+    if len({port.channel for port in policy.ports}) > 1:
+        circuits = tuple(port.interface for port in policy.ports if not port.prefixes)
+        for family in FAMILIES:
+            examiner = _Examiner(Pipeline(device, family, circuits, backend), policy, places)
+            states = tuple(tuple(sorted(state)) for state in examiner.pipeline.states)
+            for source, destination in _crossing_pairs(policy):
+                found = examiner.examine(source, destination)
+                verdict = worst([crossing.verdict for crossing in found])
+                if verdict is Verdict.PROVED and problems:
+                    verdict = Verdict.UNKNOWN
+                pairs.append(
+                    Pair(source.interface, source.channel, destination.interface, destination.channel, family, verdict)
+                )
+                crossings += found
+    numbered = tuple(
+        replace(crossing, id=f"{policy.device}-{number}") for number, crossing in enumerate(crossings, start=1)
+    )
+    verdict = worst([pair.verdict for pair in pairs] + ([Verdict.UNKNOWN] if problems else []))
+    return DeviceResult(policy.device, policy.ward, policy.site, policy.platform, verdict, True, tuple(pairs),
+                        numbered, tuple(problems), device.coverage, states)  # fmt: skip
+
+
+def _crossing_pairs(policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPort]]:
+    for source in policy.ports:
+        for destination in policy.ports:
+            if source.channel is not destination.channel:
+                yield source, destination
+
+
+# --- what holds for the device as a whole
+
+
+def _problems(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
+    for unknown in device.unknowns:
+        yield OpenPoint(unknown.span, unknown.reason, unknown.settle)
+    known = {port.interface for port in policy.ports}
+    two_channels = len({port.channel for port in policy.ports}) > 1
+    for port in policy.ports:
+        link = device.link(port.interface)
+        if link is None:
+            span = Span(device.id, "ip-link.json", port.interface)
+            yield OpenPoint(span, f"port {port.interface} of the policy is not on the device", "correct the inventory, or the device")  # fmt: skip # noqa: E501
+        elif not (link.up and link.carrier):
+            reason = f"port {port.interface} was down: the routes that come back with it are not in the snapshot"
+            yield OpenPoint(link.span, reason, "collect again when it is up")
+        elif link.master is not None and _bridged_to(device, link) is None:
+            reason = f"port {port.interface} belongs to {link.master}, which the policy does not know"
+            yield OpenPoint(link.span, reason, f"take {port.interface} out of {link.master}")
+    for link in device.links:
+        if link.up and not link.loopback and link.name not in known:
+            reason = f"port {link.name} is up and the policy does not know it: which channel is behind it?"
+            yield OpenPoint(link.span, reason, f"add {link.name} to the inventory, or switch it off")
+    if two_channels:
+        yield from _switches(device)
+
+
+def _bridged_to(device: Device, link: Link) -> Link | None:
+    master = device.link(link.master) if link.master else None
+    return master if master is not None and master.kind == "bridge" else None
+
+
+def _switches(device: Device) -> Iterator[OpenPoint]:
+    """Settings that open ways which are not modelled."""
+    for name, value in sorted(device.settings.items()):
+        if not name.startswith(("net.ipv4.conf.", "net.ipv6.conf.")) or value in ("0", "-1"):
+            continue
+        setting = name.rpartition(".")[2]
+        if setting not in _PROBLEM_SETTINGS:
+            continue
+        # The kernel wants `all` and the port's own for these; the default for new ports decides nothing.
+        everywhere = device.settings.get(f"{name[: len('net.ipv4.conf')]}.all.{setting}", "0")
+        if ".all." in name and value != "0":
+            reason = f"{name} is {value}: source routing, multicast or broadcast forwarding is not modelled"
+            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, f"`sysctl {name}=0`")
+        elif setting == "mc_forwarding" and everywhere == "0" and ".default." not in name:
+            reason = f"{name} is {value}: multicast forwarding is not modelled"
+            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, "stop the multicast router")
+
+
+# --- one family
+
+
+class _Examiner:
+    def __init__(self, pipeline: Pipeline, policy: DevicePolicy, places: Places) -> None:
+        self.pipeline = pipeline
+        self._space = pipeline.space
+        self._policy = policy
+        self._places = places
+        self._device = pipeline.device
+
+    def examine(self, source: PolicyPort, destination: PolicyPort) -> list[Crossing]:
+        """Every way from one port to the other that no grant covers, one for each rule that lets it through."""
+        space = self._space
+        passage = self.pipeline.passage
+        found = list(self._bridged(source, destination))
+        leaving = passage.packets & space.entering(source.interface) & space.leaving(destination.interface)
+        left = leaving & ~allowed(space, self._policy.grants, source.interface, destination.interface)
+        for rule, packets in self._by_rule(left):
+            found.append(self._crossing(source, destination, packets, rule))
+        for span, packets in passage.diverted:
+            diverted = packets & space.entering(source.interface) & space.leaving(destination.interface)
+            if diverted != space.false:
+                found.append(self._crossing(source, destination, diverted, Hop("diverted", "sent elsewhere", span)))
+        return found
+
+    def _by_rule(self, packets: Bdd) -> Iterator[tuple[Hop | None, Bdd]]:
+        """The packets by what lets them through the forward hook; certain ones first."""
+        space = self._space
+        if packets == space.false:
+            return
+        bases = self.pipeline.bases(Hook.FORWARD)
+        strict = [base for base in bases if base.chain.policy != "accept"] or bases
+        if not strict:
+            yield None, packets
+            return
+        walk = Walk()
+        strict[0].chains.walk(strict[0].chain, packets, walk)
+        rest = packets
+        for span, comment, accepted in walk.accepted_by:
+            here = packets & accepted
+            if here != space.false:
+                yield Hop("forward", "accepted", span, comment), here
+                rest = rest & ~here
+        if rest != space.false:
+            yield None, rest
+
+    def _crossing(self, source: PolicyPort, destination: PolicyPort, packets: Bdd, rule: Hop | None) -> Crossing:
+        space, pipeline = self._space, self.pipeline
+        certain = space.certain(packets)
+        verdict = Verdict.UNKNOWN if certain == space.false else Verdict.VIOLATED
+        chosen = packets if certain == space.false else certain
+        passage = pipeline.passage
+        senders = self._places.behind(source, self._policy)
+        receivers = self._places.behind(destination, self._policy)
+        witness = choose(space, chosen, senders, receivers, passage.translations)
+        needs = self._needed_flow(witness) if witness.state in (State.ESTABLISHED, State.RELATED) else None
+        trace = self._trace(source, destination, witness)
+        guesses = () if verdict is Verdict.VIOLATED else needed_unknowns(space, packets, witness)
+        points = tuple(_settled(guess) for guess in guesses)
+        if not trace.passed and rule is not None and rule.stage != "diverted":
+            verdict = Verdict.UNKNOWN
+            reason = "the example does not pass when it is followed step by step: the audit's two ways disagree"
+            points = (*points, OpenPoint(Span(self._device.id, "", ""), reason, "report this as a fault of wardnet"))
+        crossing = Crossing(
+            id="",
+            verdict=verdict,
+            device=self._device.id,
+            ward=self._policy.ward,
+            family=pipeline.family,
+            from_port=source.interface,
+            from_channel=source.channel,
+            to_port=destination.interface,
+            to_channel=destination.channel,
+            packet=packet(witness, pipeline.family, source.interface),
+            needs=needs,
+            path=tuple(trace.hops),
+            rule=rule or trace.decided_by,
+            route=trace.route,
+            policy_rule=trace.policy_rule,
+            down=tuple(sorted(pipeline.states[witness.link])),
+            open_points=points,
+            suggestion="",
+        )
+        return replace(crossing, suggestion=suggest.suggestion(crossing))
+
+    def _needed_flow(self, witness: Witness) -> Packet | None:
+        """The first packet of a flow to which an established witness belongs."""
+        space = self._space
+        flows = flow_behind(space, self.pipeline.passage.flows, witness)
+        if flows == space.false:
+            return None
+        for port in space.ports:
+            here = flows & space.entering(port)
+            if here != space.false:
+                return packet(choose(space, here, (), ()), self.pipeline.family, port, State.NEW)
+        return None
+
+    def _trace(self, source: PolicyPort, destination: PolicyPort, witness: Witness) -> Trace:
+        wanted = (witness.fields[Field.DESTINATION], witness.fields[Field.DESTINATION_PORT])
+        tracer = Tracer(
+            self._device,
+            self.pipeline.family,
+            self.pipeline.states[witness.link],
+            witness.guessed,
+            state=State.NEW if witness.state is State.UNTRACKED else witness.state,
+            translated_to=wanted,
+        )
+        start = {**witness.sent, Field.MARK: 0, Field.STATE: State.INVALID}
+        trace = tracer.run(Probe(start, source.interface), destination.interface)
+        if not trace.passed and witness.state in (State.ESTABLISHED, State.RELATED):
+            moved = Probe({**witness.fields, Field.MARK: 0}, source.interface)
+            trace = tracer.run(moved, destination.interface, from_tracking=True)
+        return trace
+
+    def _bridged(self, source: PolicyPort, destination: PolicyPort) -> Iterator[Crossing]:
+        """Two ports of one bridge: frames pass below all rules and routes."""
+        links = [self._device.link(port.interface) for port in (source, destination)]
+        if any(link is None or not link.up or link.master is None for link in links):
+            return
+        first, second = links
+        assert first is not None
+        assert second is not None
+        bridge = _bridged_to(self._device, first)
+        if bridge is None or first.master != second.master:
+            return
+        filtered = next((t for t in self._device.ruleset.tables if t.layer == 2 and t.chains), None)
+        space = self._space
+        anything = space.value(Field.STATE, State.UNTRACKED) & space.value(Field.MARK, 0)
+        witness = choose(
+            space,
+            anything & space.value(Field.TRANSLATED, 0),
+            self._places.behind(source, self._policy),
+            self._places.behind(destination, self._policy),
+        )
+        points: tuple[OpenPoint, ...] = ()
+        if filtered is not None:
+            reason = "chains of the bridge family are not modelled"
+            points = (OpenPoint(filtered.span, reason, f"take the ports out of bridge {bridge.name}"),)
+        hop = Hop("bridge", f"{bridge.name} joins {source.interface} and {destination.interface}", bridge.span)
+        yield Crossing(
+            "", Verdict.UNKNOWN if points else Verdict.VIOLATED, self._device.id, self._policy.ward,
+            self.pipeline.family, source.interface, source.channel, destination.interface, destination.channel,
+            packet(witness, self.pipeline.family, source.interface, State.UNTRACKED), None, (hop,), hop, None, None,
+            (), points, suggest.unbridge(bridge.name, source.interface),
+        )  # fmt: skip
+
+
+def _settled(guess: Guess) -> OpenPoint:
+    return OpenPoint(guess.span, guess.reason, suggest.settle(guess.span))
+
+
+__all__ = ["FAMILIES", "Places", "judge"]
+
+
+def channel_networks(policies: Sequence[DevicePolicy]) -> Places:
+    """Where each channel's networks are, by all devices' policies."""
+    found: dict[Channel, list[IPNetwork]] = {}
+    for device in policies:
+        for port in device.ports:
+            found.setdefault(port.channel, []).extend(port.prefixes)
+    return Places({channel: tuple(networks) for channel, networks in found.items()})

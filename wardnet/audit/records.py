@@ -1,0 +1,162 @@
+"""What an audit says. Everything here can be written as canonical JSON; see `report`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from wardnet.model.span import Coverage, Span
+
+
+class Verdict(StrEnum):
+    PROVED = "proved"
+    VIOLATED = "violated"
+    UNKNOWN = "unknown"
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """Violated wins over unknown, unknown over proved."""
+    for verdict in (Verdict.VIOLATED, Verdict.UNKNOWN):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.PROVED
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One packet as it is sent. Fields that its protocol lacks are None. `state` is what connection tracking makes
+    of it: for other than `new`, the flow `needs` has to exist first."""
+
+    family: int
+    incoming: str
+    source: str
+    destination: str
+    protocol: int
+    source_port: int | None
+    destination_port: int | None
+    icmp_type: int | None
+    icmp_code: int | None
+    tcp_flags: int | None
+    dscp: int
+    mark: int
+    fragment: bool
+    next_header: int | None
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a packet: `stage` in the pipeline, what happened there, and what decided it."""
+
+    stage: str
+    text: str
+    span: Span | None = None
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPoint:
+    """Something unknown that a verdict hangs on."""
+
+    span: Span
+    reason: str
+    settle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A way from one channel to the other that no grant covers: certain (`violated`) or possible (`unknown`).
+
+    `rule` lets the packet through the forward hook, `route` and `policy_rule` lead it out of the other channel's port;
+    `down` are the ports that have to be down for it.
+    """
+
+    id: str
+    verdict: Verdict
+    device: str
+    ward: str
+    family: int
+    from_port: str
+    from_channel: str
+    to_port: str
+    to_channel: str
+    packet: Packet
+    needs: Packet | None
+    path: tuple[Hop, ...]
+    rule: Hop | None
+    route: Hop | None
+    policy_rule: Hop | None
+    down: tuple[str, ...]
+    open_points: tuple[OpenPoint, ...]
+    suggestion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An ordered pair of a device's ports on different channels, in one family."""
+
+    from_port: str
+    from_channel: str
+    to_port: str
+    to_channel: str
+    family: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceResult:
+    """`problems` hold for the device as a whole: without them settled nothing on it is proved."""
+
+    device: str
+    ward: str
+    site: str
+    platform: str
+    verdict: Verdict
+    collected: bool
+    pairs: tuple[Pair, ...]
+    crossings: tuple[Crossing, ...]
+    problems: tuple[OpenPoint, ...]
+    coverage: tuple[Coverage, ...]
+    link_states: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantInForce:
+    id: str
+    device: str
+    from_port: str
+    to_port: str
+    sender: str
+    receiver: str
+    allow: tuple[str, ...]
+    owner: str
+    document: str
+    expires: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssumptionMade:
+    subject: str
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """`as_of` is the snapshot's time, ISO; hashes are SHA-256 in hexadecimal."""
+
+    verdict: Verdict
+    district: str
+    as_of: str
+    collected_by: str
+    snapshot_sha256: str
+    inventory_sha256: str
+    model_sha256: str
+    version: str
+    devices: tuple[DeviceResult, ...]
+    grants: tuple[GrantInForce, ...]
+    assumptions: tuple[AssumptionMade, ...]
+    artefacts: Mapping[str, Mapping[str, str]]  # device -> artefact -> SHA-256

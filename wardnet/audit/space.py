@@ -1,0 +1,236 @@
+"""Sets of packets of one family at one device, as BDDs over header fields, ports and link states.
+
+Variables, top to bottom: link state, ports, small fields, addresses, transport ports; then one for each chance and
+each unknown, as they turn up. An unknown's variable stands for "its condition holds for this packet": what holds for
+all its values is certain, what holds for some is possible.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wardnet.model.packet import ADDRESSES, Field, Masked, width
+from wardnet.model.packet import InRanges as InRangesOf
+from wardnet.model.span import Span
+
+Bdd = Any  # a node; dd has no type stubs
+
+_ORDER = (
+    Field.STATE,
+    Field.FRAGMENT,
+    Field.TRANSLATED,
+    Field.PROTOCOL,
+    Field.ICMP_TYPE,
+    Field.ICMP_CODE,
+    Field.TCP_FLAGS,
+    Field.NEXT_HEADER,
+    Field.DSCP,
+    Field.MARK,
+    Field.DESTINATION,
+    Field.SOURCE,
+    Field.DESTINATION_PORT,
+    Field.SOURCE_PORT,
+)
+_SWAPPED = ((Field.SOURCE, Field.DESTINATION), (Field.SOURCE_PORT, Field.DESTINATION_PORT))
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What a chance's or an unknown's variable stands for."""
+
+    span: Span
+    reason: str
+
+
+def manager(backend: str | None = None) -> Any:
+    """A BDD manager: CUDD's where it is installed, else dd's own in Python, with the same results. Variables keep
+    their order, so that a result does not depend on the way to it."""
+    names = [backend] if backend else ["dd.cudd", "dd.autoref"]
+    for name in names:
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            if name == names[-1]:
+                raise
+            continue
+        found = module.BDD()
+        found.configure(reordering=False)
+        return found
+    raise AssertionError
+
+
+class Space:
+    """`ports` are the device's, in order; `states` how many link states there are."""
+
+    def __init__(self, family: int, ports: Sequence[str], states: int = 1, backend: str | None = None) -> None:
+        self.family = family
+        self.ports = tuple(ports)
+        self.bdd = manager(backend)
+        self.true: Bdd = self.bdd.true
+        self.false: Bdd = self.bdd.false
+        self.guesses: dict[str, Guess] = {}
+        self._bits: dict[str, tuple[str, ...]] = {}
+        self._declare("link", max(states - 1, 1).bit_length())
+        self._declare("in", len(self.ports).bit_length())
+        self._declare("out", len(self.ports).bit_length())
+        for field in _ORDER:
+            self._declare(field, width(field, family))
+        self._index = {name: number for number, name in enumerate(self.ports, start=1)}
+        self._ranges: dict[tuple[str, int, int], Bdd] = {}
+        self._guess_names: dict[tuple[str, Span, str], str] = {}
+        self._swap = {
+            a: b
+            for one, other in _SWAPPED
+            for pair in zip(self._bits[one], self._bits[other], strict=True)
+            for a, b in (pair, pair[::-1])
+        }
+
+    def _declare(self, name: str, bits: int) -> None:
+        self._bits[name] = tuple(f"{name}.{bit}" for bit in range(bits))
+        self.bdd.declare(*self._bits[name])
+
+    # --- sets
+
+    def value(self, name: str, number: int) -> Bdd:
+        """The field, `link`, `in` or `out` has this value. Bit 0 is the most significant."""
+        return self.between(name, number, number)
+
+    def entering(self, port: str) -> Bdd:
+        return self.value("in", self._index[port]) if port in self._index else self.false
+
+    def leaving(self, port: str) -> Bdd:
+        return self.value("out", self._index[port]) if port in self._index else self.false
+
+    def between(self, name: str, low: int, high: int) -> Bdd:
+        key = (name, low, high)
+        if key not in self._ranges:
+            self._ranges[key] = self._between(self._bits[name], low, high)
+        return self._ranges[key]
+
+    def _between(self, names: tuple[str, ...], low: int, high: int) -> Bdd:
+        bits = len(names)
+        loose = (low ^ high).bit_length()
+        span = (1 << loose) - 1
+        if low & span == 0 and high & span == span:  # a prefix
+            return self.bdd.cube({names[i]: bool(low >> (bits - 1 - i) & 1) for i in range(bits - loose)})
+        above = below = self.true
+        for i in range(bits - 1, bits - loose - 1, -1):
+            bit = self.bdd.var(names[i])
+            place = bits - 1 - i
+            above = (bit & above) if low >> place & 1 else (bit | above)
+            below = (~bit | below) if high >> place & 1 else (~bit & below)
+        shared = {names[i]: bool(low >> (bits - 1 - i) & 1) for i in range(bits - loose)}
+        return self.bdd.cube(shared) & above & below
+
+    def in_ranges(self, condition: InRangesOf) -> Bdd:
+        return self.any_of(self.between(condition.field, low, high) for low, high in condition.ranges)
+
+    def masked(self, condition: Masked) -> Bdd:
+        return self._masked(condition.field, condition.mask, condition.value)
+
+    def _masked(self, name: str, mask: int, value: int) -> Bdd:
+        names = self._bits[name]
+        bits = len(names)
+        if value & ~mask:
+            return self.false
+        places = {names[i]: bits - 1 - i for i in range(bits)}
+        return self.bdd.cube({n: bool(value >> place & 1) for n, place in places.items() if mask >> place & 1})
+
+    def any_of(self, sets: Iterable[Bdd]) -> Bdd:
+        """Union, in pairs, so that many small sets don't pass through one large one again and again."""
+        level = list(sets)
+        if not level:
+            return self.false
+        while len(level) > 1:
+            level = [a | b for a, b in zip(level[::2], level[1::2], strict=False)] + (
+                [level[-1]] if len(level) % 2 else []
+            )
+        return level[0]
+
+    def guess(self, kind: str, span: Span, reason: str) -> Bdd:
+        """The variable of an unknown (`unknown`) or a chance (`chance`): one for each place and reason."""
+        key = (kind, span, reason)
+        name = self._guess_names.get(key)
+        if name is None:
+            name = f"{kind}.{len(self._guess_names)}"
+            self._guess_names[key] = name
+            self.guesses[name] = Guess(span, reason)
+            self.bdd.declare(name)
+        return self.bdd.var(name)
+
+    # --- changes
+
+    def forget(self, packets: Bdd, *names: str) -> Bdd:
+        """The packets with any value in these fields."""
+        return self.bdd.exist([bit for name in names for bit in self._bits[name]], packets)
+
+    def at(self, packets: Bdd, name: str, value: int) -> Bdd:
+        """The packets that have this value, said without it."""
+        bits = len(self._bits[name])
+        return self.bdd.let({bit: bool(value >> (bits - 1 - i) & 1) for i, bit in enumerate(self._bits[name])}, packets)
+
+    def set_mark(self, packets: Bdd, keep: int, flip: int) -> Bdd:
+        names = self._bits[Field.MARK]
+        fixed = {n: bool(flip >> 31 - i & 1) for i, n in enumerate(names) if not keep >> 31 - i & 1}
+        turned = {n: ~self.bdd.var(n) for i, n in enumerate(names) if keep >> 31 - i & 1 and flip >> 31 - i & 1}
+        if turned:
+            packets = self.bdd.let(turned, packets)
+        return self.bdd.exist(list(fixed), packets) & self.bdd.cube(fixed) if fixed else packets
+
+    def reversed(self, packets: Bdd) -> Bdd:
+        """Source and destination, addresses and ports, exchanged."""
+        return self.bdd.let({a: self.bdd.var(b) for a, b in self._swap.items()}, packets)
+
+    # --- unknowns and chances
+
+    def _named(self, kind: str) -> list[str]:
+        return [name for name in self.guesses if name.startswith(kind)]
+
+    def possible(self, packets: Bdd) -> Bdd:
+        return self.bdd.exist(self._named("unknown"), packets)
+
+    def certain(self, packets: Bdd) -> Bdd:
+        return self.bdd.forall(self._named("unknown"), packets)
+
+    def headers(self, packets: Bdd) -> Bdd:
+        """In any link state, by any chance."""
+        return self.forget(self.bdd.exist(self._named("chance"), packets), "link")
+
+    def unknowns_in(self, packets: Bdd) -> tuple[Guess, ...]:
+        found = sorted(name for name in self.bdd.support(packets) if name.startswith("unknown"))
+        return tuple(self.guesses[name] for name in found)
+
+    # --- one packet out of a set
+
+    def prefer(self, packets: Bdd, wish: Bdd) -> Bdd:
+        """The packets that also fulfil the wish, if there are any; else all."""
+        narrowed = packets & wish
+        return packets if narrowed == self.false else narrowed
+
+    def smallest(self, packets: Bdd, name: str) -> int:
+        """The smallest value that the field takes in the set, which must not be empty."""
+        value = 0
+        for bit in self._bits[name]:
+            zero = packets & ~self.bdd.var(bit)
+            if zero == self.false:
+                packets = packets & self.bdd.var(bit)
+                value = value << 1 | 1
+            else:
+                packets = zero
+                value <<= 1
+        return value
+
+    def assignment(self, packets: Bdd) -> dict[str, bool]:
+        """Of the guesses: false where it can be, one after the other."""
+        found = {}
+        for name in self.guesses:
+            zero = packets & ~self.bdd.var(name)
+            found[name] = zero == self.false
+            packets = packets & self.bdd.var(name) if found[name] else zero
+        return found
+
+
+__all__ = ["ADDRESSES", "Bdd", "Guess", "Space", "manager"]
