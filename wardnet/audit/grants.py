@@ -7,28 +7,33 @@ from collections.abc import Iterable
 from wardnet.audit.space import Bdd, Space
 from wardnet.model.intent import IPNetwork, Ports
 from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP, Field, State
-from wardnet.model.policy import Grant
+from wardnet.model.policy import DevicePolicy, PolicyPort
 
 _PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": 132}
-_ERRORS = {4: (3, 4, 11, 12), 6: (1, 2, 3, 4)}
+_ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}  # what connection tracking calls related
 _ECHO = {4: (8, 0), 6: (128, 129)}
 
 
-def allowed(space: Space, grants: Iterable[Grant], from_port: str, to_port: str) -> Bdd:
+def allowed(space: Space, policy: DevicePolicy, source: PolicyPort, destination: PolicyPort) -> Bdd:
     """What the grants let pass from one port to the other: a grant's flow, the answers to one the other way, and
-    errors about either, to one of its ends."""
+    errors about either. Any router may have to send an error: so from any port of the channel of the flow's far end,
+    but only to the near end itself."""
+    channel = {port.interface: port.channel for port in policy.ports}
     found = [space.false]
-    for grant in grants:
+    for grant in policy.grants:
         if grant.sender.version != space.family:
             continue
-        if (grant.from_interface, grant.to_interface) == (from_port, to_port):
+        ends = (grant.from_interface, grant.to_interface)
+        if ends == (source.interface, destination.interface):
             flow = _carried(space, grant.allow, answers=False)
             found.append(_between(space, grant.sender, grant.receiver) & flow)
-            found.append(_errors(space, grant.receiver))
-        if (grant.from_interface, grant.to_interface) == (to_port, from_port):
+        if ends == (destination.interface, source.interface):
             answer = _carried(space, grant.allow, answers=True) & space.value(Field.STATE, State.ESTABLISHED)
             found.append(_between(space, grant.receiver, grant.sender) & answer)
+        if destination.interface == grant.from_interface and source.channel is channel[grant.to_interface]:
             found.append(_errors(space, grant.sender))
+        if destination.interface == grant.to_interface and source.channel is channel[grant.from_interface]:
+            found.append(_errors(space, grant.receiver))
     return space.any_of(found)
 
 

@@ -140,7 +140,7 @@ class _Examiner:
         passage = self.pipeline.passage
         found = list(self._bridged(source, destination))
         leaving = passage.packets & space.entering(source.interface) & space.leaving(destination.interface)
-        left = leaving & ~allowed(space, self._policy.grants, source.interface, destination.interface)
+        left = leaving & ~allowed(space, self._policy, source, destination)
         for rule, packets in self._by_rule(left):
             found.append(self._crossing(source, destination, packets, rule))
         for span, packets in passage.diverted:

@@ -104,14 +104,16 @@ def needed_unknowns(space: Space, packets: Bdd, witness: Witness) -> tuple[Guess
 
 
 def flow_behind(space: Space, flows: Bdd, witness: Witness) -> Bdd:
-    """The first packets of flows to which the witness can belong: the same addresses and ports, or turned round."""
+    """The first packets of flows to which the witness can belong: the same addresses and ports, or turned round; for
+    an error, with its destination at one end."""
+    if witness.state is State.RELATED:
+        end = witness.fields[Field.DESTINATION]
+        return flows & (space.value(Field.SOURCE, end) | space.value(Field.DESTINATION, end))
     one = space.true
     for field in (Field.SOURCE, Field.DESTINATION, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT):
         one = one & space.value(field, witness.fields[field])
     straight = flows & one
-    if straight != space.false:
-        return straight
-    return flows & space.reversed(one)
+    return straight if straight != space.false else flows & space.reversed(one)
 
 
 def packet(witness: Witness, family: int, incoming: str, state: State | None = None) -> Packet:
