@@ -6,7 +6,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from lab import (
     pki,
     preflight,
     provide,
+    settle,
     switch,
     teardown,
     verify,
@@ -36,7 +37,7 @@ from lab.hosts import Machine
 from lab.layout import FABRIC, FABRIC_MEMORY_BYTES, FABRIC_TASKS, Layout
 from lab.outside import Outside, read_outside
 from lab.record import MAKING, UP, CircuitRecord, HostRecord, Record, read_record, write_record
-from lab.topology import Kind, Node, Topology, compile_topology
+from lab.topology import Kind, Node, Topology, choose_wards, compile_topology
 from wardnet.compile import compile_plan
 from wardnet.inventory import read_district
 from wardnet.model.intent import Channel, District, HostRole, IPAddress
@@ -67,7 +68,8 @@ class Progress:
 class Blueprint:
     """All that is read before anything on the machine is changed."""
 
-    inventory: Path
+    inventory: Path  # the whole one
+    files: Mapping[str, bytes]  # the part of it that is in this lab
     district: District
     plan: Plan
     outside: Outside
@@ -82,10 +84,12 @@ class Blueprint:
 
 def read_blueprint(inventory: Path, wards: int, day: date) -> Blueprint:
     """InventoryErrors or LabError when the inventory or its lab.yml cannot be used."""
-    district = read_district(inventory)
+    whole = read_district(inventory)
+    files = scope.scoped_files(inventory, whole, choose_wards(whole, wards))
+    district = scope.scoped_district(files, wards)
     plan = compile_plan(district, day)
     outside = read_outside(inventory, district)
-    return Blueprint(inventory, district, plan, outside, compile_topology(district, plan, outside, wards))
+    return Blueprint(inventory, files, district, plan, outside, compile_topology(district, plan, outside, wards))
 
 
 def up(layout: Layout, inventory: Path, wards: int, window_port: int, progress: Progress) -> tuple[Record, bool]:
@@ -136,6 +140,7 @@ def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_por
     root = image.ensure(recipe, progress.note)
     debs = mirror.fetch(recipe, root, mirror.read_packages(), progress.note)
     layout.run.mkdir(parents=True)
+    scope.write(blueprint.files, layout.inventory)
     layout.state.chmod(0o755)
     record = _record(layout, blueprint, recipe)
     write_record(layout, record)
@@ -158,6 +163,7 @@ def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_por
 
     progress.step(f"booting {len(machines)} hosts")
     _boot(layout, machines, root, progress)
+    settle.wait(layout, machines)
 
     port = _open_window(layout, topology, window_port, joins, progress)
     layout.known_hosts.write_text(handover.known_hosts(topology, public_keys))

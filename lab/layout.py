@@ -49,6 +49,11 @@ class Layout:
         return self.state / "run"
 
     @property
+    def inventory(self) -> Path:
+        """The part of the inventory that is in this lab; for Ansible, Prometheus and the audit."""
+        return self.state / "inventory"
+
+    @property
     def ssh(self) -> Path:
         return self.state / "ssh"
 

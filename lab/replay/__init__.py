@@ -1,1 +1,161 @@
-"""Sends a counterexample of the audit as a real packet and hears whether it arrives."""
+"""Sends a counterexample of the audit as a real packet through the lab's gateway, and hears whether it arrives.
+
+A silence proves nothing by itself: each replay carries a positive control, a packet that the gateway itself sends
+out of the same port, which the same listener has to hear.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from lab import namespaces
+from lab.build import CHECKOUT, read_blueprint
+from lab.errors import LabError
+from lab.handle import Lab
+from lab.replay.packet import frame, probe
+from lab.topology import Topology
+from wardnet.model.plan import GatewayPlan, PortKind
+
+PACKETS = 3
+LISTEN_SECONDS = 4
+EPHEMERAL_PORT = 40000
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """`heard` of `sent` packets arrived at `listener`; without `control` nothing can be said."""
+
+    sender: str
+    listener: str
+    sent: int
+    heard: int
+    control: bool
+
+    @property
+    def crossed(self) -> bool:
+        return self.heard > 0
+
+    @property
+    def stopped(self) -> bool:
+        return self.control and self.heard == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A host on the far side of a gateway's port, and its own port there."""
+
+    host: str
+    port: str
+    is_lan: bool
+
+
+def replay(lab: Lab, crossing: Mapping[str, Any]) -> Replay:
+    """Replay one crossing of `wardnet audit --json`.
+
+    Raises LabError where the lab has no host on one of the sides, or the packet cannot be sent as it is.
+    """
+    packet = crossing["packet"]
+    if packet["state"] != "new":
+        raise LabError(f"the packet of {crossing['id']} needs a connection to exist first; it is not replayed")
+    topology = _topology(lab)
+    gateway = topology.node(crossing["device"]).gateway
+    if gateway is None:
+        raise LabError(f"{crossing['device']} is no gateway of this lab")
+    sender = _side(topology, gateway, crossing["from_port"])
+    listener = _side(topology, gateway, crossing["to_port"])
+    source_port = packet["source_port"] or EPHEMERAL_PORT
+    mark, control_mark = secrets.token_bytes(16), secrets.token_bytes(16)
+
+    def made(with_mark: bytes, from_mac: str, to_mac: str) -> str:
+        one = probe(
+            packet["source"], packet["destination"], packet["protocol"], source_port,
+            packet["destination_port"] or 0, with_mark,
+        )  # fmt: skip
+        return frame(one, from_mac, to_mac).hex()
+
+    gateway_in, gateway_out = crossing["from_port"], crossing["to_port"]
+    with _Address(lab, listener, packet["destination"]):
+        ear = _start(lab, listener.host, "listen", listener.port, str(LISTEN_SECONDS), mark.hex(), control_mark.hex())
+        try:
+            if ear.stdout is None or ear.stdout.readline().strip() != b"ready":
+                raise LabError(f"cannot listen on {listener.port} of {listener.host}")
+            probe_frame = made(mark, _mac(lab, sender.host, sender.port), _mac(lab, gateway.id, gateway_in))
+            control = made(control_mark, _mac(lab, gateway.id, gateway_out), _mac(lab, listener.host, listener.port))
+            _wire(lab, sender.host, sender.port, probe_frame)
+            _wire(lab, gateway.id, gateway_out, control)
+            answer, _nothing = ear.communicate(timeout=LISTEN_SECONDS + 10)
+        finally:
+            ear.kill()
+            ear.wait()
+    heard = json.loads(answer)
+    return Replay(sender.host, listener.host, PACKETS, heard[mark.hex()], heard[control_mark.hex()] > 0)
+
+
+def _topology(lab: Lab) -> Topology:
+    record = lab.record
+    return read_blueprint(Path(record.inventory), len(record.wards), date.fromisoformat(record.as_of)).topology
+
+
+def _side(topology: Topology, gateway: GatewayPlan, port_name: str) -> Side:
+    port = gateway.port(port_name)
+    if port.kind is PortKind.CIRCUIT:
+        for wire in topology.wires:
+            if (wire.near, wire.near_port) == (gateway.id, port_name):
+                return Side(wire.far, wire.far_port, is_lan=False)
+    for node in topology.nodes:
+        if node.host and node.site == gateway.site and node.host.ports[0].network == port.reference:
+            return Side(node.id, node.host.ports[0].name, is_lan=True)
+    raise LabError(f"the lab has no host behind {port_name} of {gateway.id}")
+
+
+class _Address:
+    """A LAN's listener holds the packet's destination while it is replayed, so that the gateway finds somebody."""
+
+    def __init__(self, lab: Lab, listener: Side, address: str) -> None:
+        self._lab, self._listener, self._added = lab, listener, False
+        self._address = f"{address}/{ip_address(address).max_prefixlen}"
+
+    def __enter__(self) -> None:
+        if self._listener.is_lan:
+            done = self._ip("add", *(["nodad"] if ":" in self._address else []))
+            self._added = done.returncode == 0  # it may be the host's own already
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._added:
+            self._ip("del")
+
+    def _ip(self, verb: str, *more: str) -> subprocess.CompletedProcess[bytes]:
+        argv = ["ip", "addr", verb, self._address, "dev", self._listener.port, *more]
+        return self._lab.run(self._listener.host, argv)
+
+
+def _mac(lab: Lab, host: str, port: str) -> str:
+    done = lab.run(host, ["ip", "-j", "link", "show", "dev", port])
+    if done.returncode != 0:
+        raise LabError(f"{host} has no port {port}: {done.stderr.decode(errors='replace').strip()}")
+    address: str = json.loads(done.stdout)[0]["address"]
+    return address
+
+
+def _wire(lab: Lab, host: str, port: str, frame_hex: str) -> None:
+    with _start(lab, host, "send", port, frame_hex, str(PACKETS)) as sending:
+        if sending.wait(timeout=10) != 0:
+            raise LabError(f"cannot send on {port} of {host}")
+
+
+def _start(lab: Lab, host: str, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lab.replay.wire", *words],
+        stdout=subprocess.PIPE,
+        cwd=CHECKOUT,
+        preexec_fn=lambda: namespaces.enter(lab.layout, host),
+    )

@@ -1,7 +1,8 @@
 """Sends frames and listens for them on one interface of the network namespace it is started in.
 
 `python -m lab.replay.wire send IFACE FRAMEHEX COUNT` and `... listen IFACE SECONDS MARKHEX [MARKHEX ...]`. The listener
-prints `ready` once it hears, and at the end, or as soon as it has heard every mark, JSON {mark: times heard}.
+prints `ready` once it hears, and JSON {mark: times heard} at the end, which is when it has heard the last mark (the
+control, sent after the others) or the time is up.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def listen(interface: str, seconds: float, marks: list[bytes]) -> dict[bytes, in
         wire.bind((interface, ETH_P_ALL))
         print("ready", flush=True)
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not all(heard.values()):
+        while (left := end - time.monotonic()) > 0 and not heard[marks[-1]]:
             wire.settimeout(left)
             try:
                 data, address = wire.recvfrom(65535)
