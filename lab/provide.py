@@ -40,6 +40,7 @@ def _unit(name: str, description: str, arguments: str, settings: Sequence[str]) 
         "[Service]",
         f"Environment=PYTHONPATH={_INSIDE} PYTHONUNBUFFERED=1",
         f"ExecStart=/usr/bin/python3 -m {arguments}",
+        "Type=notify",
         "Restart=on-failure",
         "DynamicUser=yes",
         "AmbientCapabilities=CAP_NET_BIND_SERVICE",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from lab import cgroups, hosts, verify
 from lab.circuit import control
@@ -18,7 +18,8 @@ def _rate(bits: float) -> str:
 
 
 def hosts_table(layout: Layout, record: Record) -> Table:
-    table = Table("host", "is", "ward", "address", "state", "memory", title=f"Hosts of the lab {record.name}")
+    names = Column("host", no_wrap=True, min_width=max(len(host.id) for host in record.hosts))
+    table = Table(names, "is", "ward", "address", "state", "memory", title=f"Hosts of the lab {record.name}")
     for host in record.hosts:
         runs = hosts.leader(layout, host.id) is not None
         memory = cgroups.memory_in_use(layout.host_cgroup(host.id))
@@ -37,7 +38,8 @@ def hosts_table(layout: Layout, record: Record) -> Table:
 
 def circuits_table(layout: Layout, record: Record) -> Table:
     lines = control.read_all(layout)
-    table = Table("circuit", "channel", "between", "down / up", "delay", "loss", "dropped", title="Circuits")
+    names = Column("circuit", no_wrap=True, min_width=max((len(one.id) for one in record.circuits), default=0))
+    table = Table(names, "channel", "between", "down / up", "delay", "loss", "dropped", title="Circuits")
     for circuit in record.circuits:
         ends = f"{circuit.near} - {circuit.far}"
         line = lines.get(circuit.id)

@@ -8,7 +8,7 @@ import threading
 import uuid
 import zlib
 
-from lab.services.serving import Request, Response, make_server
+from lab.services.serving import Request, Response, make_server, tell_ready
 
 _XML = "text/xml; charset=utf-8"
 _CAPABILITIES = """<?xml version="1.0" encoding="UTF-8"?>
@@ -90,4 +90,6 @@ class Scanner:
 
 
 if __name__ == "__main__":
-    make_server(Scanner().answer, 80).serve_forever()
+    server = make_server(Scanner().answer, 80)
+    tell_ready()
+    server.serve_forever()

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from lab.services.serving import Request, Response, make_server
+from lab.services.serving import Request, Response, make_server, tell_ready
 
 
 def serve_file(folder: Path, request: Request) -> Response:
@@ -28,4 +28,6 @@ def serve_file(folder: Path, request: Request) -> Response:
 
 
 if __name__ == "__main__":
-    make_server(partial(serve_file, Path(sys.argv[1])), 80).serve_forever()
+    server = make_server(partial(serve_file, Path(sys.argv[1])), 80)
+    tell_ready()
+    server.serve_forever()

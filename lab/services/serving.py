@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import socketserver
 import ssl
 import sys
 from collections.abc import Callable, Mapping
@@ -107,7 +108,9 @@ class _Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
+        # Not HTTPServer's own: it looks the machine's name up, which can take seconds.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", self.server_address[1]
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
@@ -127,6 +130,14 @@ class _Server(ThreadingHTTPServer):
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):  # a client that went away is no error
             print(f"error: {client_address[0]}: {error!r}", file=sys.stderr)
+
+
+def tell_ready() -> None:
+    """Tell systemd that the service listens. Does nothing outside a unit of Type=notify."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.sendto(b"READY=1", "\0" + address[1:] if address.startswith("@") else address)
 
 
 def credentials() -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from lab.services.serving import Application, Request, Response, credentials, make_server
+from lab.services.serving import Application, Request, Response, credentials, make_server, tell_ready
 
 _PAGE = """<!doctype html>
 <html lang="vi"><head><meta charset="utf-8"><title>Trang công cộng</title></head>
@@ -40,7 +40,9 @@ def serve_both(secure: Application, plain: Application) -> None:
     """Serve HTTPS on 443 with the service's credentials, and HTTP on 80."""
     http = make_server(plain, 80)
     threading.Thread(target=http.serve_forever, daemon=True).start()
-    make_server(secure, 443, credentials()).serve_forever()
+    https = make_server(secure, 443, credentials())
+    tell_ready()
+    https.serve_forever()
 
 
 if __name__ == "__main__":
