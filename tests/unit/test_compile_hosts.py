@@ -1,0 +1,133 @@
+"""What Ansible, the agents, Prometheus and the audit are given; and what is skipped, by name and with its reason."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+from compile_support import DAY, changed, sample, sample_plan
+
+from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
+from wardnet.model.intent import Channel
+
+
+def hosts() -> dict[str, Any]:
+    return compile_hosts(sample(), sample_plan())
+
+
+def test_every_device_of_the_inventory_is_a_host_in_a_group() -> None:
+    compiled = hosts()
+    named = {item.id for _, site in sample().sites for item in (site.gateway, *site.hosts)}
+    assert set(compiled["hosts"]) == named
+    assert {name for group in compiled["groups"].values() for name in group} == named
+
+
+def test_what_is_not_managed_is_skipped_by_name_with_the_reason() -> None:
+    compiled = hosts()
+    skipped = compiled["groups"]["skipped"]
+    reasons = {name: compiled["hosts"][name]["wardnet_skip_reason"] for name in skipped}
+    assert reasons["nhat-tan-pc-3"] == "os windows is not configured yet"
+    assert reasons["nhat-tan-building-gw"] == "the provider's own box: nobody here configures it"
+    assert reasons["buoi-building-gw"] == "only on the internet channel: management does not reach it"
+    assert reasons["buoi-scanner-1"] == "a device with firmware of its own"
+    assert reasons["buoi-citizen-1"] == "only on the internet channel: management does not reach it"
+    for name, variables in compiled["hosts"].items():
+        skip = name in skipped
+        assert (variables["wardnet_skip_reason"] is not None) is skip
+        assert ("ansible_host" in variables) is not skip, "nothing is contacted that is not managed"
+    others = {name for group, names in compiled["groups"].items() if group != "skipped" for name in names}
+    assert not others & set(skipped)
+
+
+def test_a_platform_without_roles_is_skipped_by_name() -> None:
+    district = changed("wards/yen-phu.yml", ("platform: linux", "platform: cisco_ios"))
+    plan = compile_plan(district, DAY)
+    gateway = plan.gateway("yen-phu-gw")
+    assert (gateway.managed, gateway.unmanaged_reason) == (False, "platform cisco_ios is not configured yet")
+    assert "yen-phu-gw" in compile_hosts(district, plan)["groups"]["skipped"]
+    assert "yen-phu-gw" in {assumption.subject for assumption in compile_policy(district, plan).assumptions}
+    assert "yen-phu-gw" not in {group["labels"]["gateway"] for group in compile_targets(district, plan)}
+
+
+def test_hosts_behind_the_providers_box_are_not_reached() -> None:
+    district = changed("wards/yen-phu.yml", ("platform: linux, management_network: devices", "platform: unmanaged"))
+    plan = compile_plan(district, DAY)
+    assert plan.host("yen-phu-pc-1").unmanaged_reason == "behind the provider's own box: management does not reach it"
+    assert plan.host("xuan-la-pc-1").managed
+
+
+def test_managed_hosts_are_reached_over_the_wan() -> None:
+    wan = sample().channel(Channel.WAN).prefixes
+    addresses = [ip_address(v["ansible_host"]) for v in hosts()["hosts"].values() if "ansible_host" in v]
+    assert len(addresses) > 30
+    for address in addresses:
+        assert any(address in prefix for prefix in wan if prefix.version == address.version)
+
+
+def test_wards_and_kinds_are_groups() -> None:
+    groups = hosts()["groups"]
+    assert groups["hubs"] == ["tay-ho-hub"]
+    assert [name for name in groups["gateways"] if name.startswith("buoi")] == ["buoi-gw"]
+    assert groups["ward_nhat_tan"] == ["nhat-tan-gw", "nhat-tan-pc-1", "nhat-tan-pc-2", "nhat-tan-touch-1"]
+    assert not set(groups) & set(hosts()["hosts"]), "Ansible confuses a group and a host of one name"
+
+
+def test_the_agent_of_an_office_measures_both_channels_from_ids_of_the_inventory() -> None:
+    agent = compile_agent(sample(), sample_plan(), "buoi-gw")
+    assert agent["listen"] == ["10.30.1.1", "fd20:30:1::1"]
+    assert {channel["id"]: channel["interface"] for channel in agent["channels"]} == {
+        "wan": "wan0",
+        "internet": "inet0",
+    }
+    assert {channel["id"]: channel["circuit"] for channel in agent["channels"]} == {
+        "wan": "buoi-wan",
+        "internet": "buoi-internet",
+    }
+    assert {reflector["id"]: reflector["channel"] for reflector in agent["reflectors"]} == {
+        "hub": "wan",
+        "isp": "internet",
+    }
+    assert {s["id"] for s in agent["services"]} == {service.id for service in sample().services}
+
+
+def test_the_agent_of_a_building_measures_the_internet_alone() -> None:
+    agent = compile_agent(sample(), sample_plan(), "buoi-building-gw")
+    items = [*agent["channels"], *agent["reflectors"], *agent["services"]]
+    assert {item.get("channel", item["id"]) for item in items} == {"internet"}
+    assert agent["listen"] == []
+
+
+def test_targets_are_the_managed_gateways_of_sites_at_their_management_address() -> None:
+    groups = compile_targets(sample(), sample_plan())
+    managed = {g.id: g for g in sample_plan().gateways if g.managed and g.id != "tay-ho-hub"}
+    assert sorted(group["labels"]["gateway"] for group in groups) == sorted([*managed, *managed])
+    for group in groups:
+        (target,) = group["targets"]
+        address, port = target.rsplit(":", 1)
+        assert address == str(managed[group["labels"]["gateway"]].management_ipv4)
+        assert port in ("9807", "9808")
+
+
+def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest_as_assumptions() -> None:
+    policy, plan = compile_policy(sample(), sample_plan()), sample_plan()
+    for device in policy.devices:
+        gateway = plan.gateway(device.device)
+        assert [(p.interface, p.channel) for p in device.ports] == [(p.name, p.channel) for p in gateway.ports]
+    subjects = {device.device for device in policy.devices} | {a.subject for a in policy.assumptions}
+    assert {gateway.id for gateway in plan.gateways} <= subjects
+    assert {assumption.subject: assumption.reason for assumption in policy.assumptions} == {
+        item.id: item.unmanaged_reason for item in (*plan.gateways, *plan.hosts) if not item.managed
+    }
+
+
+def test_a_grant_of_the_policy_is_one_family_and_carries_who_answers_for_it() -> None:
+    policy = compile_policy(sample(), sample_plan())
+    (device,) = (device for device in policy.devices if device.grants)
+    assert device.device == "buoi-gw"
+    assert [to_plain((g.from_interface, g.sender, g.to_interface, g.receiver)) for g in device.grants] == [
+        ["citizen0", "172.20.1.11/32", "clerks0", "10.20.1.20/32"],
+        ["citizen0", "2001:db8:20:1::11/128", "clerks0", "fd20:20:1::20/128"],
+    ]
+    assert {(grant.owner, grant.document) for grant in device.grants} == {
+        ("One-stop office of ward Bưởi", "12/QD-UBND (sample)")
+    }
