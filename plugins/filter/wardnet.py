@@ -10,8 +10,9 @@ EVERYTHING = ("0.0.0.0/0", "::/0")
 
 
 def of_family(prefixes: Iterable[str], family: int) -> list[str]:
-    """Those of the prefixes that are IPv4 (4) or IPv6 (6), in their order."""
-    return [prefix for prefix in prefixes if ip_interface(prefix).version == family]
+    """Those of the prefixes that are IPv4 (4) or IPv6 (6), in their order; single hosts without a length."""
+    host = "/32" if family == 4 else "/128"
+    return [prefix.removesuffix(host) for prefix in prefixes if ip_interface(prefix).version == family]
 
 
 def sources(gateway: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,9 +20,10 @@ EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 class Address:
     port: str
     address: str  # with its prefix length
+    own_route: bool = False  # the kernel keeps a route for it in the main table, which no port of ours may have
 
     def __str__(self) -> str:
-        return f"address {self.address} on {self.port}"
+        return f"address {self.address} on {self.port}" + (" with a route in main" if self.own_route else "")
 
 
 @dataclass(frozen=True, order=True)
@@ -144,7 +145,7 @@ def parse_addresses(text: str) -> tuple[frozenset[Address], frozenset[Address]]:
             address = ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}")
             if address.is_link_local or address.is_loopback:
                 continue
-            record = Address(link["ifname"], str(address))
+            record = Address(link["ifname"], str(address), not info.get("noprefixroute", False))
             found.add(record)
             if info.get("tentative") or info.get("dadfailed"):
                 tentative.add(record)
@@ -235,6 +236,12 @@ class Difference:
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.foreign or self.waiting)
+
+    @property
+    def in_the_way(self) -> tuple[Address, ...]:
+        """Addresses that are there in a wrong manner, and must go before the right one can come."""
+        missing = {(item.port, item.address) for item in self.missing if isinstance(item, Address)}
+        return tuple(a for a in self.foreign if isinstance(a, Address) and (a.port, a.address) in missing)
 
 
 def compare(running: Running, intent: Intent) -> Difference:

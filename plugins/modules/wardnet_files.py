@@ -196,7 +196,7 @@ def validate(module: AnsibleModule, bundle) -> None:  # type: ignore[no-untyped-
     commands = module.params["validate"]
     if not commands:
         return
-    with tempfile.TemporaryDirectory(prefix="wardnet-candidate-", dir=module.tmpdir) as root:
+    with tempfile.TemporaryDirectory(prefix="wardnet-candidate-") as root:
         bundle.candidate(Path(root))
         for command in commands:
             arguments = [str(argument).replace("{root}", root) for argument in command]

@@ -140,7 +140,7 @@ def heal(module: AnsibleModule, intent: Intent, first: Difference, stopped: bool
     if module.params["reload"] or first.missing:
         systemd(module, NETWORKCTL, "reload")
     begun = time.monotonic()
-    reconfigure_at = begun if not module.params["reload"] else begun + 5
+    reconfigure_at = begun + (2 if module.params["reload"] else 0)
     while True:
         running = read(module)
         difference = compare(running, intent)
@@ -155,7 +155,9 @@ def heal(module: AnsibleModule, intent: Intent, first: Difference, stopped: bool
                 not_usable=[str(item) for item in difference.waiting],
             )
         # What is new stands before what is old goes: the way back to the controller may be among it.
-        if difference.missing and now >= reconfigure_at:
+        if difference.missing and (now >= reconfigure_at or len(difference.in_the_way) == len(difference.missing)):
+            for item in difference.in_the_way:
+                delete(module, item)
             links = sorted({link_of(item) for item in difference.missing} & (running.carrier | {"lo"}))
             systemd(module, NETWORKCTL, "reconfigure", *links)
             reconfigure_at = now + 5
