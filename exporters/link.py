@@ -141,7 +141,3 @@ def _labels(reflector: Reflector, family: Family) -> Labels:
 
 def main(arguments: list[str] | None = None) -> int:
     return run(LinkPlane, "Measures round trip, loss and use of a ward's two channels.", arguments)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -126,7 +126,3 @@ def _labels(service: Service, family: Family) -> Labels:
 
 def main(arguments: list[str] | None = None) -> int:
     return run(SoftwarePlane, "Measures a ward's online services over its two channels.", arguments)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -9,7 +9,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -99,8 +99,10 @@ class WebServer:
 
 
 @contextmanager
-def web_server(family: Family = Family.IPV4, tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
-    """Serves `pages` on a free port of the family's loopback address."""
+def web_server(
+    family: Family = Family.IPV4, tls: ssl.SSLContext | None = None, host: str | None = None, port: int = 0
+) -> Iterator[WebServer]:
+    """Serves `pages`; unless told otherwise, on a free port of the family's loopback address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -137,7 +139,7 @@ def web_server(family: Family = Family.IPV4, tls: ssl.SSLContext | None = None) 
         def handle_error(self, request: Any, client_address: Any) -> None:
             pass  # clients of these tests hang up as they please
 
-    with Server((LOOPBACK[family], 0), Handler) as server, _serving(server):
+    with Server((host or LOOPBACK[family], port), Handler) as server, _serving(server):
         web = WebServer(server.server_address[1])
         yield web
 
@@ -182,8 +184,8 @@ class DnsServer:
 
 
 @contextmanager
-def dns_server(port: int = 0) -> Iterator[DnsServer]:
-    """Answers on 127.0.0.1 and ::1, over UDP and TCP, all on one port."""
+def dns_server(port: int = 0, hosts: Mapping[Family, str] = LOOPBACK) -> Iterator[DnsServer]:
+    """Answers on one address of each family, over UDP and TCP, all on one port."""
 
     class Datagrams(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -202,7 +204,7 @@ def dns_server(port: int = 0) -> Iterator[DnsServer]:
 
     with ExitStack() as stack:
         dns = DnsServer(port or _free_port())
-        for family, host in LOOPBACK.items():
+        for family, host in hosts.items():
             for base, handler in (
                 (socketserver.ThreadingUDPServer, Datagrams),
                 (socketserver.ThreadingTCPServer, Streams),
