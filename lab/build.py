@@ -23,6 +23,7 @@ from lab import (
     pki,
     preflight,
     provide,
+    scope,
     settle,
     switch,
     teardown,
