@@ -50,8 +50,12 @@ def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str)
         "wardnet_audit_public_keys": [(layout.ssh / "auditor.pub").read_text().strip()],
         # Which of the inventory's hosts exist here.
         "lab_name": layout.name,
+        "lab_inventory": str(layout.inventory / "wardnet.yml"),
         "lab_wards": list(record.wards),
         "lab_hosts": [host.id for host in record.hosts if topology.node(host.id).outside is None],
     }
-    head = f"# What Ansible needs to know about the lab {layout.name}; written by `python -m lab up`.\n"
+    head = (
+        f"# What Ansible needs to know about the lab {layout.name}; written by `python -m lab up`.\n"
+        f"# Use it with the part of the inventory that is in this lab: -i {layout.inventory}/wardnet.yml\n"
+    )
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
