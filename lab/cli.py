@@ -104,10 +104,12 @@ def up(
     verb = "is up" if made else "was up already, whole"
     out.print(f"The lab [bold]{name}[/] {verb}: {len(record.hosts)} hosts, {len(record.circuits)} circuits.")
     for host, reason in record.not_booted:
-        out.print(f"  not booted: {host} ({reason})", highlight=False)
+        out.print(f"  not booted: {host} ({reason})", highlight=False, soft_wrap=True)
     if record.window is not None:
-        out.print(f"  Prometheus, once it is set up: http://127.0.0.1:{record.window}/", highlight=False)
-    out.print(f"  state: {layout.state}", highlight=False)
+        out.print(
+            f"  Prometheus, once it is set up: http://127.0.0.1:{record.window}/", highlight=False, soft_wrap=True
+        )
+    out.print(f"  state: {layout.state}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -145,7 +147,7 @@ def break_(
     with locked(layout):
         made = inject(layout, fault, ward, channel)
     out.print(f"[bold]{made.fault}[/] holds in {made.ward} on {made.channel}: it {FAULTS[fault].does}.")
-    out.print(f"  must be found as: {made.verdict}", highlight=False)
+    out.print(f"  must be found as: {made.verdict}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -200,7 +202,7 @@ def run_cli() -> int:
     try:
         app(standalone_mode=False)
     except (LabError, InventoryErrors) as error:
-        err.print(f"lab: {error}", markup=False, highlight=False)
+        err.print(f"lab: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     except (typer.Abort, KeyboardInterrupt):
         err.print("lab: interrupted")
