@@ -5,6 +5,7 @@ from __future__ import annotations
 from wardnet.compile.flows import crossing_hosts, flows
 from wardnet.compile.places import wan_circuits
 from wardnet.compile.routing import rules, tables
+from wardnet.locale import N_
 from wardnet.model.intent import Channel, Circuit, District, Network, Platform, Site, SiteKind, Ward
 from wardnet.model.plan import GatewayPlan, Port, PortKind
 
@@ -40,11 +41,11 @@ def gateway(district: District, ward: Ward, site: Site) -> GatewayPlan:
 def _unmanaged_reason(site: Site) -> str | None:
     platform = site.gateway.platform
     if platform is Platform.UNMANAGED:
-        return "the provider's own box: nobody here configures it"
+        return N_("the provider's own box: nobody here configures it")
     if site.gateway.management_network is None:
-        return "only on the internet channel: management does not reach it"
+        return N_("only on the internet channel: management does not reach it")
     if platform not in CONFIGURED:
-        return f"platform {platform} is not configured yet"
+        return N_("its platform is not configured yet")
     return None
 
 

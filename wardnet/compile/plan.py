@@ -8,6 +8,7 @@ from datetime import date
 from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.compile.gateways import gateway
+from wardnet.locale import N_
 from wardnet.model.intent import (
     Channel,
     Circuit,
@@ -96,11 +97,11 @@ def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
 
 def _unmanaged_reason(site: Site, host: Host) -> str | None:
     if host.os is OperatingSystem.WINDOWS:
-        return "os windows is not configured yet"
+        return N_("os windows is not configured yet")
     if host.os is OperatingSystem.FIRMWARE:
-        return "a device with firmware of its own"
+        return N_("a device with firmware of its own")
     if host.channel is Channel.INTERNET:
-        return "only on the internet channel: management does not reach it"
+        return N_("only on the internet channel: management does not reach it")
     if site.gateway.platform is Platform.UNMANAGED and site.kind is not SiteKind.SERVER_ROOM:
-        return "behind the provider's own box: management does not reach it"
+        return N_("behind the provider's own box: management does not reach it")
     return None
