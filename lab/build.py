@@ -93,6 +93,11 @@ def read_blueprint(inventory: Path, wards: int, day: date) -> Blueprint:
     return Blueprint(inventory, files, district, plan, outside, compile_topology(district, plan, outside, wards))
 
 
+def blueprint_of(record: Record) -> Blueprint:
+    """The blueprint that a running lab was made from."""
+    return read_blueprint(Path(record.inventory), len(record.wards), date.fromisoformat(record.as_of))
+
+
 def up(layout: Layout, inventory: Path, wards: int, window_port: int, progress: Progress) -> tuple[Record, bool]:
     """Boot the lab, or find it running. Returns its record and whether it was made now.
 

@@ -69,7 +69,7 @@ class Shown(build.Progress):
 
 
 @contextmanager
-def _showing() -> Iterator[Shown]:
+def showing() -> Iterator[Shown]:
     columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn(20),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=out) as bars:
@@ -99,7 +99,7 @@ def up(
     folder = _find_inventory(inventory)
     if preflight.not_root():
         preflight.require(wards)
-    with locked(layout), _showing() as progress:
+    with locked(layout), showing() as progress:
         record, made = build.up(layout, folder, wards, window_port, progress)
     verb = "is up" if made else "was up already, whole"
     out.print(f"The lab [bold]{name}[/] {verb}: {len(record.hosts)} hosts, {len(record.circuits)} circuits.")
@@ -118,7 +118,7 @@ def down(name: Name = DEFAULT_NAME) -> None:
     layout = Layout(name)
     if preflight.not_root():
         preflight.require(0)
-    with locked(layout), _showing() as progress:
+    with locked(layout), showing() as progress:
         progress.step(f"taking down the lab {name}")
         there = teardown.take_down(layout, progress.note)
     out.print(f"The lab [bold]{name}[/] is gone." if there else f"There is no lab {name}.")
@@ -173,6 +173,29 @@ def publish(package: Path, name: Name = DEFAULT_NAME) -> None:
     with locked(layout):
         described = mirror.publish(layout, require_record(layout).suite, package)
     out.print(f"published {described}", highlight=False)
+
+
+@app.command()
+def replay(
+    crossing: Annotated[Path, typer.Argument(help="A crossing of `wardnet audit --json`, or a whole report.")],
+    name: Name = DEFAULT_NAME,
+) -> None:
+    """Send an audit's counterexample as a real packet. Exit 0 if it crossed, 1 if it was stopped."""
+    from lab.handle import Lab
+    from lab.replay import crossings_in
+    from lab.replay import replay as send
+
+    crossed = False
+    for one in crossings_in(crossing):
+        heard = send(Lab(Layout(name)), one)
+        crossed = crossed or heard.crossed
+        control = "positive control heard" if heard.control else "positive control NOT heard: nothing can be said"
+        out.print(
+            f"{one['device']} {one['from_port']} -> {one['to_port']}: {heard.heard} of {heard.sent} packets from "
+            f"{heard.sender} heard at {heard.listener}; {control}",
+            highlight=False,
+        )
+    raise typer.Exit(0 if crossed else 1)
 
 
 @app.command(name="preflight")

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from lab import namespaces
-from lab.build import CHECKOUT
+from lab.build import CHECKOUT, blueprint_of
 from lab.demo.claims import Claims
 from lab.errors import LabError
 from lab.handle import Lab
@@ -106,13 +106,7 @@ class Stage:
 
     def station(self, role: str) -> str:
         """The booted host of a role that the district has once, such as controller or auditor."""
-        from lab.build import read_blueprint
-
-        record = self.lab.record
-        from datetime import date
-
-        blueprint = read_blueprint(Path(record.inventory), len(record.wards), date.fromisoformat(record.as_of))
-        for host in blueprint.plan.hosts:
+        for host in blueprint_of(self.lab.record).plan.hosts:
             if host.role == role:
                 return host.id
         raise LabError(f"the inventory has no host of role {role}")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
@@ -71,9 +69,9 @@ FAULTS: dict[str, Fault] = {
 
 
 def _target(layout: Layout, record: Record, ward: str, channel: Channel) -> Target:
-    from lab.build import read_blueprint
+    from lab.build import blueprint_of
 
-    blueprint = read_blueprint(Path(record.inventory), len(record.wards), date.fromisoformat(record.as_of))
+    blueprint = blueprint_of(record)
     return Target(layout, record, blueprint.district, blueprint.plan, blueprint.topology, ward, channel)
 
 

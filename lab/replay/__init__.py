@@ -12,13 +12,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from lab import namespaces
-from lab.build import CHECKOUT, read_blueprint
+from lab.build import CHECKOUT, blueprint_of
 from lab.errors import LabError
 from lab.handle import Lab
 from lab.replay.packet import frame, probe
@@ -66,7 +65,7 @@ def replay(lab: Lab, crossing: Mapping[str, Any]) -> Replay:
     packet = crossing["packet"]
     if packet["state"] != "new":
         raise LabError(f"the packet of {crossing['id']} needs a connection to exist first; it is not replayed")
-    topology = _topology(lab)
+    topology = blueprint_of(lab.record).topology
     gateway = topology.node(crossing["device"]).gateway
     if gateway is None:
         raise LabError(f"{crossing['device']} is no gateway of this lab")
@@ -100,9 +99,15 @@ def replay(lab: Lab, crossing: Mapping[str, Any]) -> Replay:
     return Replay(sender.host, listener.host, PACKETS, heard[mark.hex()], heard[control_mark.hex()] > 0)
 
 
-def _topology(lab: Lab) -> Topology:
-    record = lab.record
-    return read_blueprint(Path(record.inventory), len(record.wards), date.fromisoformat(record.as_of)).topology
+def crossings_in(path: Path) -> list[dict[str, Any]]:
+    """The violations of a report, or the one crossing that the file holds. LabError where it holds neither."""
+    try:
+        data = json.loads(path.read_text())
+        if "packet" in data:
+            return [data]
+        return [c for device in data["devices"] for c in device["crossings"] if c["verdict"] == "violated"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{path} holds no report of `wardnet audit --json`: {error}") from None
 
 
 def _side(topology: Topology, gateway: GatewayPlan, port_name: str) -> Side:

@@ -23,6 +23,8 @@ from lab.services.serving import Request, Response, credentials
 from lab.services.web import serve_both, to_https
 
 COOKIE = "__Host-phien"
+# Stands for the collection of blank forms that offices download; it compresses as little as a scan does.
+FORMS = random.Random(1).randbytes(4 << 20)  # noqa: S311 - the same bytes each time, not a secret
 CONTROL = Path("/run/wardnet-portal/control.json")
 _NAMES = {procedure.id: procedure.name for procedure in PROCEDURES}
 
@@ -64,6 +66,8 @@ class Portal:
             return Response(200, b"1", "application/octet-stream", (("Cache-Control", "no-store"),))
         if request.path == "/static/style.css":
             return Response(200, pages.STYLE.encode(), "text/css", (("Cache-Control", "max-age=3600"),))
+        if request.path == "/static/forms.bin":
+            return Response(200, FORMS, "application/octet-stream", (("Cache-Control", "no-store"),))
         begun = time.monotonic()
         injected = read_control(self._control)
         if injected.delay_seconds:
