@@ -430,7 +430,9 @@ def test_socket_comes_back_with_its_interface(quiet: str) -> None:
             assert egress is not None
             assert (egress.interface, egress.source) == ("late0", "192.0.2.1")
             ip("-n", quiet, "link", "del", "late0")
-            with pytest.raises(OSError, match="."):  # the open socket notices
+            with pytest.raises(
+                OSError, match=r"No such device|unreachable|Invalid argument"
+            ):  # the open socket notices
                 echo.send("192.0.2.2", 1, results.append)
             with pytest.raises(OSError, match="cannot bind to interface late0"):  # a new one is tried
                 echo.send("192.0.2.2", 1, results.append)
