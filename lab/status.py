@@ -13,13 +13,11 @@ from lab.layout import Layout
 from lab.record import Record
 
 
-def _rate(bits: float) -> str:
-    return f"{bits / 1e6:g} Mbit/s"
-
-
 def hosts_table(layout: Layout, record: Record) -> Table:
     names = Column("host", no_wrap=True, min_width=max(len(host.id) for host in record.hosts))
-    table = Table(names, "is", "ward", "address", "state", "memory", title=f"Hosts of the lab {record.name}")
+    table = Table(
+        names, "is", "ward", Column("address", no_wrap=True), "state", "memory", title=f"Hosts of the lab {record.name}"
+    )
     for host in record.hosts:
         runs = hosts.leader(layout, host.id) is not None
         memory = cgroups.memory_in_use(layout.host_cgroup(host.id))
@@ -39,22 +37,22 @@ def hosts_table(layout: Layout, record: Record) -> Table:
 def circuits_table(layout: Layout, record: Record) -> Table:
     lines = control.read_all(layout)
     names = Column("circuit", no_wrap=True, min_width=max((len(one.id) for one in record.circuits), default=0))
-    table = Table(names, "channel", "between", "down / up", "delay", "loss", "dropped", title="Circuits")
+    numbers = ("down Mbit/s", "up Mbit/s", "added RTT ms", "loss %", "dropped")
+    table = Table(names, "channel", *(Column(number, justify="right") for number in numbers), title="Circuits")
     for circuit in record.circuits:
-        ends = f"{circuit.near} - {circuit.far}"
         line = lines.get(circuit.id)
         if line is None:
-            table.add_row(circuit.id, circuit.channel, ends, "[red]dead[/]", "", "", "")
+            table.add_row(circuit.id, circuit.channel, "[red]dead[/]", "", "", "", "")
             continue
         down, up = line["down"], line["up"]
         dropped = sum(one["dropped_full"] + one["dropped_loss"] for one in (down, up))
         table.add_row(
             circuit.id,
             circuit.channel,
-            ends,
-            f"{_rate(down['rate_bps'])} / {_rate(up['rate_bps'])}",
-            f"{(down['delay'] + up['delay']) * 1000:g} ms there and back",
-            f"{down['loss'] * 100:g} %",
+            f"{down['rate_bps'] / 1e6:g}",
+            f"{up['rate_bps'] / 1e6:g}",
+            f"{(down['delay'] + up['delay']) * 1000:g}",
+            f"{down['loss'] * 100:g}",
             str(dropped),
         )
     return table
