@@ -25,6 +25,7 @@ from pathlib import Path
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 PARTS = ("dns", "connect", "tls", "first_byte", "transfer")
+RUN_BOUNDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 LINK_BOUNDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -95,7 +96,7 @@ class Exposition:
             for family in ("ipv4", "ipv6"):
                 for _probe in range(max(1, round(elapsed))):
                     self._echo(f"{channel} {family}", line)
-        if now - self._ran >= 5:
+        if now - self._ran >= 2:
             self._ran = now
             for channel, services in self.gateway.services.items():
                 for service in services:
@@ -128,6 +129,8 @@ class Exposition:
             }
             for phase in PARTS:
                 self._last[f"run {channel} {service} {family} {phase}"] = figures[phase]
+            for bound in (*RUN_BOUNDS, float("inf")):
+                self._add(f"bucket {channel} {service} {family} {bound}", float(sum(figures.values()) <= bound))
 
     def _link(self) -> list[str]:
         out = []
@@ -182,6 +185,10 @@ class Exposition:
                         f'wardnet_service_phase_seconds{{{run},phase="{phase}"}} {self._last[f"{key} {phase}"]}'
                         for phase in PARTS
                     ]
+                    for bound in (*RUN_BOUNDS, float("inf")):
+                        edge = "+Inf" if bound == float("inf") else bound
+                        count = self._totals[f"bucket {channel} {service} {family} {bound}"]
+                        out.append(f'wardnet_service_duration_seconds_bucket{{{run},le="{edge}"}} {count}')
                     out.append(f"wardnet_service_tcp_round_trip_seconds{{{run}}} {self._last[f'{key} rtt']}")
                     out.append(f"wardnet_service_tcp_min_round_trip_seconds{{{run}}} {line.base}")
         return out
