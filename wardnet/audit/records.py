@@ -146,10 +146,12 @@ class AssumptionMade:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """`as_of` is the snapshot's time, ISO; hashes are SHA-256 in hexadecimal."""
+    """`as_of` is the snapshot's time, ISO; hashes are SHA-256 in hexadecimal. `wards` are those that the audit was
+    narrowed to; empty where it is on all."""
 
     verdict: Verdict
     district: str
+    wards: tuple[str, ...]
     as_of: str
     collected_by: str
     snapshot_sha256: str

@@ -1,0 +1,117 @@
+"""A whole snapshot against a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from collectors.parsers.artefact import ParseError
+from collectors.parsers.linux import parse_device
+from wardnet import __version__
+from wardnet.audit.errors import AuditError
+from wardnet.audit.judge import Places, channel_networks, judge
+from wardnet.audit.records import (
+    AssumptionMade,
+    AuditResult,
+    DeviceResult,
+    GrantInForce,
+    OpenPoint,
+    Verdict,
+    worst,
+)
+from wardnet.audit.snapshot import Snapshot
+from wardnet.compile import compile_plan, compile_policy
+from wardnet.inventory import read_district
+from wardnet.model.intent import Platform, Ports
+from wardnet.model.policy import AuditPolicy, DevicePolicy
+from wardnet.model.span import Span
+
+READERS = {Platform.LINUX: parse_device}
+
+
+def snapshot_policy(snapshot: Snapshot, inventory: Path | None = None) -> AuditPolicy:
+    """The policy of the inventory in the snapshot, on the snapshot's day; or of another inventory. Raises
+    InventoryErrors, and AuditError where the copy is not the one that was collected with."""
+    district = read_district(inventory or snapshot.folder / "inventory")
+    if inventory is None and district.sha256 != snapshot.manifest.inventory_sha256:
+        raise AuditError(f"{snapshot.folder / 'inventory'}: changed after it was collected (its hash is another)")
+    return compile_policy(district, compile_plan(district, day_of(snapshot, district.timezone)))
+
+
+def day_of(snapshot: Snapshot, timezone: str) -> date:
+    """The day at the district when the snapshot was made."""
+    return snapshot.manifest.collected_at.astimezone(ZoneInfo(timezone)).date()
+
+
+def audit(
+    snapshot: Snapshot, policy: AuditPolicy, wards: Collection[str] = (), backend: str | None = None
+) -> AuditResult:
+    """The verdict on every device of the policy; of some wards only, where they are named. Raises ParseError for an
+    artefact that can't be read: a verdict on the rest would hide it."""
+    known = {device.ward for device in policy.devices}
+    unknown = sorted(set(wards) - known)
+    if unknown:
+        raise AuditError(f"no ward {unknown[0]} in the policy; it has {', '.join(sorted(known))}")
+    devices = tuple(device for device in policy.devices if not wards or device.ward in wards)
+    places = channel_networks(policy.devices)
+    results = tuple(_device(snapshot, device, places, backend) for device in devices)
+    if not results:
+        raise AuditError("the policy names no device")
+    manifest = snapshot.manifest
+    return AuditResult(
+        verdict=worst([result.verdict for result in results]),
+        district=policy.district,
+        wards=tuple(sorted(wards)),
+        as_of=manifest.collected_at.isoformat(),
+        collected_by=manifest.collected_by,
+        snapshot_sha256=snapshot.sha256,
+        inventory_sha256=manifest.inventory_sha256,
+        model_sha256=policy.model_sha256,
+        version=__version__,
+        devices=results,
+        grants=tuple(grant for device in devices for grant in _grants(device)),
+        assumptions=tuple(AssumptionMade(a.subject, a.reason, str(a.source)) for a in policy.assumptions),
+        artefacts={
+            entry.device: {artefact.name: artefact.sha256 for artefact in entry.artefacts} for entry in manifest.devices
+        },
+    )
+
+
+def _device(snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: str | None) -> DeviceResult:
+    entry = snapshot.entry(policy.device)
+    if entry is None or not entry.collected:
+        reason = "is not in the snapshot" if entry is None else f"could not be collected: {entry.reason}"
+        return _unread(policy, f"{policy.device} {reason}", f"`wardnet collect --device {policy.device}`")
+    reader = READERS.get(Platform(policy.platform))
+    if reader is None or snapshot.platforms[policy.device] != policy.platform:
+        found = snapshot.platforms[policy.device]
+        return _unread(policy, f"{policy.device} is {found}, which this version can't read", "audit it by hand")
+    return judge(reader(policy.device, snapshot.contents[policy.device]), policy, places, backend)
+
+
+def _unread(policy: DevicePolicy, reason: str, settle: str) -> DeviceResult:
+    problem = OpenPoint(Span(policy.device, "manifest.json", ""), reason, settle)
+    return DeviceResult(
+        policy.device, policy.ward, policy.site, policy.platform, Verdict.UNKNOWN, False, (), (), (problem,), (), ()
+    )
+
+
+def _grants(policy: DevicePolicy) -> list[GrantInForce]:
+    return [
+        GrantInForce(
+            grant.id, policy.device, grant.from_interface, grant.to_interface, str(grant.sender), str(grant.receiver),
+            tuple(allowed_text(ports) for ports in grant.allow), grant.owner, grant.document, grant.expires,
+            str(grant.source),
+        )
+        for grant in policy.grants
+    ]  # fmt: skip
+
+
+def allowed_text(ports: Ports) -> str:
+    """`tcp 80,443`"""
+    return f"{ports.protocol} {','.join(map(str, ports.ports))}".strip()
+
+
+__all__ = ["AuditError", "ParseError", "audit", "snapshot_policy"]

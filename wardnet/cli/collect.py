@@ -1,0 +1,116 @@
+"""wardnet collect: read every managed gateway over SSH, read-only, into a snapshot."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from collectors.collect import Reading, Target, read_all, write_snapshot
+from collectors.errors import CollectError
+from collectors.transport.local import LocalTransport
+from collectors.transport.ssh import PORT, Login, SshTransport, read_key, read_known_hosts
+from wardnet import __version__
+from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, load_district, out
+from wardnet.compile import compile_plan
+from wardnet.locale import _
+from wardnet.model.intent import District
+from wardnet.model.plan import GatewayPlan
+
+KNOWN_HOSTS = Path.home() / ".config" / "wardnet" / "known_hosts"
+KEY = Path.home() / ".ssh" / "wardnet-audit"
+
+
+def collect(
+    output: Annotated[Path, typer.Option("--output", "-o", help=_("the snapshot's folder; it must not exist yet"))],
+    inventory: Annotated[Path, typer.Option("--inventory", "-i", help=_("the inventory's folder"))] = DEFAULT_INVENTORY,
+    device: Annotated[
+        list[str] | None, typer.Option("--device", help=_("only this gateway; may be given several times"))
+    ] = None,
+    ward: Annotated[
+        list[str] | None, typer.Option("--ward", "-w", help=_("only this ward; may be given several times"))
+    ] = None,
+    known_hosts: Annotated[
+        Path, typer.Option("--known-hosts", envvar="WARDNET_KNOWN_HOSTS", help=_("file of pinned host keys"))
+    ] = KNOWN_HOSTS,
+    key: Annotated[Path, typer.Option("--key", envvar="WARDNET_AUDIT_KEY", help=_("the auditor's private key"))] = KEY,
+    user: Annotated[str, typer.Option("--user", help=_("the read-only account on the devices"))] = "wardnet-audit",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help=_("the devices' SSH port"))] = PORT,
+    timeout: Annotated[float, typer.Option(min=0.1, help=_("seconds to wait for each answer"))] = 15.0,
+    local: Annotated[bool, typer.Option("--local", help=_("read this machine, as the one --device named"))] = False,
+) -> None:
+    """Read every managed gateway into a snapshot. Ends with 0; with 1 when a device is missing, which the
+    snapshot then names with the reason; with 2 when there is no snapshot."""
+    district = load_district(inventory, Exit.USAGE)
+    gateways = _chosen(district, device or [], ward or [])
+    try:
+        if local:
+            if len(gateways) != 1:
+                fail(_("--local needs one --device: the id of this machine in the inventory"))
+            targets = [Target(gateways[0].id, gateways[0].platform, lambda: LocalTransport(timeout))]
+        else:
+            read_known_hosts(known_hosts)
+            read_key(key)
+            login = Login(user, key, known_hosts, port, timeout)
+            targets = [_target(gateway, login) for gateway in gateways]
+        if output.exists():
+            fail(_("{folder} exists already: name another folder").format(folder=output))
+        readings = _read(targets)
+        by = f"{getpass.getuser()}@{socket.gethostname()}, wardnet {__version__}"
+        write_snapshot(output, readings, dict(_files(inventory)), district.sha256, by)
+    except CollectError as error:
+        fail(str(error))
+    missing = [reading for reading in readings if reading.reason]
+    for reading in missing:
+        err.print(_("missing: {device}: {reason}").format(device=reading.device, reason=reading.reason), markup=False)
+    out.print(
+        _("{count} of {all} devices collected into {folder}").format(
+            count=len(readings) - len(missing), all=len(readings), folder=output
+        ),
+        markup=False,
+        soft_wrap=True,
+    )
+    if missing:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _chosen(district: District, devices: list[str], wards: list[str]) -> list[GatewayPlan]:
+    """The managed gateways that were asked for, all of them if none was named."""
+    today = datetime.now(UTC).astimezone(ZoneInfo(district.timezone)).date()
+    managed = [gateway for gateway in compile_plan(district, today).gateways if gateway.managed]
+    for name in devices:
+        if name not in {gateway.id for gateway in managed}:
+            fail(_("no managed gateway {name} in the inventory").format(name=name))
+    for name in wards:
+        if name not in {gateway.ward for gateway in managed}:
+            fail(_("no ward {name} with a managed gateway in the inventory").format(name=name))
+    return [
+        gateway
+        for gateway in managed
+        if (not devices or gateway.id in devices) and (not wards or gateway.ward in wards)
+    ]
+
+
+def _target(gateway: GatewayPlan, login: Login) -> Target:
+    address = str(gateway.management_ipv4 or gateway.management_ipv6)
+    return Target(gateway.id, gateway.platform, lambda: SshTransport(gateway.id, address, login))
+
+
+def _read(targets: list[Target]) -> list[Reading]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(_("reading gateways"), total=len(targets))
+        return read_all(targets, done=lambda _: progress.advance(task))
+
+
+def _files(inventory: Path) -> Iterator[tuple[str, bytes]]:
+    """The files that make the inventory, as its hash has them."""
+    for path in [inventory / "district.yml", *sorted((inventory / "wards").glob("*.yml"))]:
+        yield path.relative_to(inventory).as_posix(), path.read_bytes()

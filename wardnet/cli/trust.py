@@ -1,0 +1,101 @@
+"""wardnet trust: take a device's SSH host key in, after a person has compared its fingerprint."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from collectors.errors import CollectError, UnreachableError
+from collectors.transport.ssh import (
+    PORT,
+    fetch_host_key,
+    fingerprint,
+    host_name,
+    read_known_hosts,
+    record_host_key,
+)
+from wardnet.cli.collect import KNOWN_HOSTS
+from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, load_district, out
+from wardnet.compile import compile_plan
+from wardnet.locale import _
+
+
+def trust(
+    host: Annotated[str, typer.Argument(help=_("the device's id in the inventory, or a name or address"))],
+    address: Annotated[
+        str, typer.Option("--address", help=_("where it is reached, if the inventory does not say"))
+    ] = "",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help=_("its SSH port"))] = PORT,
+    known_hosts: Annotated[
+        Path, typer.Option("--known-hosts", envvar="WARDNET_KNOWN_HOSTS", help=_("file of pinned host keys"))
+    ] = KNOWN_HOSTS,
+    inventory: Annotated[Path, typer.Option("--inventory", "-i", help=_("the inventory's folder"))] = DEFAULT_INVENTORY,
+    yes: Annotated[bool, typer.Option("--yes", help=_("don't ask: the fingerprint was compared already"))] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help=_("seconds to wait for each answer"))] = 15.0,
+) -> None:
+    """Show a device's SSH host key and, once it is agreed to, record it with who and when. Ends with 0 when the key
+    is recorded; with 1 when it was declined, or is another than the one on record."""
+    where = address or _address(host, inventory)
+    names = tuple(dict.fromkeys((host_name(host, port), host_name(where, port))))
+    try:
+        known = read_known_hosts(known_hosts) if known_hosts.exists() else None
+        key = fetch_host_key(where, port, timeout)
+    except (CollectError, UnreachableError) as error:
+        fail(str(error))
+    shown = fingerprint(key.asbytes())
+    out.print(f"{host} ({where}:{port})  {key.get_name()}  {shown}", markup=False, soft_wrap=True)
+    for name in names:
+        recorded = dict(known.lookup(name) or {}) if known is not None else {}
+        if not recorded:
+            continue
+        if any(old.asbytes() == key.asbytes() for old in recorded.values()):
+            out.print(_("on record already in {file}").format(file=known_hosts), markup=False, soft_wrap=True)
+            return
+        _refuse(name, known_hosts, [fingerprint(old.asbytes()) for old in recorded.values()], shown)
+    if not yes and not typer.confirm(_("Is this the fingerprint that the device's own console shows?")):
+        fail(_("not recorded"), Exit.FAILED)
+    by = f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        record_host_key(known_hosts, names, key, by)
+    except OSError as error:
+        fail(f"{known_hosts}: {error.strerror}")
+    out.print(_("recorded in {file}").format(file=known_hosts), markup=False, soft_wrap=True)
+
+
+def _refuse(name: str, known_hosts: Path, recorded: list[str], shown: str) -> None:
+    err.print(_("THE HOST KEY OF {name} HAS CHANGED").format(name=name), style="bold red", markup=False)
+    err.print(_("on record: {fingerprints}").format(fingerprints=", ".join(recorded)), markup=False)
+    err.print(_("shown now: {fingerprint}").format(fingerprint=shown), markup=False)
+    fail(
+        _(
+            "either the device was set up anew, or someone stands between. Find out which; only then remove its line "
+            "from {file} by hand"
+        ).format(file=known_hosts),
+        Exit.FAILED,
+    )
+
+
+def _address(host: str, inventory: Path) -> str:
+    """Where the inventory says that the host is reached; the word itself where it is an address or no id."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        pass
+    if not inventory.is_dir():
+        return host
+    district = load_district(inventory, Exit.USAGE)
+    plan = compile_plan(district, datetime.now(UTC).astimezone(ZoneInfo(district.timezone)).date())
+    for gateway in plan.gateways:
+        if gateway.id == host and gateway.management_ipv4 is not None:
+            return str(gateway.management_ipv4)
+    for one in plan.hosts:
+        if one.id == host:
+            return str(one.ports[0].ipv4.ip)
+    return host
