@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab import cgroups, kernel, limits, namespaces, processes
 from lab.errors import LabError
-from lab.layout import CGROUP, NETNS_ROOT, STATE_ROOT, Layout
+from lab.layout import CACHE_ROOT, CGROUP, NETNS_ROOT, STATE_ROOT, Layout
 
 _NSPAWN = Path("/run/systemd/nspawn/propagate")
 
@@ -76,11 +76,26 @@ def _other_lab_owns(folder: str, layout: Layout) -> bool:
     return any(folder.startswith(f"{name}-") and len(name) > len(layout.name) for name in other_labs(layout))
 
 
-def other_labs(layout: Layout) -> set[str]:
-    """The names of all other labs of which the machine holds anything."""
+def all_labs() -> set[str]:
+    """The names of all labs of which the machine holds anything."""
     names = set(cgroups.children(CGROUP))
     if STATE_ROOT.is_dir():
         names |= {path.name for path in STATE_ROOT.iterdir() if path.is_dir()}
     if NETNS_ROOT.is_dir():
         names |= {path.name.split(".")[1] for path in NETNS_ROOT.glob("wardlab.*.*")}
-    return {name for name in names if not name.startswith(".")} - {layout.name}
+    return {name for name in names if not name.startswith(".")}
+
+
+def other_labs(layout: Layout) -> set[str]:
+    return all_labs() - {layout.name}
+
+
+def forget(*, cache: bool) -> None:
+    """Remove what no lab needs any more: empty folders and locks; with `cache`, base images and packages too.
+
+    For the caller who has taken every lab down.
+    """
+    if not all_labs():
+        shutil.rmtree(STATE_ROOT, ignore_errors=True)
+        if cache:
+            shutil.rmtree(CACHE_ROOT, ignore_errors=True)
