@@ -113,15 +113,22 @@ def up(
 
 
 @app.command()
-def down(name: Name = DEFAULT_NAME) -> None:
+def down(
+    name: Name = DEFAULT_NAME,
+    every: Annotated[bool, typer.Option("--all", help="Every lab on this machine, and the folder they share.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="With --all: the cached image and packages too.")] = False,
+) -> None:
     """Take everything of the lab off the machine, also after its processes were killed."""
-    layout = Layout(name)
     if preflight.not_root():
         preflight.require(0)
-    with locked(layout), showing() as progress:
-        progress.step(f"taking down the lab {name}")
-        there = teardown.take_down(layout, progress.note)
-    out.print(f"The lab [bold]{name}[/] is gone." if there else f"There is no lab {name}.")
+    for one in sorted(teardown.all_labs()) if every else [name]:
+        layout = Layout(one)
+        with locked(layout), showing() as progress:
+            progress.step(f"taking down the lab {one}")
+            there = teardown.take_down(layout, progress.note)
+        out.print(f"The lab [bold]{one}[/] is gone." if there else f"There is no lab {one}.")
+    if every:
+        teardown.forget(cache=cache)
 
 
 @app.command()
