@@ -1,4 +1,8 @@
-"""Renders the templates of a wardnet_files task on the controller: the host gets one finished bundle."""
+"""Renders the templates of a bundle on the controller, so that the host gets it finished in one module run; and
+confirms, on a new connection, a change that the host would otherwise take back by itself.
+
+The modules with a bundle of files (wardnet_files, wardnet_firewall, wardnet_networkd) share it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
+    MODULE = "wardnet_files"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
@@ -24,7 +29,15 @@ class ActionModule(ActionBase):
         if not isinstance(files, list):
             raise AnsibleActionFail("files must be a list")
         arguments["files"] = [rendered for entry in files for rendered in self._render(entry, variables)]
-        result.update(self._execute_module(module_name="wardnet_files", module_args=arguments, task_vars=variables))
+        result.update(self._execute_module(module_name=self.MODULE, module_args=arguments, task_vars=variables))
+        if result.get("armed"):
+            # The connection that made the change proves nothing: the filter knows it, and SSH keeps it open.
+            self._connection.reset()
+            confirmation = self._execute_module(
+                module_name=self.MODULE, module_args={**arguments, "confirmed": True}, task_vars=variables
+            )
+            if confirmation.get("failed"):
+                return {**result, **confirmation, "changed": True}
         return result
 
     def _render(self, entry: dict[str, Any], variables: dict[str, Any]) -> list[dict[str, Any]]:

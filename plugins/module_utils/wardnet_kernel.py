@@ -65,6 +65,9 @@ class Rule:
         return f"rule {self.priority} IPv{self.family}: {' '.join(selectors) or 'all'} lookup {self.table}"
 
 
+Item = Address | Route | Rule
+
+
 @dataclass(frozen=True)
 class Running:
     addresses: frozenset[Address]
@@ -230,8 +233,8 @@ def _selector(rule: dict[str, Any], name: str, family: int) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    missing: tuple[Address | Route | Rule, ...]
-    foreign: tuple[Address | Route | Rule, ...]
+    missing: tuple[Item, ...]
+    foreign: tuple[Item, ...]
     waiting: tuple[Address, ...]  # there, but not usable yet
 
     def __bool__(self) -> bool:
@@ -246,13 +249,11 @@ class Difference:
 
 def compare(running: Running, intent: Intent) -> Difference:
     """A port without a link is not missed: the kernel may have no routes for it either."""
-    expected: list[Address | Route | Rule] = [a for a in intent.addresses if a.port in running.carrier]
+    expected: list[Item] = [a for a in intent.addresses if a.port in running.carrier]
     expected += [r for r in intent.routes if not r.port or r.port in running.carrier]
     expected += intent.rules
     present = running.addresses | running.routes | running.rules
-    foreign: list[Address | Route | Rule] = [
-        a for a in running.addresses if a.port in intent.ports and a not in intent.addresses
-    ]
+    foreign: list[Item] = [a for a in running.addresses if a.port in intent.ports and a not in intent.addresses]
     foreign += [r for r in running.routes if r.table in intent.tables and r not in intent.known_routes]
     foreign += [r for r in running.rules if r not in intent.known_rules]
     return Difference(
@@ -262,7 +263,7 @@ def compare(running: Running, intent: Intent) -> Difference:
     )
 
 
-def _in_order(items: Any) -> tuple[Address | Route | Rule, ...]:
+def _in_order(items: Any) -> tuple[Item, ...]:
     return tuple(sorted(items, key=lambda item: (type(item).__name__, item)))
 
 

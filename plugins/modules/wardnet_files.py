@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.wardnet_bundle import BundleError, read_bundle
+from ansible.module_utils.wardnet_bundle import ARGUMENTS, BundleError, read_bundle
 
 DOCUMENTATION = r"""
 module: wardnet_files
@@ -19,79 +19,10 @@ description:
   - Files are staged beside their targets and renamed only when all of them could be staged.
   - The action plugin of the same name renders C(template) on the controller; the module gets C(content).
 options:
-  files:
-    description: What must be there.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Absolute path. With O(files[].each) it may hold C({key}) of each item.
-        type: str
-        required: true
-      content:
-        description: The file's text.
-        type: str
-      template:
-        description: Template to render as the content, looked for as ansible.builtin.template does.
-        type: str
-      each:
-        description: Renders the template once for each item of this list, as the variable C(item).
-        type: list
-        elements: dict
-      link:
-        description: Makes a symbolic link to this instead of a file.
-        type: str
-      mode:
-        description: Octal mode of a file.
-        type: str
-        default: "0644"
-      owner:
-        description: Name of the owner.
-        type: str
-        default: root
-      group:
-        description: Name of the group.
-        type: str
-        default: root
-      tag:
-        description: Returned in RV(tags) when this file changed.
-        type: str
-  directories:
-    description: Directories that must be there, and what may not be in them.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Absolute path.
-        type: str
-        required: true
-      mode:
-        description: Octal mode.
-        type: str
-        default: "0755"
-      owner:
-        description: Name of the owner.
-        type: str
-        default: root
-      group:
-        description: Name of the group.
-        type: str
-        default: root
-      purge:
-        description:
-          - Name patterns; a file that matches and is not in O(files) is removed.
-          - The last pattern that matches decides, and one that begins with C(!) keeps the file.
-        type: list
-        elements: str
-        default: []
-      tag:
-        description: Returned in RV(tags) when the directory or something purged in it changed.
-        type: str
   validate:
     description:
-      - Commands that must succeed on the candidate before anything is installed.
+      - Commands that must succeed on the candidate before anything is installed. In check mode those that are not
+        installed yet are left out, with a warning.
       - C({root}) in an argument stands for the directory that holds the candidate under its final paths.
     type: list
     elements: list
@@ -99,13 +30,7 @@ options:
   host:
     description: Refuses to do anything on a machine with another host name.
     type: str
-attributes:
-  check_mode:
-    description: Says what would change; the validators run too, where they are installed.
-    support: full
-  diff_mode:
-    description: Shows the text of each file before and after.
-    support: full
+extends_documentation_fragment: wardnet_bundle
 author: the wardnet developers
 """
 
@@ -132,41 +57,11 @@ tags:
   elements: str
 """
 
-RIGHTS = {
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
-    "tag": {"type": "str"},
-}
-
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "content": {"type": "str"},
-                    "template": {"type": "str"},
-                    "each": {"type": "list", "elements": "dict"},
-                    "link": {"type": "str"},
-                    "mode": {"type": "str", "default": "0644"},
-                    **RIGHTS,
-                },
-            },
-            "directories": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "mode": {"type": "str", "default": "0755"},
-                    "purge": {"type": "list", "elements": "str", "default": []},
-                    **RIGHTS,
-                },
-            },
+            **ARGUMENTS,
             "validate": {"type": "list", "elements": "list", "default": []},
             "host": {"type": "str"},
         },

@@ -6,7 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.wardnet_bundle import ARGUMENTS, Bundle, BundleError, Change, read_bundle
 from ansible.module_utils.wardnet_kernel import parse_ruleset
+from ansible.module_utils.wardnet_rollback import FOLDER, Rollback
 
 DOCUMENTATION = r"""
 module: wardnet_firewall
@@ -15,15 +17,12 @@ version_added: "0.1.0"
 description:
   - Loads the ruleset into an empty network namespace and compares what the kernel makes of it with what it
     runs, so that a rule added, changed, moved or deleted by hand is found, and so is any table beside it.
-  - Heals by reloading the service that loads O(path) at boot, in one transaction.
-  - Kernel settings are compared and written after the ruleset is loaded, never before.
+  - A changed ruleset is armed, loaded in one transaction, confirmed over a new connection, and only then written
+    to disk. Where nobody confirms, the host goes back to the former one by itself.
+  - Kernel settings are compared too, and written after the ruleset is loaded, never before.
 options:
-  ruleset:
-    description: The whole ruleset, beginning with C(flush ruleset).
-    type: str
-    required: true
   path:
-    description: The file that holds it on the host; must have been written before.
+    description: Which of O(files) is the ruleset. It begins with C(flush ruleset).
     type: str
     default: /etc/nftables.conf
   service:
@@ -39,20 +38,24 @@ options:
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Compares everything and changes nothing.
-    support: full
-  diff_mode:
-    description: Shows the objects of the ruleset and the settings that differ.
-    support: full
+  confirm_within:
+    description: Seconds within which a changed ruleset must be confirmed over a new connection; 0 asks for none.
+    type: int
+    default: 60
+  confirmed:
+    description: Set by the action plugin on its new connection.
+    type: bool
+    default: false
+extends_documentation_fragment: wardnet_bundle
 author: the wardnet developers
 """
 
 EXAMPLES = r"""
 - name: Hold the packet filter
   wardnet_firewall:
-    ruleset: "{{ lookup('ansible.builtin.template', 'etc/nftables.conf.j2') }}"
+    files:
+      - path: /etc/nftables.conf
+        template: etc/nftables.conf.j2
     settings:
       net/ipv4/ip_forward: "1"
 """
@@ -73,67 +76,104 @@ settings:
   returned: always
   type: list
   elements: str
+changed_paths:
+  description: Files that differed.
+  returned: always
+  type: list
+  elements: str
+armed:
+  description: Whether the change waits for its confirmation.
+  returned: always
+  type: bool
 """
 
 NFT = "/usr/sbin/nft"
 SYSTEMCTL = "/usr/bin/systemctl"
 SYSCTL = Path("/proc/sys")
+FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "ruleset": {"type": "str", "required": True},
+            **ARGUMENTS,
             "path": {"type": "str", "default": "/etc/nftables.conf"},
             "service": {"type": "str", "default": "nftables.service"},
             "settings": {"type": "dict", "default": {}},
             "optional": {"type": "list", "elements": "str", "default": []},
+            "confirm_within": {"type": "int", "default": 60},
+            "confirmed": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    try:
+        bundle = read_bundle(module.params["files"], module.params["directories"], module.check_mode)
+        changes = bundle.changes()
+    except (BundleError, OSError) as error:
+        module.fail_json(msg=str(error))
+    if module.params["confirmed"]:
+        Rollback(module, "packet-filter").confirm()
+        write(module, bundle, changes)
+        module.exit_json(changed=True, armed=False)
     if not Path(NFT).exists():
         if module.check_mode:
-            module.exit_json(changed=True, missing=["nftables itself"], foreign=[], settings=[])
+            module.exit_json(
+                changed=True, armed=False, missing=["nftables itself"], foreign=[], settings=[], changed_paths=[]
+            )
         module.fail_json(msg=f"{NFT} is not installed")
-    intended = listing(module, ["/usr/bin/unshare", "--net", "/bin/sh", "-c", f"{NFT} -f - && {NFT} -j list ruleset"])
-    running = listing(module, [NFT, "-j", "list", "ruleset"], feed=False)
+    hold(module, bundle, changes)
+
+
+def hold(module: AnsibleModule, bundle: Bundle, changes: list[Change]) -> None:
+    ruleset = next((entry.content for entry in bundle.entries if str(entry.path) == module.params["path"]), None)
+    if ruleset is None:
+        module.fail_json(msg=f"no file of the bundle is {module.params['path']}")
+    scratch = ["/usr/bin/unshare", "--net", "/bin/sh", "-c", f"{NFT} -f - && {NFT} -j list ruleset"]
+    intended = listing(module, scratch, ruleset.decode())
+    running = listing(module, [NFT, "-j", "list", "ruleset"])
     started = is_started(module)
     wrong = differing(module)
-    rules_differ = intended != running
-    changed = rules_differ or not started or bool(wrong)
+    changed = intended != running or not started or bool(wrong) or bool(changes)
+    armed = False
     if changed and not module.check_mode:
-        heal(module, rules_differ, started)
-        for _ in range(3):  # the kernel sets others back when forwarding is switched
-            for name in differing(module):
-                (SYSCTL / name).write_text(f"{module.params['settings'][name]}\n")
-        after = listing(module, [NFT, "-j", "list", "ruleset"], feed=False)
-        if after != intended or (left := differing(module)):
-            said = "the kernel's ruleset" if after != intended else f"settings {', '.join(left)}"
-            module.fail_json(msg=f"{said} still differ after the reload: something else changes them")
+        if intended != running:
+            armed = load(module, ruleset.decode())
+        settle(module)
+        if not armed:
+            write(module, bundle, changes)
+        if listing(module, [NFT, "-j", "list", "ruleset"]) != intended or differing(module):
+            module.fail_json(msg="the kernel still differs after the ruleset was loaded: something else changes it")
     module.exit_json(
         changed=changed,
+        armed=armed,
         missing=[line for line in intended if line not in running],
         foreign=[line for line in running if line not in intended],
         settings=[f"{name} = {old}" for name, old in wrong.items()],
-        diff={"before": shown(running, wrong), "after": shown(intended, module.params["settings"], only=wrong)},
+        changed_paths=[str(change.path) for change in changes],
+        diff=[
+            *(change.as_diff() for change in changes),
+            {
+                "before_header": "running packet filter and settings",
+                "after_header": "intended packet filter and settings",
+                "before": shown(running, wrong),
+                "after": shown(intended, {name: module.params["settings"][name] for name in wrong}),
+            },
+        ],
     )
 
 
-def listing(module: AnsibleModule, command: list[str], feed: bool = True) -> list[str]:
-    """The comparable form of a ruleset; with `feed` the module's own is given to the command."""
-    text = module.params["ruleset"] if feed else None
-    code, out, err = module.run_command(command, data=text)
+def listing(module: AnsibleModule, command: list[str], given: str | None = None) -> list[str]:
+    """The comparable form of the ruleset that the command prints as JSON."""
+    code, out, err = module.run_command(command, data=given)
     if code != 0:
-        module.fail_json(msg=f"{' '.join(command)}: {err.strip()}")
+        module.fail_json(msg=f"the ruleset is refused: {err.strip()}", cmd=command)
     return parse_ruleset(out)
 
 
 def is_started(module: AnsibleModule) -> bool:
     """Whether the unit has run since boot and will at the next one."""
-    out = module.run_command(
-        [SYSTEMCTL, "show", "--property=ActiveState,UnitFileState,NeedDaemonReload", module.params["service"]]
-    )[1]
-    return {"ActiveState=active", "UnitFileState=enabled", "NeedDaemonReload=no"} <= set(out.split())
+    out = module.run_command([SYSTEMCTL, "show", "--property=ActiveState,UnitFileState", module.params["service"]])[1]
+    return {"ActiveState=active", "UnitFileState=enabled"} <= set(out.split())
 
 
 def differing(module: AnsibleModule) -> dict[str, str]:
@@ -151,29 +191,49 @@ def differing(module: AnsibleModule) -> dict[str, str]:
     return wrong
 
 
-def heal(module: AnsibleModule, rules_differ: bool, started: bool) -> None:
-    if Path(module.params["path"]).read_text() != module.params["ruleset"]:
-        module.fail_json(msg=f"{module.params['path']} does not hold the ruleset: it must be written first")
-    steps = []
-    if not started:
-        steps += [["daemon-reload"], ["enable", module.params["service"]]]
-    if rules_differ or not started:
-        # a reload where it is active, since a stop would forbid forwarding for a moment
-        steps += [["reload-or-restart" if is_active(module) else "restart", module.params["service"]]]
-    for step in steps:
-        code, _, err = module.run_command([SYSTEMCTL, *step])
-        if code != 0:
-            log = module.run_command(["/usr/bin/journalctl", "-n", "10", "-o", "cat", "-u", module.params["service"]])
-            module.fail_json(msg=f"systemctl {' '.join(step)}: {err.strip()}", journal=log[1].splitlines())
+def load(module: AnsibleModule, ruleset: str) -> bool:
+    """Loads the ruleset in one transaction; true where it was armed before."""
+    seconds = module.params["confirm_within"]
+    if seconds:
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
+        former = FOLDER / "packet-filter-before.nft"
+        former.write_text("flush ruleset\n" + run(module, [NFT, "--stateless", "list", "ruleset"]))
+        run(module, [NFT, "--check", "--file", str(former)])
+        switches = [
+            ["/usr/sbin/sysctl", "-q", "-w", f"{name}={(SYSCTL / name).read_text().strip()}"] for name in FORWARDING
+        ]
+        Rollback(module, "packet-filter").arm([[NFT, "--file", str(former)], *switches], seconds)
+    run(module, [NFT, "--file", "-"], given=ruleset)
+    return bool(seconds)
 
 
-def is_active(module: AnsibleModule) -> bool:
-    return bool(module.run_command([SYSTEMCTL, "is-active", "--quiet", module.params["service"]])[0] == 0)
+def settle(module: AnsibleModule) -> None:
+    for _ in range(3):  # the kernel sets others back when forwarding is switched
+        for name in differing(module):
+            (SYSCTL / name).write_text(f"{module.params['settings'][name]}\n")
 
 
-def shown(lines: list[str], settings: dict, only: dict | None = None) -> str:  # type: ignore[type-arg]
-    rows = [f"{name} = {value}" for name, value in settings.items() if only is None or name in only]
-    return "\n".join([*lines, *rows, ""])
+def write(module: AnsibleModule, bundle: Bundle, changes: list[Change]) -> None:
+    """Puts on disk what the kernel runs already, and has it loaded at boot."""
+    try:
+        bundle.install(changes)
+    except (BundleError, OSError) as error:
+        module.fail_json(msg=str(error))
+    run(module, [SYSTEMCTL, "daemon-reload"])
+    if not is_started(module):
+        run(module, [SYSTEMCTL, "enable", "--quiet", module.params["service"]])
+        run(module, [SYSTEMCTL, "restart", module.params["service"]])
+
+
+def run(module: AnsibleModule, command: list[str], given: str | None = None) -> str:
+    code, out, err = module.run_command(command, data=given)
+    if code != 0:
+        module.fail_json(msg=f"{' '.join(command)}: {err.strip()}")
+    return str(out)
+
+
+def shown(lines: list[str], settings: dict[str, str]) -> str:
+    return "\n".join([*lines, *(f"{name} = {value}" for name, value in settings.items()), ""])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -15,7 +16,7 @@ version_added: "0.1.0"
 description:
   - Compares the running state of all given units in one call of systemctl, and acts only where it differs.
   - A unit that started before one of its O(units[].files) last changed is restarted, even if the run that
-    changed the file was cut off before it came to that.
+    changed the file was cut off before it came to that; likewise with O(units[].reload_files) and a reload.
 options:
   units:
     description: The units.
@@ -34,7 +35,12 @@ options:
         choices: [running, "off", masked]
         default: running
       files:
-        description: Files that the unit reads only when it starts.
+        description: Files, or directories of files, that the unit reads only when it starts.
+        type: list
+        elements: str
+        default: []
+      reload_files:
+        description: Files, or directories of files, that the unit reads again when it is reloaded.
         type: list
         elements: str
         default: []
@@ -54,7 +60,7 @@ EXAMPLES = r"""
   wardnet_units:
     units:
       - name: wardnet-link-exporter.service
-        files: [/etc/wardnet/agent.json]
+        reload_files: [/etc/wardnet/agent.json]
 """
 
 RETURN = r"""
@@ -73,6 +79,7 @@ PROPERTIES = (
     "NeedDaemonReload",
     "MainPID",
     "ActiveEnterTimestampMonotonic",
+    "StateChangeTimestampMonotonic",
 )
 SYSTEMCTL = "/usr/bin/systemctl"
 
@@ -85,27 +92,44 @@ def parse_show(text: str) -> list[dict[str, str]]:
     ]
 
 
-def started_at(shown: dict[str, str], boot: float) -> float:
-    """Unix seconds; `boot` is the time at which the monotonic clock was 0."""
-    return boot + int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+@dataclass(frozen=True)
+class Times:
+    """Unix seconds: when the files of a unit last changed, and when it last took files up."""
+
+    files: float
+    reload_files: float
+    started: float
+    changed_state: float  # a reload is a change of state, a start too
+
+    @property
+    def needs_restart(self) -> bool:
+        return self.files > self.started
+
+    @property
+    def needs_reload(self) -> bool:
+        return self.reload_files > max(self.started, self.changed_state)
 
 
-def decide(unit: dict, shown: dict[str, str], stale: bool) -> list[str]:  # type: ignore[type-arg]
-    """The verbs that bring a unit to its state; `stale` says that its files changed after it started."""
+def decide(unit: dict, shown: dict[str, str], times: Times) -> list[str]:  # type: ignore[type-arg]
+    """The verbs that bring a unit to its state."""
     enabled, active = shown.get("UnitFileState"), shown.get("ActiveState")
     if unit["state"] == "masked":
-        return ([] if active in ("inactive", "failed") else ["stop"]) + ([] if enabled == "masked" else ["mask"])
+        stop = [] if active in ("inactive", "failed") else ["stop"]
+        return stop + ([] if enabled == "masked" else ["mask"])
     if unit["state"] == "off":
         if shown.get("LoadState") == "not-found":
             return []
-        return ([] if active in ("inactive", "failed") else ["stop"]) + (["disable"] if enabled == "enabled" else [])
+        stop = [] if active in ("inactive", "failed") else ["stop"]
+        return stop + (["disable"] if enabled == "enabled" else [])
     verbs = []
     if shown.get("LoadState") == "masked":
         verbs.append("unmask")
     if enabled not in ("enabled", "static", "alias", "indirect", "generated"):
         verbs.append("enable")
-    if active != "active" or stale or shown.get("NeedDaemonReload") == "yes":
+    if active != "active" or times.needs_restart or shown.get("NeedDaemonReload") == "yes":
         verbs.append("restart")
+    elif times.needs_reload:
+        verbs.append("reload")
     return verbs
 
 
@@ -120,6 +144,7 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "state": {"type": "str", "choices": ["running", "off", "masked"], "default": "running"},
                     "files": {"type": "list", "elements": "str", "default": []},
+                    "reload_files": {"type": "list", "elements": "str", "default": []},
                 },
             },
             "settle": {"type": "int", "default": 20},
@@ -128,9 +153,8 @@ def main() -> None:
     )
     units = module.params["units"]
     shown = show(module, [unit["name"] for unit in units])
-    boot = time.time() - time.monotonic()
     plan = [
-        (unit, decide(unit, state, newest(unit["files"]) > started_at(state, boot)))
+        (unit, decide(unit, state, times(unit, state)))
         for unit, state in zip(units, shown)  # noqa: B905 - a managed host's Python may be older than 3.10
     ]
     actions = [f"{verb} {unit['name']}" for unit, verbs in plan for verb in verbs]
@@ -144,6 +168,16 @@ def main() -> None:
                 systemctl(module, verb, unit["name"])
         settle(module, [unit["name"] for unit, verbs in plan if "restart" in verbs])
     module.exit_json(changed=bool(actions), actions=actions)
+
+
+def times(unit: dict, shown: dict[str, str]) -> Times:  # type: ignore[type-arg]
+    boot = time.time() - time.monotonic()
+    return Times(
+        files=newest(unit["files"]),
+        reload_files=newest(unit["reload_files"]),
+        started=boot + int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
+        changed_state=boot + int(shown.get("StateChangeTimestampMonotonic") or 0) / 1e6,
+    )
 
 
 def newest(paths: list[str]) -> float:
