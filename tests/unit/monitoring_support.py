@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -322,6 +324,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=19390)
     parser.add_argument("--healthy", type=float, default=45, help="seconds before the faults begin")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that Prometheus is ended too
     gateways = {g.ward: g for g in sample_district()}
     with served(list(gateways.values())) as port, prometheus(list(gateways.values()), port, options.port, 5) as url:
         print(url, flush=True)

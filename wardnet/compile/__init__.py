@@ -6,6 +6,7 @@ from wardnet.compile.plain import to_json, to_plain
 from wardnet.compile.plan import compile_plan
 from wardnet.compile.policy import compile_policy
 from wardnet.compile.targets import compile_targets
+from wardnet.compile.validity import compile_validity
 
 __all__ = [
     "compile_agent",
@@ -13,6 +14,7 @@ __all__ = [
     "compile_plan",
     "compile_policy",
     "compile_targets",
+    "compile_validity",
     "to_json",
     "to_plain",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 from wardnet.compile.agent import compile_agent
 from wardnet.compile.plain import to_plain
 from wardnet.compile.targets import compile_targets
+from wardnet.compile.validity import compile_validity
 from wardnet.model.intent import District, HostRole, SiteKind
 from wardnet.model.plan import GatewayPlan, HostPlan, Plan
 from wardnet.model.snapshot import LINUX
@@ -89,5 +90,6 @@ def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
         variables["ansible_host"] = host.ports[0].ipv4.ip
     if host.role is HostRole.MONITORING:
         variables["wardnet_prometheus_targets"] = compile_targets(district, plan)
+        variables["wardnet_prometheus_validity"] = compile_validity(district, plan)
     plain: dict[str, Any] = to_plain(variables)
     return plain
