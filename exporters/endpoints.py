@@ -116,7 +116,10 @@ def parse_probe_request(query: str, timeout: str | None, config: AgentConfig) ->
     A target is an id of the configuration, whatever else the query holds: a free address would make a gateway
     with two channels a relay between them.
     """
-    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=16)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=16)
+    except ValueError:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "too many parameters") from None
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise RefusedError(HTTPStatus.BAD_REQUEST, "a parameter is given twice")

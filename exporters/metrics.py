@@ -22,9 +22,9 @@ LINK_BUCKETS = (
 SERVICE_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """A counter's name ends in _total."""
+    """A counter's name ends in _total. Each is made once, here, so that it is equal to itself only."""
 
     name: str
     kind: Kind
@@ -193,3 +193,4 @@ PROBE_HTTP_REDIRECTS = Metric("probe_http_redirects", "gauge", "Redirects follow
 PROBE_RECEIVED_BYTES = Metric("probe_received_bytes", "gauge", "Bytes of the page; reading stops at 1 MiB.")
 
 ALL = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
+POSITION = {metric: position for position, metric in enumerate(ALL)}

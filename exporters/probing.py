@@ -110,8 +110,7 @@ class Result:
         if run.egress is not None:
             labels = (run.channel.id, run.family.value, run.egress.interface, run.egress.source)
             shown[metrics.PROBE_EGRESS, labels] = 1.0
-        order = {metric: position for position, metric in enumerate(metrics.ALL)}
-        shown.update(sorted(run.samples.items(), key=lambda item: order[item[0][0]]))
+        shown.update(sorted(run.samples.items(), key=lambda item: metrics.POSITION[item[0][0]]))
         return shown
 
 

@@ -124,6 +124,7 @@ class _Connection(asyncio.Protocol):
         self._discard = 0  # bytes of a request's body still to come
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._writable = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -145,8 +146,17 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         if self._task is None:
             self._next()
-        elif self._transport is not None and len(self._buffer) > _MAX_HEAD_BYTES:
+        busy = self._task is not None or not self._writable
+        if busy and self._transport is not None and len(self._buffer) > _MAX_HEAD_BYTES:
             self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        if self._task is None:
+            self._next()
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -162,7 +172,9 @@ class _Connection(asyncio.Protocol):
             self._timer = None
 
     def _next(self) -> None:
-        """Begins to answer the next request, if it has arrived whole."""
+        """Begins to answer the next request, if it has arrived whole and the client takes its answers."""
+        if not self._writable:
+            return
         if self._discard:
             count = min(self._discard, len(self._buffer))
             del self._buffer[:count]

@@ -202,23 +202,33 @@ def dns_server(port: int = 0, hosts: Mapping[Family, str] = LOOPBACK) -> Iterato
             for message in dns.alter(query, dns.answer(query), True):
                 self.request.sendall(struct.pack("!H", len(message)) + message)
 
-    with ExitStack() as stack:
-        dns = DnsServer(port or _free_port())
-        for family, host in hosts.items():
-            for base, handler in (
-                (socketserver.ThreadingUDPServer, Datagrams),
-                (socketserver.ThreadingTCPServer, Streams),
-            ):
-                settings = {"address_family": family.socket_family, "daemon_threads": True, "allow_reuse_address": True}
-                kind = type(base.__name__, (base,), settings)
-                stack.enter_context(_serving(stack.enter_context(kind((host, dns.port), handler))))
-        yield dns
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
-        sock.bind(("::1", 0))
-        return int(sock.getsockname()[1])
+    kinds = [
+        (socketserver.ThreadingTCPServer, Streams, Family.IPV4),
+        (socketserver.ThreadingTCPServer, Streams, Family.IPV6),
+        (socketserver.ThreadingUDPServer, Datagrams, Family.IPV4),
+        (socketserver.ThreadingUDPServer, Datagrams, Family.IPV6),
+    ]
+    for attempts_left in reversed(range(50)):
+        with ExitStack() as stack:
+            dns = DnsServer(port)
+            try:
+                for base, handler, family in kinds:
+                    settings = {
+                        "address_family": family.socket_family,
+                        "daemon_threads": True,
+                        "allow_reuse_address": True,
+                    }
+                    kind = type(base.__name__, (base,), settings)
+                    # The first takes a free port; the others may find that number taken by somebody else.
+                    server = stack.enter_context(kind((hosts[family], dns.port), handler))
+                    dns.port = server.server_address[1]
+                    stack.enter_context(_serving(server))
+            except OSError:
+                if port or not attempts_left:
+                    raise
+                continue
+            yield dns
+            return
 
 
 @dataclass(frozen=True)

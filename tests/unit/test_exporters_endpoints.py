@@ -64,6 +64,7 @@ def test_no_target_is_forbidden_too() -> None:
         ("target=portal&module=http&debug=yes", "debug must be true or false"),
         ("target=portal&module=http&target=hub", "a parameter is given twice"),
         ("target=portal&module=http&host=10.0.0.1", "unknown parameter: host"),
+        ("&".join(f"a{n}=1" for n in range(100)), "too many parameters"),
         ("target=hub&module=http", "hub is a reflector; this module measures services"),
         ("target=public-web&module=tls", "public-web does not use TLS"),
     ],

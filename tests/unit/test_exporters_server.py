@@ -67,6 +67,30 @@ def test_keeps_a_connection_and_answers_in_order() -> None:
     serving(test)
 
 
+def test_client_that_does_not_read_is_not_answered_without_end() -> None:
+    answered = 0
+
+    async def large(_request: RequestHead) -> Response:
+        nonlocal answered
+        answered += 1
+        return Response(HTTPStatus.OK, "x" * 100_000)
+
+    async def test(connect: Callable[[], Awaitable[Client]]) -> None:
+        reader, writer = await connect()
+        writer.write(b"GET / HTTP/1.1\r\n\r\n" * 300)
+        before = -1
+        while answered > before:
+            before = answered
+            await asyncio.sleep(0.2)
+        assert 0 < answered < 200
+        for _ in range(300):
+            assert len((await answer(reader))[1]) == 100_000
+        assert answered == 300
+        writer.close()
+
+    serving(test, large)
+
+
 def test_request_in_pieces() -> None:
     async def test(connect: Callable[[], Awaitable[Client]]) -> None:
         reader, writer = await connect()
