@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import ip_interface, ip_network
+from ipaddress import collapse_addresses, ip_network
 from typing import Any
 
 EVERYTHING = ("0.0.0.0/0", "::/0")
 
 
 def of_family(prefixes: Iterable[str], family: int) -> list[str]:
-    """Those of the prefixes that are IPv4 (4) or IPv6 (6), in their order; single hosts without a length."""
+    """Those of the prefixes that are IPv4 (4) or IPv6 (6), merged where they overlap, since nftables would merge
+    them too and print another set than it was given; single hosts without a length."""
+    networks = (network for network in map(ip_network, prefixes) if network.version == family)
     host = "/32" if family == 4 else "/128"
-    return [prefix.removesuffix(host) for prefix in prefixes if ip_interface(prefix).version == family]
+    return [str(network).removesuffix(host) for network in collapse_addresses(networks)]
 
 
 def sources(gateway: dict[str, Any]) -> list[dict[str, Any]]:
