@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import common, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import common, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models import common as models
 from grafana_foundation_sdk.models import dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-SOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${source}")
-OWN = 'ward=~"$ward",channel=~"$channel"'
-
-# The colours of the parts are those of the console pages.
-PARTS = {
-    "dns": ("tên miền / DNS", "#7a5bb5"),
-    "connect": ("kết nối / connect", "#2f7fd0"),
-    "tls": ("TLS", "#16857c"),
-    "line": ("đường truyền / line", "#d98200"),
-    "server": ("máy chủ / server", "#c03a2b"),
-    "transfer": ("tải trang / transfer", "#6f7b87"),
-}
-
-# Rank of a condition (monitoring/rules/conditions.yml): words and colour.
-STATES = {
-    0: ("tốt / OK", "green"),
-    20: ("chưa đo phần mềm / software not measured", "purple"),
-    30: ("máy chủ chậm / server slow", "orange"),
-    31: ("TLS chậm / TLS slow", "orange"),
-    32: ("tên miền chậm / name service slow", "orange"),
-    40: ("phần mềm không trả lời / service down", "red"),
-    50: ("đường truyền chậm / line slow", "orange"),
-    60: ("đường truyền đầy tải / line full", "orange"),
-    70: ("mất gói / line lossy", "orange"),
-    80: ("máy đo quá tải / agent overloaded", "purple"),
-    90: ("đứt đường truyền / line down", "red"),
-    100: ("không có dữ liệu / no data", "purple"),
-}
+from monitoring.dashboards.elements import OWN, PARTS, SOURCE, STATES, instant, lines, query, variable
 
 
 def district() -> dashboard.Dashboard:
@@ -51,10 +24,10 @@ def district() -> dashboard.Dashboard:
         .time("now-1h", "now")
         .timezone("browser")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .with_variable(build.DatasourceVariable("source").label("Prometheus").type("prometheus"))
-        .with_variable(_variable("ward", "Phường / ward", "label_values(channel:wardnet_state:rank, ward)"))
-        .with_variable(
-            _variable("channel", "Kênh / channel", 'label_values(channel:wardnet_state:rank{ward=~"$ward"}, channel)')
+        .withvariable(build.DatasourceVariable("source").label("Prometheus").type("prometheus"))
+        .withvariable(variable("ward", "Phường / ward", "label_values(channel:wardnet_state:rank, ward)"))
+        .withvariable(
+            variable("channel", "Kênh / channel", 'label_values(channel:wardnet_state:rank{ward=~"$ward"}, channel)')
         )
         .with_row(build.Row("Toàn quận / the district"))
         .with_panel(_troubled())
@@ -82,51 +55,6 @@ def district() -> dashboard.Dashboard:
     return board
 
 
-def _variable(name: str, label: str, query: str) -> build.QueryVariable:
-    return (
-        build.QueryVariable(name)
-        .label(label)
-        .datasource(SOURCE)
-        .query(query)
-        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .current(dashboard.VariableOption(selected=True, text="All", value="$__all"))
-    )
-
-
-def _query(expression: str, legend: str, reference: str = "A") -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(expression).legend_format(legend).ref_id(reference).range()
-
-
-def _instant(expression: str, legend: str = "") -> prometheus.Dataquery:
-    return prometheus.Dataquery().expr(expression).legend_format(legend).ref_id("A").instant()
-
-
-def _lines(title: str, unit: str, description: str, width: int = 12) -> timeseries.Panel:
-    return (
-        timeseries.Panel()
-        .title(title)
-        .description(description)
-        .datasource(SOURCE)
-        .unit(unit)
-        .min(0)
-        .span(width)
-        .height(8)
-        .line_width(2)
-        .show_points(models.VisibilityMode.NEVER)
-        .tooltip(common.VizTooltipOptions().mode(models.TooltipDisplayMode.MULTI).sort(models.SortOrder.DESCENDING))
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(models.LegendDisplayMode.TABLE)
-            .placement(models.LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs(["lastNotNull", "max"])
-        )
-    )
-
-
 def _troubled() -> stat.Panel:
     steps = [dashboard.Threshold(value=None, color="green"), dashboard.Threshold(value=1, color="red")]
     return (
@@ -139,7 +67,7 @@ def _troubled() -> stat.Panel:
         .color_scheme(build.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .color_mode(models.BigValueColorMode.BACKGROUND)
-        .with_target(_instant('count(channel:wardnet_state:rank{ward=~"$ward"} > 0) or vector(0)'))
+        .with_target(instant('count(channel:wardnet_state:rank{ward=~"$ward"} > 0) or vector(0)'))
     )
 
 
@@ -153,7 +81,7 @@ def _firing() -> table.Panel:
         .no_value("không có / none")
         .show_header(True)
         .with_target(
-            _instant(
+            instant(
                 "count by (severity, ward_name, channel, alertname, service, family) "
                 '(ALERTS{alertstate="firing",ward=~"$ward|all"})'
             ).format(PromQueryFormat.TABLE)
@@ -182,23 +110,23 @@ def _states() -> statetimeline.Panel:
         .merge_values(True)
         .show_value(models.VisibilityMode.AUTO)
         .with_target(
-            _query(f"max by (ward_name, channel) (channel:wardnet_state:rank{{{OWN}}})", "{{ward_name}} · {{channel}}")
+            query(f"max by (ward_name, channel) (channel:wardnet_state:rank{{{OWN}}})", "{{ward_name}} · {{channel}}")
         )
     )
 
 
 def _round_trip() -> timeseries.Panel:
     return (
-        _lines(
+        lines(
             "Khứ hồi và mức nền / round trip and base",
             "s",
             "Trung vị 30 giây; nền là mức thấp nhất trong một ngày. / Median of 30 s; the base is a day's lowest.",
         )
         .with_target(
-            _query(f"channel:wardnet_link_round_trip_seconds:median30s{{{OWN}}}", "{{ward_name}} · {{channel}}")
+            query(f"channel:wardnet_link_round_trip_seconds:median30s{{{OWN}}}", "{{ward_name}} · {{channel}}")
         )
         .with_target(
-            _query(
+            query(
                 f"channel:wardnet_link_round_trip_seconds:min1d{{{OWN}}}", "{{ward_name}} · {{channel}} nền/base", "B"
             )
         )
@@ -207,14 +135,12 @@ def _round_trip() -> timeseries.Panel:
 
 def _quantiles() -> timeseries.Panel:
     return (
-        _lines("Khứ hồi p50 và p95 / round trip quantiles", "s", "Mọi gói đo trong 5 phút. / Every probe of 5 min.")
+        lines("Khứ hồi p50 và p95 / round trip quantiles", "s", "Mọi gói đo trong 5 phút. / Every probe of 5 min.")
         .with_target(
-            _query(
-                f"link:wardnet_link_round_trip_seconds:p50_5m{{{OWN}}}", "p50 {{ward_name}} · {{channel}} {{family}}"
-            )
+            query(f"link:wardnet_link_round_trip_seconds:p50_5m{{{OWN}}}", "p50 {{ward_name}} · {{channel}} {{family}}")
         )
         .with_target(
-            _query(
+            query(
                 f"link:wardnet_link_round_trip_seconds:p95_5m{{{OWN}}}",
                 "p95 {{ward_name}} · {{channel}} {{family}}",
                 "B",
@@ -224,27 +150,27 @@ def _quantiles() -> timeseries.Panel:
 
 
 def _loss() -> timeseries.Panel:
-    return _lines("Mất gói / loss", "percentunit", "Trong một phút. / Over one minute.", 8).with_target(
-        _query(f"channel:wardnet_link_lost:ratio1m{{{OWN}}}", "{{ward_name}} · {{channel}}")
+    return lines("Mất gói / loss", "percentunit", "Trong một phút. / Over one minute.", 8).with_target(
+        query(f"channel:wardnet_link_lost:ratio1m{{{OWN}}}", "{{ward_name}} · {{channel}}")
     )
 
 
 def _traffic() -> timeseries.Panel:
     return (
-        _lines(
+        lines(
             "Lưu lượng và hợp đồng / traffic and contract",
             "bps",
             "Đang dùng, không phải tốc độ tối đa. / What is used, not what the line can do.",
             8,
         )
         .with_target(
-            _query(
+            query(
                 f"8 * channel:wardnet_circuit_bytes_per_second:rate30s{{{OWN}}}",
                 "{{ward_name}} · {{channel}} {{direction}}",
             )
         )
         .with_target(
-            _query(
+            query(
                 f"8 * channel:wardnet_circuit_contracted_bytes_per_second:max{{{OWN}}}",
                 "{{ward_name}} · {{channel}} {{direction}} hợp đồng/contracted",
                 "B",
@@ -254,20 +180,20 @@ def _traffic() -> timeseries.Panel:
 
 
 def _utilisation() -> timeseries.Panel:
-    return _lines("Mức sử dụng / utilisation", "percentunit", "So với hợp đồng. / Of the contract.", 8).with_target(
-        _query(f"channel:wardnet_circuit_utilisation:ratio30s{{{OWN}}}", "{{ward_name}} · {{channel}} {{direction}}")
+    return lines("Mức sử dụng / utilisation", "percentunit", "So với hợp đồng. / Of the contract.", 8).with_target(
+        query(f"channel:wardnet_circuit_utilisation:ratio30s{{{OWN}}}", "{{ward_name}} · {{channel}} {{direction}}")
     )
 
 
 def _errors() -> timeseries.Panel:
-    return _lines(
+    return lines(
         "Gói lỗi và bị bỏ ở cổng / errors and drops at the port", "pps", "Trong 5 phút. / Over 5 min.", 24
-    ).with_target(_query(f"channel:wardnet_circuit_errors_and_drops:rate5m{{{OWN}}}", "{{ward_name}} · {{channel}}"))
+    ).with_target(query(f"channel:wardnet_circuit_errors_and_drops:rate5m{{{OWN}}}", "{{ward_name}} · {{channel}}"))
 
 
 def _phases() -> timeseries.Panel:
     panel = (
-        _lines(
+        lines(
             "Thời gian phần mềm theo bước / software time by phase",
             "s",
             "Trung bình các phường và dịch vụ đã chọn; các phần cộng lại bằng tổng. / Mean; the parts add up.",
@@ -275,7 +201,7 @@ def _phases() -> timeseries.Panel:
         .stacking(common.StackingConfig().mode(models.StackingMode.NORMAL))
         .fill_opacity(70)
         .with_target(
-            _query(f"avg by (part) (channel_service:wardnet_service_part_seconds:median30s{{{OWN}}})", "{{part}}")
+            query(f"avg by (part) (channel_service:wardnet_service_part_seconds:median30s{{{OWN}}})", "{{part}}")
         )
     )
     for part, (words, colour) in PARTS.items():
@@ -290,12 +216,12 @@ def _phases() -> timeseries.Panel:
 
 
 def _server() -> timeseries.Panel:
-    return _lines(
+    return lines(
         "Phần của máy chủ / the server's part",
         "s",
         "Byte đầu tiên trừ khứ hồi do nhân đo trên cùng kết nối. / First byte less the kernel's round trip.",
     ).with_target(
-        _query(
+        query(
             f'channel_service:wardnet_service_part_seconds:median30s{{part="server",{OWN}}}',
             "{{ward_name}} · {{service}}",
         )
@@ -303,26 +229,26 @@ def _server() -> timeseries.Panel:
 
 
 def _durations() -> timeseries.Panel:
-    return _lines("Cả trang p95 / whole page p95", "s", "Mọi lần chạy trong 5 phút. / Every run of 5 min.").with_target(
-        _query(f"service:wardnet_service_duration_seconds:p95_5m{{{OWN}}}", "{{ward_name}} · {{service}} {{family}}")
+    return lines("Cả trang p95 / whole page p95", "s", "Mọi lần chạy trong 5 phút. / Every run of 5 min.").with_target(
+        query(f"service:wardnet_service_duration_seconds:p95_5m{{{OWN}}}", "{{ward_name}} · {{service}} {{family}}")
     )
 
 
 def _failures() -> timeseries.Panel:
-    return _lines("Lần chạy lỗi / failed runs", "percentunit", "Trong 5 phút. / Over 5 min.").with_target(
-        _query(f"service:wardnet_service_failed:ratio5m{{{OWN}}}", "{{ward_name}} · {{service}} {{family}}")
+    return lines("Lần chạy lỗi / failed runs", "percentunit", "Trong 5 phút. / Over 5 min.").with_target(
+        query(f"service:wardnet_service_failed:ratio5m{{{OWN}}}", "{{ward_name}} · {{service}} {{family}}")
     )
 
 
 def _lateness() -> timeseries.Panel:
-    return _lines(
+    return lines(
         "Trễ so với lịch / behind schedule", "s", "Cao thì số đo phản ánh chính máy đo. / High: it measures itself."
-    ).with_target(_query('gateway:wardnet_agent_lateness_seconds:max{ward=~"$ward"}', "{{ward_name}} · {{plane}}"))
+    ).with_target(query('gateway:wardnet_agent_lateness_seconds:max{ward=~"$ward"}', "{{ward_name}} · {{plane}}"))
 
 
 def _scraped() -> timeseries.Panel:
     return (
-        _lines("Kết nối được / reached", "short", "1: trả lời. / 1: answers.")
+        lines("Kết nối được / reached", "short", "1: trả lời. / 1: answers.")
         .max(1)
-        .with_target(_query('gateway:wardnet_scraped:max{ward=~"$ward"}', "{{ward_name}} · {{job}}"))
+        .with_target(query('gateway:wardnet_scraped:max{ward=~"$ward"}', "{{ward_name}} · {{job}}"))
     )

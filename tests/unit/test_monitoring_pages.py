@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from monitoring.dashboards.__main__ import DASHBOARDS
-from monitoring.dashboards.district import STATES
+from monitoring.dashboards.elements import STATES
 from monitoring.dashboards.rendering import queries, render
 from tests.unit.monitoring_support import MONITORING, Gateway, Line, free_port, prometheus, served
 from wardnet.live.prometheus import Prometheus
