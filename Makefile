@@ -16,7 +16,7 @@ WARDS ?= 2
 # Debian's promtool, amtool and prometheus, unpacked beside the code: installing them would start their services.
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS)/usr/bin:$(PATH)
 
-.PHONY: help demo test test-slow check lint bench bench-audit bench-probes dist clean lock install system
+.PHONY: help demo test test-slow check lint bench bench-audit bench-probes dist clean lock install messages system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -71,6 +71,11 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(BIN)/pip -q --disable-pip-version-check install --require-hashes -r requirements/dev.txt
 	$(BIN)/pip -q --disable-pip-version-check install --no-deps --no-build-isolation -e .
 	touch $@
+
+messages: install ## gather the texts that people read into the catalogues, for translation
+	mkdir -p build
+	$(BIN)/pybabel -q extract -k N_ --no-location --sort-output --project=wardnet -o build/wardnet.pot wardnet collectors exporters lab
+	$(BIN)/pybabel -q update -i build/wardnet.pot -d wardnet/locale -D wardnet -w 120 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
 %.mo: %.po | $(INSTALLED)
 	$(BIN)/pybabel -q compile -i $< -o $@

@@ -7,6 +7,8 @@ from collections.abc import Generator
 
 import pytest
 
+os.environ["WARDNET_LANG"] = "en"  # tests read English, whatever the machine speaks; also in processes they start
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(

@@ -12,6 +12,7 @@ from wardnet.inventory.checks.exceptions import warnings
 from wardnet.inventory.problems import InventoryErrors, Problem, Problems
 from wardnet.inventory.shape import parse_shape
 from wardnet.inventory.yamlfile import YamlFile, parse_yaml
+from wardnet.locale import _
 from wardnet.model.intent import District, Source, Ward
 
 __all__ = ["InventoryErrors", "Problem", "read_district", "warnings"]
@@ -51,7 +52,10 @@ def _district(files: dict[str, bytes], problems: Problems) -> District:
         if not ward.is_district:
             _check_name(ward, problems)
     if DISTRICT_FILE not in files and not any(problem.file == DISTRICT_FILE for problem in problems.found):
-        problems.add(Source(DISTRICT_FILE, 1), f"there is no {DISTRICT_FILE} in the inventory's folder")
+        problems.add(
+            Source(DISTRICT_FILE, 1),
+            _("there is no {name} in the inventory's folder").format(name=DISTRICT_FILE),
+        )
     if district_file is None or district_record is None:
         raise InventoryErrors(problems.found)
     district = build_district(district_file, district_record, wards, _sha256(files))
@@ -64,7 +68,7 @@ def _district(files: dict[str, bytes], problems: Problems) -> District:
 def _read_files(folder: Path, problems: Problems) -> dict[str, bytes]:
     if not folder.is_dir():
         raise InventoryErrors(
-            [Problem(str(folder), 1, "there is no such folder", "name an inventory, such as inventory/tay-ho")]
+            [Problem(str(folder), 1, _("there is no such folder"), _("name an inventory, such as inventory/tay-ho"))]
         )
     district = folder / DISTRICT_FILE
     wards = sorted((folder / WARDS_FOLDER).glob("*.yml"))
@@ -74,10 +78,14 @@ def _read_files(folder: Path, problems: Problems) -> dict[str, bytes]:
         try:
             files[name] = path.read_bytes()
         except OSError as error:
-            problems.add(Source(name, 1), f"the file cannot be read: {error.strerror}")
+            problems.add(Source(name, 1), _("the file cannot be read: {strerror}").format(strerror=error.strerror))
     for path in sorted([*folder.glob("district.yaml"), *(folder / WARDS_FOLDER).glob("*.yaml")]):
         name = path.relative_to(folder).as_posix()
-        problems.add(Source(name, 1), "files of an inventory end in .yml", f"rename it to {path.stem}.yml")
+        problems.add(
+            Source(name, 1),
+            _("files of an inventory end in .yml"),
+            _("rename it to {name}").format(name=f"{path.stem}.yml"),
+        )
     return files
 
 
@@ -86,7 +94,7 @@ def _parse(name: str, content: bytes, problems: Problems) -> YamlFile | None:
         text = content.decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        problems.add(Source(name, line), "the file is not UTF-8 text", "save it with the encoding UTF-8")
+        problems.add(Source(name, line), _("the file is not UTF-8 text"), _("save it with the encoding UTF-8"))
         return None
     return parse_yaml(name, text, problems)
 
@@ -94,7 +102,11 @@ def _parse(name: str, content: bytes, problems: Problems) -> YamlFile | None:
 def _check_name(ward: Ward, problems: Problems) -> None:
     name = Path(ward.source.file)
     if name.stem != ward.id:
-        problems.add(ward.source, f"ward '{ward.id}' is in a file named {name.name}", f"name the file {ward.id}.yml")
+        problems.add(
+            ward.source,
+            _("ward '{ward}' is in a file named {name}").format(ward=ward.id, name=name.name),
+            _("name the file {name}").format(name=f"{ward.id}.yml"),
+        )
 
 
 def _sha256(files: dict[str, bytes]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from wardnet.locale import _
 from wardnet.model.intent import Source
 
 MAX_SHOWN = 60  # characters of a wrong value; its line is named beside it
@@ -48,11 +49,11 @@ class Problems:
 def shown(value: Any) -> str:
     """A value of a file as a message shows it: quoted and short, or what it is where that says more."""
     if value is None:
-        return "nothing"
+        return _("nothing")
     if isinstance(value, dict):
-        return "a mapping"
+        return _("a mapping")
     if isinstance(value, list):
-        return "a list"
+        return _("a list")
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"'{text}'" if len(text) <= MAX_SHOWN else f"'{text[:MAX_SHOWN]}...'"
 
@@ -61,10 +62,10 @@ def did_you_mean(word: str, known: Iterable[str], what: str = "") -> str:
     """A suggestion from the known words: the closest one, or the list of them when none is close."""
     words = sorted(set(known))
     if close := closest(word, words):
-        return f"did you mean '{close}'?"
+        return _("did you mean '{word}'?").format(word=close)
     if not words:
-        return f"there is no {what} yet" if what else ""
-    return "one of: " + ", ".join(words[:12]) + (", ..." if len(words) > 12 else "")
+        return _("there is no {what} yet").format(what=what) if what else ""
+    return _("one of: ") + ", ".join(words[:12]) + (", ..." if len(words) > 12 else "")
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -34,6 +34,7 @@ from pydantic import (
     StrictStr,
 )
 
+from wardnet.locale import N_, _
 from wardnet.model.intent import Channel, HostRole, OperatingSystem, Platform, Ports, SiteKind
 
 # Validators say what is wrong so that it reads after the value: "'2026-13-01' is not a date, such as 2026-01-31".
@@ -41,24 +42,24 @@ from wardnet.model.intent import Channel, HostRole, OperatingSystem, Platform, P
 
 def _ident(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", value):
-        raise ValueError("is not an id: lower-case letters, digits and '-', starting with a letter")
+        raise ValueError(_("is not an id: lower-case letters, digits and '-', starting with a letter"))
     return value
 
 
 def _interface(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9._-]{0,14}", value):
-        raise ValueError("is not an interface: at most 15 lower-case letters, digits, '.', '_' or '-', such as wan0")
+        raise ValueError(_("is not an interface: at most 15 lower-case letters, digits, '.', '_' or '-', such as wan0"))
     if value in ("lo", "all", "default"):
-        raise ValueError("is a name that Linux keeps for itself")
+        raise ValueError(_("is a name that Linux keeps for itself"))
     return value
 
 
 def _text(value: str) -> str:
     text = unicodedata.normalize("NFC", value).strip()
     if not text:
-        raise ValueError("is empty: a text is expected here")
+        raise ValueError(_("is empty: a text is expected here"))
     if not text.isprintable():
-        raise ValueError("is more than one line, or holds a control character")
+        raise ValueError(_("is more than one line, or holds a control character"))
     return text
 
 
@@ -66,18 +67,18 @@ def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):
-        raise ValueError("is not a time zone, such as Asia/Ho_Chi_Minh") from None
+        raise ValueError(_("is not a time zone, such as Asia/Ho_Chi_Minh")) from None
     return value
 
 
 def _domain(value: str) -> str:
     if not re.fullmatch(r"(?=.{1,200}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", value):
-        raise ValueError("is not a domain name in lower case, such as tayho.example")
+        raise ValueError(_("is not a domain name in lower case, such as tayho.example"))
     return value
 
 
 def _url(value: str) -> str:
-    problem = "is not a web address, such as https://dvctt.tayho.example/"
+    problem = _("is not a web address, such as https://dvctt.tayho.example/")
     if not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError(problem)
     try:
@@ -88,7 +89,7 @@ def _url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise ValueError(problem)
     if parts.username is not None or parts.password is not None:
-        raise ValueError("holds a user name or a password, which does not belong here")
+        raise ValueError(_("holds a user name or a password, which does not belong here"))
     return value
 
 
@@ -98,23 +99,23 @@ def _day(value: Any) -> date:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
             return date.fromisoformat(text)
     except ValueError:
-        raise ValueError("is a day that no calendar has") from None
+        raise ValueError(_("is a day that no calendar has")) from None
     if other := re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})", text):
-        raise ValueError(f"is not a date: write {other[3]}-{other[2]:0>2}-{other[1]:0>2}")
-    raise ValueError("is not a date, such as 2026-01-31")
+        raise ValueError(_("is not a date: write {day}").format(day=f"{other[3]}-{other[2]:0>2}-{other[1]:0>2}"))
+    raise ValueError(_("is not a date, such as 2026-01-31"))
 
 
 def _ports(value: Any) -> Ports:
     match = re.fullmatch(r"(icmp)|(tcp|udp)/(any|[0-9]{1,5})", value) if isinstance(value, str) else None
     if not match:
-        raise ValueError("is not a protocol with its port, such as tcp/443, udp/53 or icmp")
+        raise ValueError(_("is not a protocol with its port, such as tcp/443, udp/53 or icmp"))
     if match[1]:
         return Ports("icmp", ())
     if match[3] == "any":
         return Ports(match[2], ())
     number = int(match[3])
     if not 1 <= number <= 65535:
-        raise ValueError("has a port that is not between 1 and 65535")
+        raise ValueError(_("has a port that is not between 1 and 65535"))
     return Ports(match[2], (number,))
 
 
@@ -125,13 +126,13 @@ def _parsed(kind: Callable[[str], Any], example: str) -> Any:
                 return kind(value)
         except ValueError:
             pass
-        raise ValueError(f"is not {example}")
+        raise ValueError(_("is not {example}").format(example=_(example)))
 
     return BeforeValidator(parse)
 
 
 def _prefix(value: Any) -> IPv4Network | IPv6Network:
-    problem = "is not a prefix, such as 10.16.0.0/12"
+    problem = _("is not a prefix, such as 10.16.0.0/12")
     if not isinstance(value, str) or not re.search(r"/[0-9]{1,3}\Z", value) or "%" in value:
         raise ValueError(problem)
     try:
@@ -139,7 +140,7 @@ def _prefix(value: Any) -> IPv4Network | IPv6Network:
     except ValueError:
         raise ValueError(problem) from None
     if prefix.network_address != ip_address(value.split("/")[0]):
-        raise ValueError(f"has bits set behind its length: write {prefix}")
+        raise ValueError(_("has bits set behind its length: write {prefix}").format(prefix=prefix))
     return prefix
 
 
@@ -156,18 +157,18 @@ Ident = Annotated[StrictStr, AfterValidator(_ident)]
 Interface = Annotated[StrictStr, AfterValidator(_interface)]
 Text = Annotated[StrictStr, AfterValidator(_text)]
 Day = Annotated[date, BeforeValidator(_day)]
-IPv4 = Annotated[IPv4Address, _parsed(IPv4Address, "an IPv4 address, such as 10.20.1.11")]
-IPv6 = Annotated[IPv6Address, _parsed(IPv6Address, "an IPv6 address, such as fd20:20:1::11")]
+IPv4 = Annotated[IPv4Address, _parsed(IPv4Address, N_("an IPv4 address, such as 10.20.1.11"))]
+IPv6 = Annotated[IPv6Address, _parsed(IPv6Address, N_("an IPv6 address, such as fd20:20:1::11"))]
 IPv4Port = Annotated[
     IPv4Interface,
-    _parsed(_with_length(IPv4Interface), "an IPv4 address with its length, such as 10.20.1.1/24"),
+    _parsed(_with_length(IPv4Interface), N_("an IPv4 address with its length, such as 10.20.1.1/24")),
 ]
 IPv6Port = Annotated[
     IPv6Interface,
-    _parsed(_with_length(IPv6Interface), "an IPv6 address with its length, such as fd20:20:1::1/64"),
+    _parsed(_with_length(IPv6Interface), N_("an IPv6 address with its length, such as fd20:20:1::1/64")),
 ]
 Prefix = Annotated[IPv4Network | IPv6Network, BeforeValidator(_prefix)]
-AnyAddress = Annotated[IPv4Address | IPv6Address, _parsed(ip_address, "an IP address")]
+AnyAddress = Annotated[IPv4Address | IPv6Address, _parsed(ip_address, N_("an IP address"))]
 Allow = Annotated[Any, BeforeValidator(_ports)]
 Kbps = Annotated[StrictInt, Field(ge=64, le=100_000_000)]
 Vlan = Annotated[StrictInt, Field(ge=2, le=4094)]

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from wardnet.inventory.problems import Problems, closest, did_you_mean, shown
 from wardnet.inventory.yamlfile import Path, YamlFile
+from wardnet.locale import _
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -43,13 +44,19 @@ def _report(schema: type[BaseModel], file: YamlFile, detail: ErrorDetails, probl
     if kind == "extra_forbidden":
         known = _keys_at(schema, path[:-1])
         problems.add(
-            file.key_source(path), f"unknown key {shown(name)}{_within(file, path)}", did_you_mean(name, known)
+            file.key_source(path),
+            _("unknown key {key}{within}").format(key=shown(name), within=_within(file, path)),
+            did_you_mean(name, known),
         )
     elif kind == "missing":
-        problems.add(file.source(path[:-1]), f"'{name}' is missing{_within(file, path)}", f"add '{name}: ...'")
+        problems.add(
+            file.source(path[:-1]),
+            _("'{name}' is missing{within}").format(name=name, within=_within(file, path)),
+            _("add '{name}: ...'").format(name=name),
+        )
     elif kind == "enum":
         choices = _choices_at(schema, path)
-        what = "is not one word" if isinstance(value, dict | list) else "is not known"
+        what = _("is not one word") if isinstance(value, dict | list) else _("is not known")
         problems.add(file.source(path), f"{_label(path)}: {shown(value)} {what}", did_you_mean(str(value), choices))
     elif kind == "value_error":
         problems.add(file.source(path), f"{_label(path)}: {shown(value)} {detail['ctx']['error']}", _quotes(value))
@@ -58,46 +65,45 @@ def _report(schema: type[BaseModel], file: YamlFile, detail: ErrorDetails, probl
 
 
 def _plain(detail: ErrorDetails) -> str:
-    value, context = detail["input"], detail.get("ctx", {})
+    value, context = shown(detail["input"]), detail.get("ctx", {})
     match detail["type"]:
         case "string_type":
-            return f"a text is expected, not {_as_read(value)}"
+            return _("a text is expected, not {value}").format(value=_as_read(detail["input"]))
         case "int_type" | "int_from_float" | "int_parsing":
-            return f"a whole number is expected, not {shown(value)}"
+            return _("a whole number is expected, not {value}").format(value=value)
         case "bool_type":
-            return f"true or false is expected, not {shown(value)}"
+            return _("true or false is expected, not {value}").format(value=value)
         case "list_type":
-            return f"a list is expected ('- ...' on each line), not {shown(value)}"
+            return _("a list is expected ('- ...' on each line), not {value}").format(value=value)
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"a mapping of keys is expected, not {shown(value)}"
+            return _("a mapping of keys is expected, not {value}").format(value=value)
         case "greater_than_equal":
-            return f"{shown(value)} is too small: at least {context['ge']}"
+            return _("{value} is too small: at least {least}").format(value=value, least=context["ge"])
         case "less_than_equal":
-            return f"{shown(value)} is too large: at most {context['le']}"
+            return _("{value} is too large: at most {most}").format(value=value, most=context["le"])
         case "too_short" if not context["actual_length"]:
-            return "the list is empty"
-        case "too_short":
-            return f"{context['min_length']} items are expected, not {context['actual_length']}"
-        case "too_long":
-            return f"{context['max_length']} items are expected, not {context['actual_length']}"
+            return _("the list is empty")
+        case "too_short" | "too_long":
+            wanted = context.get("min_length", context.get("max_length"))
+            return _("{wanted} items are expected, not {given}").format(wanted=wanted, given=context["actual_length"])
     return detail["msg"]
 
 
 def _as_read(value: Any) -> str:
     """The value with what YAML made of it, where a text was meant."""
     if isinstance(value, bool):
-        return f"the yes-or-no value {shown(value)}"
-    return f"the number {shown(value)}" if isinstance(value, int) else shown(value)
+        return _("the yes-or-no value {value}").format(value=shown(value))
+    return _("the number {value}").format(value=shown(value)) if isinstance(value, int) else shown(value)
 
 
 def _quotes(value: Any, kind: str = "value_error") -> str:
     """A hint where quotes would have made the value the text that was meant."""
     if kind == "string_type" and isinstance(value, int):
-        return "put it in quotes"
+        return _("put it in quotes")
     if kind == "int_type" and isinstance(value, str) and value.isdigit():
-        return "write it without quotes and leading zeros"
+        return _("write it without quotes and leading zeros")
     if kind in ("value_error", "string_type") and isinstance(value, dict):
-        return "a text with ':' at its end or '{' at its start needs quotes"
+        return _("a text with ':' at its end or '{' at its start needs quotes")
     return ""
 
 
@@ -114,9 +120,9 @@ def _within(file: YamlFile, path: Path) -> str:
             around = around[step]
         if isinstance(around, dict) and isinstance(around.get("id"), str):
             kind = _label(path[:length]).removesuffix("s")
-            return f" in {kind} '{around['id']}'"
+            return _(" in {kind} '{name}'").format(kind=kind, name=around["id"])
         if isinstance(around, dict):
-            return f" in {_label(path[:length])}"
+            return _(" in {key}").format(key=_label(path[:length]))
     return ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from wardnet.inventory.problems import Problems, shown
+from wardnet.locale import N_, _
 from wardnet.model.intent import Source
 
 Path = tuple[str | int, ...]
@@ -23,36 +24,36 @@ _CORE = "tag:yaml.org,2002:"
 _BOOLEANS = {"true": True, "false": False}
 
 # A part of what PyYAML says; what it means and how to mend it; and whether the place to look at is where it began.
-_MEANINGS = (
-    ("'\\t'", "a tab", "indent with spaces, never with tabs", False),
+_MEANINGS: tuple[tuple[str, str, str, bool], ...] = (
+    ("'\\t'", N_("a tab"), N_("indent with spaces, never with tabs"), False),
     (
         "mapping values are not allowed",
-        "a ':' where none can stand",
-        "quote a text that holds ': ', and put a key under the key above it",
+        N_("a ':' where none can stand"),
+        N_("quote a text that holds ': ', and put a key under the key above it"),
         False,
     ),
-    ("could not find expected ':'", "a key without its ':'", "a key ends in ':' and a space", True),
-    ("cannot start any token", "a text cannot begin with this character", "put it in quotes", False),
+    ("could not find expected ':'", N_("a key without its ':'"), N_("a key ends in ':' and a space"), True),
+    ("cannot start any token", N_("a text cannot begin with this character"), N_("put it in quotes"), False),
     (
         "expected ',' or ']'",
-        "the list that begins here with '[' cannot be read",
-        "close it with ']', put ',' between its items, and quote a text that holds ': '",
+        N_("the list that begins here with '[' cannot be read"),
+        N_("close it with ']', put ',' between its items, and quote a text that holds ': '"),
         True,
     ),
     (
         "expected ',' or '}'",
-        "the mapping that begins here with '{' cannot be read",
-        "close it with '}', put ',' between its keys, and quote a text that ends in ':'",
+        N_("the mapping that begins here with '{' cannot be read"),
+        N_("close it with '}', put ',' between its keys, and quote a text that ends in ':'"),
         True,
     ),
     (
         "expected <block end>",
-        "this line does not go on with the list or mapping above it",
-        "indent alike what belongs together, and close every quote",
+        N_("this line does not go on with the list or mapping above it"),
+        N_("indent alike what belongs together, and close every quote"),
         False,
     ),
-    ("another document", "a second document begins", "a file holds one: remove the '---'", False),
-    ("end of stream", "a quote is opened here and never closed", "close it", True),
+    ("another document", N_("a second document begins"), N_("a file holds one: remove the '---'"), False),
+    ("end of stream", N_("a quote is opened here and never closed"), N_("close it"), True),
 )
 
 
@@ -85,17 +86,19 @@ def parse_yaml(name: str, text: str, problems: Problems) -> YamlFile | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         problems.add(
-            Source(name, line), f"not valid YAML: character U+{_code(error):04X} is not text", "remove the character"
+            Source(name, line),
+            _("not valid YAML: character U+{code:04X} is not text").format(code=_code(error)),
+            _("remove the character"),
         )
         return None
     if node is None:
-        problems.add(Source(name, 1), "the file is empty", "write at least 'id:' and 'name:'")
+        problems.add(Source(name, 1), _("the file is empty"), _("write at least 'id:' and 'name:'"))
         return None
     if not isinstance(node, yaml.MappingNode):
         problems.add(
             Source(name, node.start_mark.line + 1),
-            f"a mapping of keys is expected, not a {_kind(node)}",
-            "start with 'id: ...'",
+            _("a mapping of keys is expected, not {value}").format(value=_kind(node)),
+            _("start with 'id: ...'"),
         )
         return None
     walker = _Walker(name, problems)
@@ -111,11 +114,11 @@ def _compose(text: str) -> yaml.Node | None:
 
 
 def _report(name: str, error: yaml.MarkedYAMLError, problems: Problems) -> None:
-    said = error.problem or error.context or "it cannot be read"
-    why, hint, at_start = next((meaning for part, *meaning in _MEANINGS if part in said), (said, "", False))
+    said = error.problem or error.context or N_("it cannot be read")
+    why, hint, at_start = next((meaning[1:] for meaning in _MEANINGS if meaning[0] in said), (said, "", False))
     marks = [error.context_mark, error.problem_mark] if at_start else [error.problem_mark, error.context_mark]
     line = next((mark.line + 1 for mark in marks if mark), 1)
-    problems.add(Source(name, line), f"not valid YAML: {why}", str(hint))
+    problems.add(Source(name, line), _("not valid YAML: {why}").format(why=_(why)), _(hint) if hint else "")
 
 
 def _code(error: yaml.reader.ReaderError) -> int:
@@ -124,8 +127,8 @@ def _code(error: yaml.reader.ReaderError) -> int:
 
 def _kind(node: yaml.Node) -> str:
     if isinstance(node, yaml.MappingNode):
-        return "mapping"
-    return "list" if isinstance(node, yaml.SequenceNode) else "single value"
+        return _("a mapping")
+    return _("a list") if isinstance(node, yaml.SequenceNode) else _("a single value")
 
 
 class _Loader(yaml.SafeLoader):
@@ -139,9 +142,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise self._refusal("'*' stands for another part of the file: write it out")
+            raise self._refusal(_("'*' stands for another part of the file: write it out"))
         if self._depth == MAX_DEPTH:
-            raise self._refusal(f"more than {MAX_DEPTH} levels deep")
+            raise self._refusal(_("more than {most} levels deep").format(most=MAX_DEPTH))
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -198,15 +201,17 @@ class _Walker:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.add(
                     Source(self.name, line),
-                    f"a key is a word, not a {_kind(key_node)}",
-                    "a value that begins with '{' or '[' needs quotes",
+                    _("a key is a word, not {value}").format(value=_kind(key_node)),
+                    _("a value that begins with '{' or '[' needs quotes"),
                 )
                 continue
             word = key_node.value
             if word in result:
                 first = self.keys[(*path, word)]
                 self.problems.add(
-                    Source(self.name, line), f"key {shown(word)} is given twice", f"first on line {first}"
+                    Source(self.name, line),
+                    _("key {key} is given twice").format(key=shown(word)),
+                    _("first on line {line}").format(line=first),
                 )
                 continue
             self.keys[(*path, word)] = line
@@ -216,4 +221,8 @@ class _Walker:
     def _check_tag(self, node: yaml.Node, usual: str) -> None:
         if node.tag != f"{_CORE}{usual}":
             tag = node.tag.replace(_CORE, "!!")
-            self.problems.add(Source(self.name, node.start_mark.line + 1), f"tag '{tag}' is not used here", "remove it")
+            self.problems.add(
+                Source(self.name, node.start_mark.line + 1),
+                _("tag '{tag}' is not used here").format(tag=tag),
+                _("remove it"),
+            )

@@ -6,38 +6,55 @@ from collections.abc import Iterable
 
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.checks.sites import CIRCUITS
-from wardnet.model.intent import Channel, IPAddress, IPInterface, IPNetwork, Source
+from wardnet.locale import _
+from wardnet.model.intent import Channel, Circuit, IPAddress, IPInterface, IPNetwork, Source
 
 MAX_INTERFACE_NAME = 15  # Linux's IFNAMSIZ less its closing zero
 
 
 def circuits(context: Context) -> None:
-    for _, site in context.sites:
+    for _ward, site in context.sites:
         for circuit in site.circuits:
             if circuit.channel not in CIRCUITS[site.kind]:
                 continue  # said already, and its addresses can only be wrong
             if circuit.channel is Channel.WAN and len(circuit.id) > MAX_INTERFACE_NAME:
                 context.add(
                     circuit.source,
-                    f"circuit id '{circuit.id}' is longer than {MAX_INTERFACE_NAME} characters",
-                    "the hub's port is named after it; choose a shorter id",
+                    _("circuit id '{circuit}' is longer than {most} characters").format(
+                        circuit=circuit.id, most=MAX_INTERFACE_NAME
+                    ),
+                    _("the hub's port is named after it; choose a shorter id"),
                 )
             for own, peer in ((circuit.ipv4, circuit.ipv4_peer), (circuit.ipv6, circuit.ipv6_peer)):
                 if peer == own.ip:
-                    context.add(circuit.source, f"circuit '{circuit.id}' has {peer} at both ends")
+                    context.add(
+                        circuit.source,
+                        _("circuit '{circuit}' has {peer} at both ends").format(circuit=circuit.id, peer=peer),
+                    )
                 elif peer not in own.network:
-                    context.add(circuit.source, f"far end {peer} of circuit '{circuit.id}' is not in {own.network}")
-                _in_channel(context, circuit.source, f"circuit '{circuit.id}'", own.network, circuit.channel)
+                    context.add(
+                        circuit.source,
+                        _("far end {peer} of circuit '{circuit}' is not in {network}").format(
+                            peer=peer, circuit=circuit.id, network=own.network
+                        ),
+                    )
+                _in_channel(context, circuit.source, _circuit(circuit), own.network, circuit.channel)
 
 
 def networks_of_channels(context: Context) -> None:
-    for _, site in context.sites:
+    for _ward, site in context.sites:
         for network in site.networks:
             channel = context.channel_of(network)
             for own in (network.ipv4, network.ipv6):
                 if channel:
-                    _in_channel(context, network.source, f"network '{network.id}'", own.network, channel)
-                _usable(context, network.source, f"the gateway in network '{network.id}'", own)
+                    what = _("network '{network}'").format(network=network.id)
+                    _in_channel(context, network.source, what, own.network, channel)
+                what = _("the gateway in network '{network}'").format(network=network.id)
+                _usable(context, network.source, what, own)
+
+
+def _circuit(circuit: Circuit) -> str:
+    return _("circuit '{circuit}'").format(circuit=circuit.id)
 
 
 def _in_channel(context: Context, source: Source, what: str, prefix: IPNetwork, channel: Channel) -> None:
@@ -45,27 +62,30 @@ def _in_channel(context: Context, source: Source, what: str, prefix: IPNetwork, 
     if of_family and not any(prefix.subnet_of(whole) for whole in of_family):  # type: ignore[arg-type]
         context.add(
             source,
-            f"{prefix} of {what} is in none of the prefixes of channel '{channel}'",
-            "correct it, or add its prefix to the channel in district.yml",
+            _("{prefix} of {what} is in none of the prefixes of channel '{channel}'").format(
+                prefix=prefix, what=what, channel=channel
+            ),
+            _("correct it, or add its prefix to the channel in district.yml"),
         )
 
 
 def _usable(context: Context, source: Source, what: str, own: IPInterface) -> None:
     if own.version == 4 and own.network.prefixlen < 31:
         if own.ip == own.network.network_address:
-            context.add(source, f"{own.ip} of {what} is the network's own address")
+            context.add(source, _("{ip} of {what} is the network's own address").format(ip=own.ip, what=what))
         elif own.ip == own.network.broadcast_address:
-            context.add(source, f"{own.ip} of {what} is the network's broadcast address")
+            context.add(source, _("{ip} of {what} is the network's broadcast address").format(ip=own.ip, what=what))
 
 
 def hosts_in_networks(context: Context) -> None:
     taken: dict[IPAddress, tuple[str, Source]] = {}
-    for _, site in context.sites:
+    for _ward, site in context.sites:
         networks = context.networks(site)
         for network in site.networks:
             for own in (network.ipv4, network.ipv6):
-                taken.setdefault(own.ip, (f"gateway '{site.gateway.id}'", network.source))
+                taken.setdefault(own.ip, (_("gateway '{gateway}'").format(gateway=site.gateway.id), network.source))
         for host in site.hosts:
+            name = _("host '{host}'").format(host=host.id)
             for attachment in host.interfaces:
                 if attachment.network not in networks:
                     continue
@@ -74,30 +94,31 @@ def hosts_in_networks(context: Context) -> None:
                     if address not in own.network:
                         context.add(
                             attachment.source,
-                            f"address {address} of host '{host.id}' is not in network '{network.id}' ({own.network})",
+                            _("address {address} of host '{host}' is not in network '{network}' ({prefix})").format(
+                                address=address, host=host.id, network=network.id, prefix=own.network
+                            ),
                         )
                         continue
-                    _usable(
-                        context, attachment.source, f"host '{host.id}'", type(own)((address, own.network.prefixlen))
-                    )
-                    first, where = taken.setdefault(address, (f"host '{host.id}'", attachment.source))
+                    _usable(context, attachment.source, name, type(own)((address, own.network.prefixlen)))
+                    first, where = taken.setdefault(address, (name, attachment.source))
                     if where is not attachment.source:
                         context.add(
                             attachment.source,
-                            f"address {address} of host '{host.id}' belongs to {first} already",
-                            f"see {where}",
+                            _("address {address} of host '{host}' belongs to {first} already").format(
+                                address=address, host=host.id, first=first
+                            ),
+                            _("see {where}").format(where=where),
                         )
 
 
 def no_overlap(context: Context) -> None:
     prefixes: list[tuple[IPNetwork, str, Source]] = []
-    for _, site in context.sites:
+    for _ward, site in context.sites:
         for network in site.networks:
-            name = f"network '{network.id}' of site '{site.id}'"
+            name = _("network '{network}' of site '{site}'").format(network=network.id, site=site.id)
             prefixes += [(own.network, name, network.source) for own in (network.ipv4, network.ipv6)]
         for circuit in site.circuits:
-            name = f"circuit '{circuit.id}'"
-            prefixes += [(own.network, name, circuit.source) for own in (circuit.ipv4, circuit.ipv6)]
+            prefixes += [(own.network, _circuit(circuit), circuit.source) for own in (circuit.ipv4, circuit.ipv6)]
     for family in (4, 6):
         _sweep(context, sorted((p for p in prefixes if p[0].version == family), key=_by_address))
 
@@ -112,7 +133,13 @@ def _sweep(context: Context, prefixes: Iterable[tuple[IPNetwork, str, Source]]) 
     for prefix, name, source in prefixes:
         if open_ and int(prefix.network_address) <= int(open_[0].broadcast_address):
             first, second = sorted(((source, prefix, name), (open_[2], open_[0], open_[1])), key=_place)
-            context.add(second[0], f"{second[1]} of {second[2]} overlaps {first[1]} of {first[2]}", f"see {first[0]}")
+            context.add(
+                second[0],
+                _("{prefix} of {what} overlaps {other_prefix} of {other}").format(
+                    prefix=second[1], what=second[2], other_prefix=first[1], other=first[2]
+                ),
+                _("see {where}").format(where=first[0]),
+            )
         if open_ is None or int(prefix.broadcast_address) > int(open_[0].broadcast_address):
             open_ = (prefix, name, source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wardnet.inventory.checks.context import Context
+from wardnet.locale import _
 from wardnet.model.intent import Channel, IPAddress, Reflector, Service
 
 GATEWAY = "gateway"  # as a conduit's zone: each site's gateway itself
@@ -13,7 +14,11 @@ def channels_present(context: Context) -> bool:
     plans = context.district.channels
     missing = [channel for channel in Channel if channel not in {plan.id for plan in plans}]
     for channel in missing:
-        context.add(plans[-1].source, f"channel '{channel}' is missing", f"'{plans[-1].id}' is described twice")
+        context.add(
+            plans[-1].source,
+            _("channel '{channel}' is missing").format(channel=channel),
+            _("'{other}' is described twice").format(other=plans[-1].id),
+        )
     return not missing
 
 
@@ -21,7 +26,7 @@ def channels_apart(context: Context) -> None:
     plans = context.district.channels
     tables = {plan.table for plan in plans}
     if len(tables) < len(plans):
-        context.add(plans[-1].source, "both channels use the same routing table", "give each its own 'table'")
+        context.add(plans[-1].source, _("both channels use the same routing table"), _("give each its own 'table'"))
     for plan in plans:
         for other in plans:
             if plan.id >= other.id:
@@ -31,31 +36,37 @@ def channels_apart(context: Context) -> None:
                     if mine.version == theirs.version and mine.overlaps(theirs):
                         context.add(
                             other.source,
-                            f"prefix {theirs} of channel '{other.id}' overlaps {mine} of channel '{plan.id}'",
+                            _("prefix {theirs} of channel '{other}' overlaps {mine} of channel '{channel}'").format(
+                                theirs=theirs, other=other.id, mine=mine, channel=plan.id
+                            ),
                         )
         for family in (4, 6):
             if not any(prefix.version == family for prefix in plan.prefixes):
-                context.add(plan.source, f"channel '{plan.id}' has no IPv{family} prefix", "add one to 'prefixes'")
+                context.add(
+                    plan.source,
+                    _("channel '{channel}' has no IPv{family} prefix").format(channel=plan.id, family=family),
+                    _("add one to 'prefixes'"),
+                )
 
 
 def zones_of_channels(context: Context) -> None:
     zones = context.district.zones
     for zone in zones:
         if zone.id == GATEWAY:
-            context.add(zone.source, "zone 'gateway' stands for the gateways themselves", "choose another id")
+            context.add(zone.source, _("zone 'gateway' stands for the gateways themselves"), _("choose another id"))
     for channel in Channel:
         outside = [zone for zone in zones if zone.channel is channel and zone.outside]
         if not outside:
             context.add(
                 zones[-1].source,
-                f"channel '{channel}' has no outside zone",
-                "mark the zone that lies beyond its circuits with 'outside: true'",
+                _("channel '{channel}' has no outside zone").format(channel=channel),
+                _("mark the zone that lies beyond its circuits with 'outside: true'"),
             )
         for extra in outside[1:]:
             context.add(
                 extra.source,
-                f"channel '{channel}' has a second outside zone '{extra.id}'",
-                f"'{outside[0].id}' is one already",
+                _("channel '{channel}' has a second outside zone '{zone}'").format(channel=channel, zone=extra.id),
+                _("'{first}' is one already").format(first=outside[0].id),
             )
 
 
@@ -66,15 +77,20 @@ def conduits_within_a_channel(context: Context) -> None:
             if zone_id == GATEWAY:
                 continue
             if zone_id not in context.zones:
-                context.unknown(conduit.source, "zone", zone_id, [*context.zones, GATEWAY])
+                context.unknown(conduit.source, _("zone"), zone_id, [*context.zones, GATEWAY])
                 continue
             ends.append(context.zones[zone_id])
         if len(ends) == 2 and ends[0].channel is not ends[1].channel:
             context.add(
                 conduit.source,
-                f"conduit '{conduit.id}' joins the channels: '{ends[0].id}' is {ends[0].channel}, "
-                f"'{ends[1].id}' is {ends[1].channel}",
-                "only an exception, with owner, document and expiry, may cross",
+                _("conduit '{conduit}' joins the channels: '{sender}' is {one}, '{receiver}' is {other}").format(
+                    conduit=conduit.id,
+                    sender=ends[0].id,
+                    one=ends[0].channel,
+                    receiver=ends[1].id,
+                    other=ends[1].channel,
+                ),
+                _("only an exception, with owner, document and expiry, may cross"),
             )
 
 
@@ -84,19 +100,22 @@ def services_and_reflectors(context: Context) -> None:
     for item in measured:
         for address in (item.ipv4, item.ipv6):
             if address is not None and _on_wan(context, address) is (item.channel is Channel.INTERNET):
-                where = "inside" if item.channel is Channel.INTERNET else "outside"
+                where = _("inside") if item.channel is Channel.INTERNET else _("outside")
                 context.add(
                     item.source,
-                    f"'{item.id}' is measured over channel '{item.channel}', "
-                    f"but {address} is {where} the WAN's prefixes",
+                    _(
+                        "'{item}' is measured over channel '{channel}', but {address} is {where} the WAN's prefixes"
+                    ).format(item=item.id, channel=item.channel, address=address, where=where),
                 )
     for plan in district.channels:
         for address in plan.resolvers:
             if _on_wan(context, address) is (plan.id is Channel.INTERNET):
                 context.add(
                     plan.source,
-                    f"resolver {address} of channel '{plan.id}' is on the other channel",
-                    "each channel needs resolvers of its own",
+                    _("resolver {address} of channel '{channel}' is on the other channel").format(
+                        address=address, channel=plan.id
+                    ),
+                    _("each channel needs resolvers of its own"),
                 )
 
 

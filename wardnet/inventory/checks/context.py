@@ -6,7 +6,13 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from wardnet.inventory.problems import Problems, did_you_mean
+from wardnet.locale import _
 from wardnet.model.intent import Channel, District, Host, Network, Site, Source, Ward, Zone
+
+
+def in_site(site: Site) -> str:
+    """Where something is, for the end of a sentence."""
+    return _(" in site '{site}'").format(site=site.id)
 
 
 class Context:
@@ -20,7 +26,11 @@ class Context:
 
     def unknown(self, source: Source, what: str, word: str, known: Iterable[str], within: str = "") -> None:
         """A reference to something that is not defined. `within` is where it had to be."""
-        self.add(source, f"there is no {what} '{word}'{within}", did_you_mean(word, known, what))
+        self.add(
+            source,
+            _("there is no {what} '{word}'{within}").format(what=what, word=word, within=within),
+            did_you_mean(word, known, what),
+        )
 
     @cached_property
     def zones(self) -> dict[str, Zone]:
@@ -28,7 +38,7 @@ class Context:
 
     @cached_property
     def hosts(self) -> dict[str, tuple[Site, Host]]:
-        return {host.id: (site, host) for _, site in reversed(self.district.sites) for host in reversed(site.hosts)}
+        return {host.id: (site, host) for _ward, site in reversed(self.district.sites) for host in reversed(site.hosts)}
 
     @property
     def sites(self) -> Iterator[tuple[Ward, Site]]:

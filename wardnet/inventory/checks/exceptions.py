@@ -6,6 +6,7 @@ from datetime import date
 
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.problems import Problem
+from wardnet.locale import _, ngettext
 from wardnet.model.intent import District, SiteKind, Source
 
 
@@ -14,31 +15,40 @@ def exceptions_cross(context: Context) -> None:
         if grant.expires < grant.valid_from:
             context.add(
                 grant.source,
-                f"exception '{grant.id}' expires on {grant.expires}, before it begins on {grant.valid_from}",
+                _("exception '{grant}' expires on {expires}, before it begins on {valid_from}").format(
+                    grant=grant.id, expires=grant.expires, valid_from=grant.valid_from
+                ),
             )
         ends = []
         for host_id in (grant.from_host, grant.to_host):
             if host_id in context.hosts:
                 ends.append(context.hosts[host_id])
             elif context.complete:  # else it may be in the file that did not parse
-                context.unknown(grant.source, "host", host_id, context.hosts)
+                context.unknown(grant.source, _("host"), host_id, context.hosts)
         if len(ends) < 2:
             continue
         (from_site, from_host), (to_site, to_host) = ends
         if from_host.channel is to_host.channel:
             context.add(
                 grant.source,
-                f"exception '{grant.id}' does not cross: both hosts are on channel '{from_host.channel}'",
-                "write a conduit instead",
+                _("exception '{grant}' does not cross: both hosts are on channel '{channel}'").format(
+                    grant=grant.id, channel=from_host.channel
+                ),
+                _("write a conduit instead"),
             )
         elif from_site.id != to_site.id:
             context.add(
                 grant.source,
-                f"exception '{grant.id}' joins sites '{from_site.id}' and '{to_site.id}'",
-                "an exception crosses at one gateway, between hosts of its own site",
+                _("exception '{grant}' joins sites '{from_site}' and '{to_site}'").format(
+                    grant=grant.id, from_site=from_site.id, to_site=to_site.id
+                ),
+                _("an exception crosses at one gateway, between hosts of its own site"),
             )
         elif from_site.kind is SiteKind.SERVER_ROOM:
-            context.add(grant.source, f"exception '{grant.id}' crosses in the server room, which has one channel")
+            context.add(
+                grant.source,
+                _("exception '{grant}' crosses in the server room, which has one channel").format(grant=grant.id),
+            )
 
 
 def warnings(district: District, day: date) -> tuple[Problem, ...]:
@@ -47,16 +57,27 @@ def warnings(district: District, day: date) -> tuple[Problem, ...]:
     for grant in district.exceptions:
         left = (grant.expires - day).days
         if left < 0:
-            found.append(_warning(grant.source, f"exception '{grant.id}' expired on {grant.expires}",
-                                  "it is left out; remove it or have it renewed"))  # fmt: skip
+            message = _("exception '{grant}' expired on {expires}").format(grant=grant.id, expires=grant.expires)
+            found.append(_warning(grant.source, message, _("it is left out; remove it or have it renewed")))
         elif left <= 30:
-            found.append(_warning(grant.source, f"exception '{grant.id}' expires on {grant.expires}",
-                                  f"{left} days are left"))  # fmt: skip
-    ended = [c for _, site in district.sites for c in site.circuits if c.valid_to and c.valid_to < day]
-    found += [_warning(c.source, f"circuit '{c.id}' ended on {c.valid_to}", "it is left out") for c in ended]
-    later = [c for _, site in district.sites for c in site.circuits if c.valid_from and day < c.valid_from]
+            message = _("exception '{grant}' expires on {expires}").format(grant=grant.id, expires=grant.expires)
+            days = ngettext("{left} day is left", "{left} days are left", left).format(left=left)
+            found.append(_warning(grant.source, message, days))
+    ended = [c for _ward, site in district.sites for c in site.circuits if c.valid_to and c.valid_to < day]
     found += [
-        _warning(c.source, f"circuit '{c.id}' begins on {c.valid_from}", "until then it is left out") for c in later
+        _warning(
+            c.source, _("circuit '{circuit}' ended on {day}").format(circuit=c.id, day=c.valid_to), _("it is left out")
+        )
+        for c in ended
+    ]
+    later = [c for _ward, site in district.sites for c in site.circuits if c.valid_from and day < c.valid_from]
+    found += [
+        _warning(
+            c.source,
+            _("circuit '{circuit}' begins on {day}").format(circuit=c.id, day=c.valid_from),
+            _("until then it is left out"),
+        )
+        for c in later
     ]
     return tuple(sorted(found))
 

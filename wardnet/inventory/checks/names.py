@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from wardnet.inventory.checks.context import Context
+from wardnet.inventory.checks.context import Context, in_site
+from wardnet.locale import _
 from wardnet.model.intent import Channel, Site, SiteKind, Source
 
 
@@ -18,33 +19,38 @@ class Named(Protocol):
 
 def unique_ids(context: Context) -> None:
     district = context.district
-    sites = [site for _, site in context.sites]
+    sites = [site for _ward, site in context.sites]
     kinds: list[tuple[str, Iterable[Named]]] = [
-        ("zone", district.zones),
-        ("conduit or exception", [*district.conduits, *district.exceptions]),
-        ("service", district.services),
-        ("reflector", district.reflectors),
-        ("ward", district.wards),
-        ("site", sites),
-        ("circuit", [circuit for site in sites for circuit in site.circuits]),
-        ("device", [device for site in sites for device in _devices(site)]),
+        (_("zone"), district.zones),
+        (_("conduit or exception"), [*district.conduits, *district.exceptions]),
+        (_("service"), district.services),
+        (_("reflector"), district.reflectors),
+        (_("ward"), district.wards),
+        (_("site"), sites),
+        (_("circuit"), [circuit for site in sites for circuit in site.circuits]),
+        (_("device"), [device for site in sites for device in _devices(site)]),
     ]
     for kind, items in kinds:
         _unique(context, kind, ((item.id, item.source) for item in items))
-    for _, site in context.sites:
-        _unique(context, "network", ((n.id, n.source) for n in site.networks), f" in site '{site.id}'")
+    for _ward, site in context.sites:
+        _unique(context, _("network"), ((n.id, n.source) for n in site.networks), in_site(site))
 
 
 def unique_ports(context: Context) -> None:
-    wan = {c.id: c.source for _, site in context.sites for c in site.circuits if c.channel is Channel.WAN}
-    for _, site in context.sites:
+    wan = {c.id: c.source for _ward, site in context.sites for c in site.circuits if c.channel is Channel.WAN}
+    for _ward, site in context.sites:
         ports = [(c.interface, c.source) for c in site.circuits]
         ports += [(n.interface, n.source) for n in site.networks]
         if site.kind is SiteKind.SERVER_ROOM:
             ports += wan.items()  # the hub's port of a circuit is named after the circuit
-        _unique(context, "interface", ports, f" at gateway '{site.gateway.id}'")
+        _unique(context, _("interface"), ports, _(" at gateway '{gateway}'").format(gateway=site.gateway.id))
         for host in site.hosts:
-            _unique(context, "interface", ((a.name, a.source) for a in host.interfaces), f" at host '{host.id}'")
+            _unique(
+                context,
+                _("interface"),
+                ((a.name, a.source) for a in host.interfaces),
+                _(" at host '{host}'").format(host=host.id),
+            )
 
 
 def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]], where: str = "") -> None:
@@ -52,7 +58,11 @@ def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]], wh
     for ident, source in items:
         first = seen.setdefault(ident, source)
         if first is not source:
-            context.add(source, f"{kind} '{ident}' is there twice{where}", f"first at {first}")
+            context.add(
+                source,
+                _("{kind} '{ident}' is there twice{where}").format(kind=kind, ident=ident, where=where),
+                _("first at {first}").format(first=first),
+            )
 
 
 def _devices(site: Site) -> list[Named]:
