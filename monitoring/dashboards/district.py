@@ -24,9 +24,9 @@ def district() -> dashboard.Dashboard:
         .time("now-1h", "now")
         .timezone("browser")
         .tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
-        .withvariable(build.DatasourceVariable("source").label("Prometheus").type("prometheus"))
-        .withvariable(variable("ward", "Phường / ward", "label_values(channel:wardnet_state:rank, ward)"))
-        .withvariable(
+        .with_variable(build.DatasourceVariable("source").label("Prometheus").type("prometheus"))
+        .with_variable(variable("ward", "Phường / ward", "label_values(channel:wardnet_state:rank, ward)"))
+        .with_variable(
             variable("channel", "Kênh / channel", 'label_values(channel:wardnet_state:rank{ward=~"$ward"}, channel)')
         )
         .with_row(build.Row("Toàn quận / the district"))
