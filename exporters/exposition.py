@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
@@ -12,6 +13,8 @@ from exporters.metrics import Metric
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Labels = tuple[str, ...]
+
+_NOT_FINITE = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
 
 
 class Histogram:
@@ -67,18 +70,28 @@ def render(samples: Mapping[tuple[Metric, Labels], float]) -> str:
     described: Metric | None = None
     for (metric, labels), value in samples.items():
         if metric is not described:
-            lines.append(f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}")
+            lines.append(_description(metric))
             described = metric
-        pairs = ",".join(f'{name}="{_escape(text)}"' for name, text in zip(metric.labels, labels, strict=True))
-        lines.append(
-            f"{metric.name}{{{pairs}}} {number_text(value)}" if pairs else f"{metric.name} {number_text(value)}"
-        )
-    return "\n".join(lines) + "\n"
+        lines.append(f"{_series(metric, labels)} {number_text(value)}\n")
+    return "".join(lines)
+
+
+# Probes repeat the same few series for ever: their texts are made once.
+@lru_cache(maxsize=256)
+def _description(metric: Metric) -> str:
+    return f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {metric.kind}\n"
+
+
+@lru_cache(maxsize=1024)
+def _series(metric: Metric, labels: Labels) -> str:
+    pairs = ",".join(f'{name}="{_escape(text)}"' for name, text in zip(metric.labels, labels, strict=True))
+    return f"{metric.name}{{{pairs}}}" if pairs else metric.name
 
 
 def number_text(value: float) -> str:
     """A number as the text format wants it."""
-    return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}.get(text := repr(float(value)), text)
+    text = repr(float(value))
+    return text if text[-1].isdigit() else _NOT_FINITE[text]
 
 
 def _escape(text: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -75,7 +76,7 @@ class TlsStream:
         """When the server's certificate expires, in seconds since 1970."""
         certificate = self._tls.getpeercert()
         not_after = certificate.get("notAfter") if certificate else None
-        return float(ssl.cert_time_to_seconds(not_after)) if isinstance(not_after, str) else None
+        return _seconds(not_after) if isinstance(not_after, str) else None
 
     async def _drive(self, step: Callable[[], T]) -> T:
         """Runs a step of the TLS engine, moving bytes between it and the socket until it is done."""
@@ -100,6 +101,11 @@ class TlsStream:
         data = self._outgoing.read()
         if data:
             await self._loop.sock_sendall(self._sock, data)
+
+
+@lru_cache(maxsize=64)
+def _seconds(certificate_time: str) -> float:
+    return float(ssl.cert_time_to_seconds(certificate_time))
 
 
 def open_trust(folder: Path) -> ssl.SSLContext:
