@@ -17,6 +17,7 @@ from wardnet.compile import (
     compile_plan,
     compile_policy,
     compile_targets,
+    compile_validity,
     to_json,
     to_plain,
 )
@@ -33,7 +34,8 @@ from wardnet.inventory import read_district
 district = read_district(Path(sys.argv[1]))
 plan = compile_plan(district, date.fromisoformat(sys.argv[2]))
 agents = [compile_agent(district, plan, gateway.id) for gateway in plan.gateways]
-compiled = [plan, compile_hosts(district, plan), compile_targets(district, plan), compile_policy(district, plan)]
+compilers = (compile_hosts, compile_targets, compile_policy, compile_validity)
+compiled = [plan, *(compiler(district, plan) for compiler in compilers)]
 print(hashlib.sha256("".join(map(to_json, compiled + agents)).encode()).hexdigest())
 """
 
@@ -41,7 +43,8 @@ print(hashlib.sha256("".join(map(to_json, compiled + agents)).encode()).hexdiges
 def everything(district: District, day: date) -> list[str]:
     plan = compile_plan(district, day)
     agents = [compile_agent(district, plan, gateway.id) for gateway in plan.gateways]
-    compiled = [plan, compile_hosts(district, plan), compile_targets(district, plan), compile_policy(district, plan)]
+    compilers = (compile_hosts, compile_targets, compile_policy, compile_validity)
+    compiled = [plan, *(compiler(district, plan) for compiler in compilers)]
     return [to_json(each) for each in (*compiled, *agents)]
 
 
