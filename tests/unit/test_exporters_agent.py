@@ -237,7 +237,7 @@ def test_stops_cleanly_and_at_once_in_the_middle_of_work(
         begun = time.monotonic()
         agent.process.send_signal(number)
         assert agent.process.wait(10) == 0
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 2
         assert scrape.recv(100) == b""
         scrape.close()
     assert "Traceback" not in agent.log.read_text()

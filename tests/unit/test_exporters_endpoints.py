@@ -104,7 +104,7 @@ def test_scrape_timeout_is_honoured() -> None:
     assert 'probe_failure_info{phase="first_byte"} 1.0\n' in response.body
     duration = re.search(r"^probe_duration_seconds (\S+)$", response.body, re.MULTILINE)
     assert duration is not None
-    assert 0.29 <= float(duration[1]) < 0.8
+    assert 0.29 <= float(duration[1]) < 1.5
 
 
 def test_probes_at_once_are_bounded() -> None:

@@ -235,7 +235,7 @@ def test_timeout_fails_in_the_phase_it_met(trust: ssl.SSLContext, web: WebServer
     web.pages["/"] = Page(delay=1.0)
     slow = measure("http", f"http://127.0.0.1:{web.port}/", trust, budget=0.2)
     assert failure(slow) == ("first_byte", "not done after 0.2 s")
-    assert 0.2 <= slow.duration < 0.6
+    assert 0.2 <= slow.duration < 0.9
     dns.alter = lambda _query, _answer, _tcp: []
     assert failure(measure("http", f"http://{NAME}/", trust, dns=dns, budget=0.2))[0] == "dns"
     with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
