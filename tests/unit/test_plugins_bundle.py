@@ -1,0 +1,129 @@
+"""A bundle of files is compared, staged and put in place as one, and owns its directories."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.plugins_support import load
+
+bundle = load("module_utils", "wardnet_bundle")
+ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
+
+
+def made(files: list[dict[str, Any]], directories: list[dict[str, Any]] | None = None, **options: Any) -> Any:
+    return bundle.read_bundle(
+        [{**ME, **item} for item in files], [{**ME, **item} for item in directories or []], **options
+    )
+
+
+def install(thing: Any) -> list[tuple[str, str]]:
+    changes = thing.changes()
+    thing.install(changes)
+    return [(change.kind, change.path.name) for change in changes]
+
+
+def test_files_links_and_rights_are_made_once(tmp_path: Path) -> None:
+    thing = made(
+        [
+            {"path": f"{tmp_path}/deep/er/a.conf", "content": "một\n", "mode": "0640"},
+            {"path": f"{tmp_path}/link", "link": "deep/er/a.conf"},
+        ],
+        [{"path": f"{tmp_path}/empty", "mode": "0750"}],
+    )
+    assert install(thing) == [("directory", "empty"), ("write", "a.conf"), ("link", "link")]
+    assert (tmp_path / "link").read_text() == "một\n"
+    assert (tmp_path / "deep/er/a.conf").stat().st_mode & 0o7777 == 0o640
+    assert (tmp_path / "empty").stat().st_mode & 0o7777 == 0o750
+    assert thing.changes() == []
+    assert [path.name for path in tmp_path.rglob(".wardnet-*")] == []
+
+
+def test_drift_in_content_rights_and_kind_is_healed(tmp_path: Path) -> None:
+    thing = made([{"path": f"{tmp_path}/{name}", "content": f"{name}\n"} for name in "abc"])
+    install(thing)
+    (tmp_path / "a").write_text("else\n")
+    (tmp_path / "b").chmod(0o777)
+    (tmp_path / "c").unlink()
+    (tmp_path / "c").symlink_to("a")
+    changes = {change.path.name: change for change in thing.changes()}
+    assert {name: change.kind for name, change in changes.items()} == {"a": "write", "b": "mode", "c": "write"}
+    assert changes["a"].as_diff()["before"] == "else\n"
+    thing.install(list(changes.values()))
+    assert thing.changes() == []
+    assert (tmp_path / "a").read_text() == "a\n"
+    assert not (tmp_path / "c").is_symlink()
+
+
+def test_owned_directories_lose_what_the_bundle_does_not_hold(tmp_path: Path) -> None:
+    for name in (
+        "05-bootstrap-wan0.network",
+        "99-default.link",
+        "10-wardnet-wan-old.network",
+        "10-wardnet-internet-x.network",
+    ):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "00-folder.network").mkdir()
+    thing = made(
+        [{"path": f"{tmp_path}/10-wardnet-wan-wan0.network", "content": "new\n"}],
+        [{"path": str(tmp_path), "mode": "0755", "purge": ["*.network", "!10-wardnet-*", "10-wardnet-wan-*"]}],
+    )
+    tmp_path.chmod(0o755)
+    install(thing)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "00-folder.network",
+        "10-wardnet-internet-x.network",
+        "10-wardnet-wan-wan0.network",
+        "99-default.link",
+    ]
+
+
+def test_nothing_is_put_in_place_unless_all_can_be_staged(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old\n")
+    (tmp_path / "blocked").write_text("a file where a folder is needed")
+    thing = made(
+        [
+            {"path": f"{tmp_path}/a", "content": "new\n"},
+            {"path": f"{tmp_path}/blocked/b", "content": "new\n"},
+        ]
+    )
+    changes = thing.changes()
+    with pytest.raises(OSError, match="blocked"):
+        thing.install(changes)
+    assert (tmp_path / "a").read_text() == "old\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "blocked"]
+
+
+def test_an_unknown_owner_is_an_error_in_earnest_and_a_change_in_check_mode(tmp_path: Path) -> None:
+    files = [{"path": f"{tmp_path}/a", "content": "x", "owner": "no-such-user-here"}]
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(bundle.BundleError, match="no such owner or group on this host: no-such-user-here"):
+        made(files).changes()
+    assert [change.kind for change in made(files, lenient=True).changes()] == ["mode"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([{"path": "etc/a", "content": ""}], "not a plain absolute path: etc/a"),
+        ([{"path": "/etc/../a", "content": ""}], "not a plain absolute path: /etc/../a"),
+        ([{"path": "/a", "content": ""}, {"path": "/a", "content": ""}], "given more than once: /a"),
+        ([{"path": "/a"}], "/a: exactly one of content and link is needed"),
+        ([{"path": "/a", "content": "", "link": "b"}], "/a: exactly one of content and link is needed"),
+        ([{"path": "/a", "content": "", "mode": "rw"}], "not an octal mode: rw"),
+    ],
+)
+def test_wrong_arguments_are_named(files: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(bundle.BundleError, match=message.replace(".", r"\.")):
+        made(files)
+
+
+def test_a_directory_in_the_way_of_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(bundle.BundleError, match="is in the way: it is a directory"):
+        made([{"path": f"{tmp_path}/a", "content": "x"}]).changes()

@@ -1,0 +1,64 @@
+"""The modules' own decisions: which packages are due, and what a unit needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.plugins_support import load
+
+packages = load("modules", "wardnet_packages")
+units = load("modules", "wardnet_units")
+
+DPKG = "nftables\tinstalled\t1.0.6-2\nsudo\tconfig-files\t1.9.13\ntzdata\tinstalled\t2026a\n"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "due"),
+    [
+        (["nftables", "tzdata"], []),
+        (["nftables", "sudo", "prometheus"], ["sudo", "prometheus"]),
+        (["nftables=1.0.6-2", "tzdata=2026b"], ["tzdata=2026b"]),
+    ],
+    ids=["all there", "removed and unknown", "versions"],
+)
+def test_only_what_is_missing_or_of_another_version_is_due(wanted: list[str], due: list[str]) -> None:
+    assert packages.missing(wanted, packages.parse_installed(DPKG)) == due
+
+
+RUNNING = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled", "NeedDaemonReload": "no"}
+FRESH = units.Times(files=100.0, reload_files=100.0, started=200.0, changed_state=200.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "shown", "times", "verbs"),
+    [
+        ("running", RUNNING, FRESH, []),
+        ("running", RUNNING | {"UnitFileState": "disabled"}, FRESH, ["enable"]),
+        ("running", RUNNING | {"UnitFileState": "static"}, FRESH, []),
+        ("running", RUNNING | {"ActiveState": "failed"}, FRESH, ["restart"]),
+        ("running", RUNNING | {"NeedDaemonReload": "yes"}, FRESH, ["restart"]),
+        ("running", RUNNING, units.Times(201.0, 0.0, 200.0, 300.0), ["restart"]),
+        ("running", RUNNING, units.Times(0.0, 201.0, 200.0, 200.0), ["reload"]),
+        ("running", RUNNING, units.Times(0.0, 201.0, 200.0, 202.0), []),
+        ("running", RUNNING, units.Times(201.0, 201.0, 200.0, 200.0), ["restart"]),
+        ("running", {"LoadState": "not-found", "ActiveState": "inactive", "UnitFileState": ""}, FRESH,
+         ["enable", "restart"]),
+        ("running", {"LoadState": "masked", "ActiveState": "inactive", "UnitFileState": "masked"}, FRESH,
+         ["unmask", "enable", "restart"]),
+        ("off", RUNNING, FRESH, ["stop", "disable"]),
+        ("off", {"LoadState": "not-found", "ActiveState": "inactive", "UnitFileState": ""}, FRESH, []),
+        ("masked", RUNNING, FRESH, ["stop", "mask"]),
+        ("masked", {"LoadState": "masked", "ActiveState": "inactive", "UnitFileState": "masked"}, FRESH, []),
+    ],
+)  # fmt: skip
+def test_a_unit_gets_the_fewest_verbs_that_bring_it_there(
+    state: str, shown: dict[str, str], times: Any, verbs: list[str]
+) -> None:
+    assert units.decide({"name": "x.service", "state": state}, shown, times) == verbs
+
+
+def test_units_are_read_in_the_order_asked_for() -> None:
+    text = "Id=a.service\nActiveState=active\n\nId=b.service\nActiveState=failed\n"
+    assert [unit["Id"] for unit in units.parse_show(text)] == ["a.service", "b.service"]
