@@ -1,0 +1,113 @@
+"""Roles are what their argument_specs say, documented from them, and the audit's wrapper is the model's list."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+
+from tests.unit.plugins_support import ROOT
+from wardnet.compile import to_plain
+from wardnet.model.snapshot import LINUX
+
+ROLES = sorted(path.parents[1] for path in (ROOT / "roles").glob("*/tasks/main.yml"))
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.fixture(params=ROLES, ids=lambda role: role.name)
+def role(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def options(role: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    return found
+
+
+def test_every_input_is_specified_with_its_default(role: Path) -> None:
+    defaults = read(role / "defaults" / "main.yml")
+    specified = options(role)
+    assert set(defaults) == {name for name, option in specified.items() if not option.get("required")}
+    for name, option in specified.items():
+        assert name.startswith(f"{role.name}_")
+        assert option["description"], name
+        if "default" in option:
+            assert option["default"] == defaults[name], name
+        elif not option.get("required"):
+            assert "{{" in defaults[name], f"{name}: only a computed default need not be in argument_specs"
+
+
+def test_every_variable_that_a_role_reads_is_its_own(role: Path) -> None:
+    text = "\n".join(path.read_text() for path in role.rglob("*") if path.suffix in (".yml", ".j2"))
+    others = [other.name for other in ROLES if other != role and other.name != "channel_ports"]
+    used = set(re.findall(r"\b(?:" + "|".join(others) + r")_[a-z_]+\b", text))
+    assert not used - set(options(role)), used
+    assert "groups[" not in text
+
+
+def test_a_template_mirrors_its_target(role: Path) -> None:
+    for path in role.glob("templates/**/*.j2"):
+        assert path.relative_to(role / "templates").parts[0] in ("etc", "usr"), path
+
+
+def test_readmes_are_made_from_argument_specs() -> None:
+    result = subprocess.run(
+        [sys.executable, ROOT / "roles" / "document.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout
+
+
+def rendered(name: str) -> str:
+    """A template of audit_account with Ansible's two filters that it needs."""
+    environment = jinja2.Environment(  # noqa: S701 - shell and sudoers, quoted by the templates themselves
+        loader=jinja2.FileSystemLoader(ROOT / "roles" / "audit_account" / "templates"), trim_blocks=True
+    )
+    environment.filters["quote"] = shlex.quote
+    environment.filters["regex_replace"] = lambda text, pattern, to: re.sub(pattern, to, text)
+    return environment.get_template(name).render(
+        audit_account_user="wardnet-audit", audit_account_artefacts=to_plain(LINUX)
+    )
+
+
+def test_the_wrapper_answers_the_models_artefacts_with_their_commands() -> None:
+    text = rendered("usr/local/lib/wardnet/audit-read.j2")
+    branches = dict(re.findall(r"^(\S+)\)\n\texec (.*)\n\t;;$", text, re.MULTILINE))
+    assert list(branches) == [artefact.name for artefact in LINUX]
+    for artefact in LINUX:
+        words = shlex.split(branches[artefact.name])
+        assert words == [*(["sudo", "-n", "--"] if artefact.privileged else []), *artefact.command]
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "id", "nft-ruleset.json; id", "nft-ruleset.json x", "$(id)", "*", "../ip-link.json"]
+)
+def test_the_wrapper_refuses_everything_else(tmp_path: Path, asked: str) -> None:
+    wrapper = tmp_path / "audit-read"
+    # the journal is the only thing that a refusal touches
+    wrapper.write_text(rendered("usr/local/lib/wardnet/audit-read.j2").replace("\nlogger ", "\necho logged "))
+    result = subprocess.run(
+        ["/bin/sh", wrapper], env={"SSH_ORIGINAL_COMMAND": asked}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "refused: name one artefact of the audit" in result.stderr
+    assert result.stdout.startswith("logged ")
+
+
+def test_sudo_allows_the_privileged_commands_word_for_word(tmp_path: Path) -> None:
+    text = rendered("etc/sudoers.d/wardnet-audit.j2")
+    allowed = [line.partition("NOSETENV: ")[2] for line in text.splitlines() if "NOPASSWD" in line]
+    wanted = [" ".join(artefact.command) for artefact in LINUX if artefact.privileged]
+    assert [re.sub(r"\\(.)", r"\1", command) for command in allowed] == wanted
+    # a wildcard that kept its meaning would let arguments of the caller's choice in
+    assert not [command for command in allowed if re.search(r"(?<!\\)[*?\[\]]", command)]
