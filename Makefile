@@ -10,7 +10,7 @@ PYTHON ?= python3
 TOOLS := build/tools
 INSTALLED := $(VENV)/.installed
 CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
-AGENT_SOURCES := $(shell find exporters wardnet/model packaging -name '*.py' -o -name '*.service' 2>/dev/null)
+AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/__init__.py packaging/*) docs/exporters.md
 WARDS ?= 2
 
 # Debian's promtool, amtool and prometheus, unpacked beside the code: installing them would start their services.
@@ -50,7 +50,7 @@ bench-probes: install
 
 dist: install dist/.agent ## the agents as a Debian package that installs offline, in dist/
 
-dist/.agent: $(AGENT_SOURCES) requirements/dev.txt | $(INSTALLED)
+dist/.agent: $(AGENT_SOURCES) requirements/dev.txt pyproject.toml | $(INSTALLED)
 	$(BIN)/python packaging/build_agent.py --output dist
 	touch $@
 
