@@ -9,6 +9,7 @@ from compile_support import DAY, changed, sample, sample_plan
 
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
 from wardnet.model.intent import Channel
+from wardnet.model.plan import PortKind
 
 
 def hosts() -> dict[str, Any]:
@@ -90,6 +91,13 @@ def test_the_agent_of_an_office_measures_both_channels_from_ids_of_the_inventory
     assert {s["id"] for s in agent["services"]} == {service.id for service in sample().services}
 
 
+def test_gateways_of_sites_measure_and_the_hub_does_not() -> None:
+    compiled = hosts()
+    for name in compiled["groups"]["gateways"]:
+        assert compiled["hosts"][name]["wardnet_agent"]["gateway"] == name
+    assert "wardnet_agent" not in compiled["hosts"]["tay-ho-hub"]
+
+
 def test_the_agent_of_a_building_measures_the_internet_alone() -> None:
     agent = compile_agent(sample(), sample_plan(), "buoi-building-gw")
     items = [*agent["channels"], *agent["reflectors"], *agent["services"]]
@@ -113,6 +121,10 @@ def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest
     for device in policy.devices:
         gateway = plan.gateway(device.device)
         assert [(p.interface, p.channel) for p in device.ports] == [(p.name, p.channel) for p in gateway.ports]
+        for port in device.ports:
+            own = gateway.port(port.interface)
+            is_network = own.kind is PortKind.NETWORK
+            assert port.prefixes == ((own.ipv4.network, own.ipv6.network) if is_network else ())
     subjects = {device.device for device in policy.devices} | {a.subject for a in policy.assumptions}
     assert {gateway.id for gateway in plan.gateways} <= subjects
     assert {assumption.subject: assumption.reason for assumption in policy.assumptions} == {
