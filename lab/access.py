@@ -40,6 +40,13 @@ def inside_environment() -> dict[str, str]:
     return {**_INSIDE, **{key: os.environ[key] for key in ("TERM",) if key in os.environ}}
 
 
+def run_environment(layout: Layout) -> dict[str, str]:
+    """This process's environment, with a folder of the lab's own for Ansible's SSH connections that stay open: two
+    labs have the same addresses, and a connection that one left open must never serve the other."""
+    folder = layout.run / "ssh"
+    return {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder)}
+
+
 def run(
     layout: Layout, host: str, argv: Sequence[str], *, stdin: bytes | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[bytes]:
@@ -55,6 +62,7 @@ def run(
         capture_output=True,
         check=False,
         timeout=timeout,
+        env=run_environment(layout),
         preexec_fn=lambda: namespaces.enter(layout, host),
     )
 
@@ -100,4 +108,4 @@ def main(verb: str, words: Sequence[str]) -> int:
     if shutil.which(argv[0]) is None:
         raise LabError(f"{argv[0]}: no such program on this machine")
     namespaces.enter(layout, host)
-    return os.execvp(argv[0], argv)  # noqa: S606 - becoming it is the point
+    return os.execvpe(argv[0], argv, run_environment(layout))  # noqa: S606 - becoming it is the point

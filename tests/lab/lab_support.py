@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +27,5 @@ def ansible(lab: Lab, playbook: str, *more: str, timeout: float = 600) -> subpro
         str(CHECKOUT / "playbooks" / playbook),
         *more,
     ]
-    env = {**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
-    wrapped = ["env", "--chdir", str(CHECKOUT), *(f"{key}={value}" for key, value in env.items()), *argv]
-    return lab.run("controller", wrapped, timeout=timeout)
+    where = ["env", f"--chdir={CHECKOUT}", f"ANSIBLE_CONFIG={CHECKOUT / 'ansible.cfg'}"]
+    return lab.run("controller", [*where, *argv], timeout=timeout)
