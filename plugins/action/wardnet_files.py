@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
                 module_name=self.MODULE, module_args={**arguments, "confirmed": True}, task_vars=variables
             )
             if confirmation.get("failed"):
-                return {**result, **confirmation, "changed": True}
+                return dict(confirmation)
         return result
 
     def _render(self, entry: dict[str, Any], variables: dict[str, Any]) -> list[dict[str, Any]]:
