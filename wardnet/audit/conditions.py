@@ -34,15 +34,23 @@ class Lookups(Protocol):
 
 class Conditions:
     """Sets of a device's conditions in one family. `incoming` and `outgoing`, where given, are the ports that the
-    packet came in and leaves by; '' is none. Else both are variables of the space."""
+    packet came in and leaves by; '' is none. Else both are variables of the space; `turned`, the packet comes in where
+    the space's leaves."""
 
     def __init__(
-        self, space: Space, lookups: Lookups | None = None, incoming: str | None = None, outgoing: str | None = None
+        self,
+        space: Space,
+        lookups: Lookups | None = None,
+        incoming: str | None = None,
+        outgoing: str | None = None,
+        *,
+        turned: bool = False,
     ) -> None:
         self._space = space
         self._lookups = lookups
         self._incoming = incoming
         self._outgoing = outgoing
+        self._enters = "out" if turned else "in"
         self._known: dict[int, tuple[Predicate, Bdd]] = {}
 
     def packets(self, predicate: Predicate) -> Bdd:
@@ -73,7 +81,7 @@ class Conditions:
             case OfFamily(version=version):
                 return space.true if version == space.family else space.false
             case InPort(names=names):
-                return self._ports("in", names, self._incoming)
+                return self._ports(self._enters, names, self._incoming)
             case OutPort(names=names):
                 return self._ports("out", names, self._outgoing)
             case Open(span=span, reason=reason):

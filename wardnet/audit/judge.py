@@ -48,6 +48,9 @@ def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | N
         circuits = tuple(port.interface for port in policy.ports if not port.prefixes)
         for family in FAMILIES:
             examiner = _Examiner(Pipeline(device, family, circuits, backend), policy, places)
+            for span in examiner.pipeline.disordered():
+                reason = "runs before or after a chain of the same priority in another table, and one changes packets"
+                problems.append(OpenPoint(span, reason, "give the two chains different priorities"))
             states = tuple(tuple(sorted(state)) for state in examiner.pipeline.states)
             for source, destination in _crossing_pairs(policy):
                 found = examiner.examine(source, destination)

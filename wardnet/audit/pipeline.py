@@ -76,6 +76,9 @@ class Pipeline:
             if table.layer == 3 and family in table.families:
                 self._add(table)
         for found in self._bases.values():
+            # Of two with one priority the kernel runs the one that was added later first; the listing is in the order
+            # in which they were added, but for chains that joined an older table after a younger one's.
+            found.reverse()
             found.sort(key=lambda base: base.chain.priority)
 
     def _add(self, table: Table) -> None:
@@ -87,6 +90,18 @@ class Pipeline:
     def bases(self, hook: Hook) -> list[Base]:
         """The hook's base chains in the order in which packets meet them."""
         return self._bases[hook]
+
+    def disordered(self) -> tuple[Span, ...]:
+        """Chains of one hook and priority in several tables, one of which changes packets: their order, and so what
+        they do, is not in the listing."""
+        found = []
+        for bases in self._bases.values():
+            for one, other in combinations(bases, 2):
+                alike = one.chain.priority == other.chain.priority and one.chain.translates == other.chain.translates
+                calm = one.chains.pure(one.chain.name) and other.chains.pure(other.chain.name)
+                if alike and one.chains is not other.chains and not calm:
+                    found.append(one.chain.span)
+        return tuple(found)
 
     # --- the way through
 
@@ -107,13 +122,15 @@ class Pipeline:
         return Passage(passed, flows, walk.translations, walk.diverted)
 
     def _divert(self, walk: Walk) -> None:
-        walk.diverted = [(span, packets) for span, packets in walk.diverted if packets != self.space.false]
+        """Diverted packets may leave by any port, whatever their route would be."""
+        found = [(span, self.space.forget(packets, "out")) for span, packets in walk.diverted]
+        walk.diverted = [(span, packets) for span, packets in found if packets != self.space.false]
 
     def _arrived(self, walk: Walk) -> Bdd:
         """What enters and gets to connection tracking."""
         space = self.space
         enters = space.any_of(space.entering(port) for port in entrances(self.device))
-        enters = enters & space.value(Field.MARK, 0) & space.value(Field.TRANSLATED, 0)
+        enters = enters & space.value("out", 0) & space.value(Field.MARK, 0) & space.value(Field.TRANSLATED, 0)
         enters = enters & space.value(Field.STATE, State.INVALID)  # what rules see before connection tracking
         if self.family in self.device.ruleset.tracked:
             enters = enters & space.value(Field.FRAGMENT, 0)  # connection tracking puts fragments together
@@ -234,11 +251,10 @@ class Pipeline:
 
     def _routed(self, packets: Bdd) -> Bdd:
         space = self.space
-        packets = packets & self._forwarding()
-        if self.family == 4:
-            packets = packets & self._source_valid()
         routed = self.routing.forward()
-        return space.any_of(packets & found & space.leaving(port) for port, found in routed.ports.items())
+        packets = space.forget(packets & self._forwarding(), "out")
+        packets = space.any_of(packets & found & space.leaving(port) for port, found in routed.ports.items())
+        return packets & self._source_valid() if self.family == 4 else packets
 
     def _forwarding(self) -> Bdd:
         if self.family == 4:
@@ -254,7 +270,7 @@ class Pipeline:
         own = self.routing.local(Field.SOURCE)
         accepting = self._ports_with("accept_local", everywhere=True)
         if any(mode != 0 for mode in modes.values()) or self.routing.has_own_rules():
-            back = self.routing.back(by_mark=False)
+            back = self.routing.back(by_mark=False, answering=True)
             own = own | back.device
         own = own & ~accepting
         valid = [~own & space.any_of(space.entering(port) for port, mode in modes.items() if mode == 0)]
@@ -264,7 +280,7 @@ class Pipeline:
             marked = self._setting(f"net.ipv4.conf.{port}.src_valid_mark") == "1" or (
                 self._setting("net.ipv4.conf.all.src_valid_mark") == "1"
             )
-            back = self.routing.back(by_mark=marked)
+            back = self.routing.back(by_mark=marked, answering=True)
             route = back.ports[port] if mode == 1 else space.any_of(back.ports.values())
             if mode is None:
                 span = self._setting_span(f"net.ipv4.conf.{port}.rp_filter")

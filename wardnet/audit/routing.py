@@ -43,8 +43,7 @@ class Routing:
         for route in device.routes[self._family]:
             self._tables.setdefault(route.table, []).append(route)
         self._lookups: dict[tuple[str, int | None, frozenset[str]], tuple[Routed, Bdd]] = {}
-        self._reverse: Routed | None = None
-        self._reverse_marked: Routed | None = None
+        self._reverse: dict[tuple[bool, bool], Routed] = {}
 
     # --- what conditions ask
 
@@ -57,11 +56,18 @@ class Routing:
         )
 
     def reverse_path(self, *, same_port: bool, by_mark: bool) -> Bdd:
-        back = self.back(by_mark=by_mark)
+        """nft's `fib saddr`: before routing it is looked up as from the device itself; once the packet has a port to
+        leave by, and where its own port is asked for, as if an answer came in there."""
         space = self._space
-        if same_port:
-            return space.any_of(found & space.entering(port) for port, found in back.ports.items())
-        return space.any_of(back.ports.values())
+        before = self.back(by_mark=by_mark, answering=False)
+        if not same_port:
+            return space.any_of(before.ports.values())
+        after = self.back(by_mark=by_mark, answering=True)
+        undecided = space.value("out", 0)
+        found = space.any_of(packets & space.entering(port) for port, packets in after.ports.items()) & ~undecided
+        return found | (
+            undecided & space.any_of(packets & space.entering(port) for port, packets in before.ports.items())
+        )
 
     # --- lookups
 
@@ -70,22 +76,20 @@ class Routing:
         conditions = Conditions(self._space, None, None, "")
         return self._in_all_states(conditions)
 
-    def back(self, *, by_mark: bool) -> Routed:
-        """The way back to the packets' sources, as the kernel looks it up: from the device itself."""
-        if by_mark:
-            if self._reverse_marked is None:
-                self._reverse_marked = self._turned(None)
-            return self._reverse_marked
-        if self._reverse is None:
-            self._reverse = self._turned(0)
-        return self._reverse
+    def back(self, *, by_mark: bool, answering: bool) -> Routed:
+        """The way back to the packets' sources: `answering` as for an answer that comes in where the packet leaves,
+        else as from the device itself."""
+        key = (by_mark, answering)
+        if key not in self._reverse:
+            self._reverse[key] = self._turned(by_mark=by_mark, answering=answering)
+        return self._reverse[key]
 
-    def _turned(self, mark: int | None) -> Routed:
+    def _turned(self, *, by_mark: bool, answering: bool) -> Routed:
         space = self._space
-        found = self._in_all_states(Conditions(space, None, "lo", ""))
+        found = self._in_all_states(Conditions(space, None, None if answering else "lo", "", turned=answering))
 
         def turn(packets: Bdd) -> Bdd:
-            return space.reversed(packets if mark is None else space.at(packets, Field.MARK, mark))
+            return space.reversed(packets if by_mark else space.at(packets, Field.MARK, 0))
 
         return Routed({port: turn(packets) for port, packets in found.ports.items()}, turn(found.device))
 
@@ -164,7 +168,7 @@ class Routing:
                 if route.open:
                     taken = taken & space.guess("unknown", route.span, route.open)
                 covered = covered | taken
-                if route.type is RouteType.THROW or (suppress is not None and route.destination.prefixlen <= suppress):
+                if route.type is RouteType.THROW or _suppressed(route, suppress):
                     missing = missing | taken
                 elif route.type in _TO_DEVICE:
                     own.append(taken)
@@ -193,3 +197,10 @@ class Routing:
     def _within(self, field: Field, route: KernelRoute) -> Bdd:
         network = route.destination
         return self._space.between(field, int(network[0]), int(network[-1]))
+
+
+def _suppressed(route: KernelRoute, suppress: int | None) -> bool:
+    """Routes to nowhere are final: the kernel looks at their prefix no more."""
+    if suppress is None or route.type in (RouteType.UNREACHABLE, RouteType.PROHIBIT, RouteType.BLACKHOLE):
+        return False
+    return route.destination.prefixlen <= suppress

@@ -158,7 +158,7 @@ class Tracer:
             for chain in table.chains.values()
             if chain.hook is hook
         ]
-        return sorted(found, key=lambda pair: pair[1].priority)
+        return sorted(found[::-1], key=lambda pair: pair[1].priority)  # as `Pipeline` has it
 
     def _prerouting(self, *, before: bool) -> list[tuple[Table, Chain]]:
         return [
@@ -284,7 +284,7 @@ class Tracer:
             case LocalAddress(field=name):
                 return self._own(fields[name])
             case ReversePath(same_port=same_port, by_mark=by_mark):
-                found = self._reverse(probe, by_mark=by_mark)
+                found = self._reverse(probe, by_mark=by_mark, enters=(same_port and probe.outgoing) or "lo")
                 return bool(found) and (not same_port or probe.incoming in found)
         raise AssertionError(predicate)
 
@@ -296,11 +296,12 @@ class Tracer:
             for route in self._device.routes[self._family]
         )
 
-    def _reverse(self, probe: Probe, *, by_mark: bool) -> set[str]:
+    def _reverse(self, probe: Probe, *, by_mark: bool, enters: str) -> set[str]:
+        """Ports of the way back to the packet's source, for an answer that enters so."""
         fields = probe.fields
         back = replace(
             probe,
-            incoming="lo",
+            incoming=enters,
             outgoing="",
             fields={
                 **fields,
@@ -334,7 +335,7 @@ class Tracer:
         if not self._forwarding(probe):
             trace.note("forwarding", f"is off for {probe.incoming}")
             return None
-        if self._family == 4 and not self._source_valid(probe):
+        if self._family == 4 and not self._source_valid(probe, hop.port):
             trace.note("source check", "no route back to the source (rp_filter), or it is the device's own")
             return None
         return hop
@@ -385,7 +386,8 @@ class Tracer:
             best = (route, self._on_link(hops, probe) if route.type is RouteType.UNICAST else hops)
         if best is None or best[0].type is RouteType.THROW:
             return None
-        if suppress is not None and best[0].destination.prefixlen <= suppress:
+        nowhere = best[0].type in (RouteType.UNREACHABLE, RouteType.PROHIBIT, RouteType.BLACKHOLE)
+        if suppress is not None and not nowhere and best[0].destination.prefixlen <= suppress:
             return None
         return best
 
@@ -414,7 +416,7 @@ class Tracer:
             return True
         return self._setting("all", "force_forwarding") is not None and self._switch(probe.incoming, "force_forwarding")
 
-    def _source_valid(self, probe: Probe) -> bool:
+    def _source_valid(self, probe: Probe, outgoing: str) -> bool:
         if self._own(probe.fields[Field.SOURCE]):
             return self._switch("all", "accept_local") or self._switch(probe.incoming, "accept_local")
         modes = [self._setting(port, "rp_filter") for port in (probe.incoming, "all")]
@@ -425,7 +427,7 @@ class Tracer:
         if mode == 0:
             return True
         marked = "1" in (self._setting(port, "src_valid_mark") for port in (probe.incoming, "all"))
-        back = self._reverse(probe, by_mark=marked)
+        back = self._reverse(probe, by_mark=marked, enters=outgoing)
         return probe.incoming in back if mode == 1 else bool(back)
 
 
