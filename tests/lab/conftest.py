@@ -29,10 +29,20 @@ def booted_lab() -> Iterator[Lab]:
         lab_command("down", "--name", NAME)
 
 
+def _play(lab: Lab, playbook: str) -> Lab:
+    done = ansible(lab, playbook)
+    if done.returncode != 0:
+        pytest.fail(f"{playbook} failed:\n{done.stdout.decode()[-6000:]}\n{done.stderr.decode()[-2000:]}")
+    return lab
+
+
+@pytest.fixture(scope="session")
+def routed(lab: Lab) -> Lab:
+    """The same lab after playbooks/channels.yml: the hub and the gateways do their work."""
+    return _play(lab, "channels.yml")
+
+
 @pytest.fixture(scope="session")
 def provisioned(lab: Lab) -> Lab:
     """The same lab after playbooks/site.yml."""
-    done = ansible(lab, "site.yml")
-    if done.returncode != 0:
-        pytest.fail(f"site.yml failed:\n{done.stdout.decode()[-6000:]}\n{done.stderr.decode()[-2000:]}")
-    return lab
+    return _play(lab, "site.yml")
