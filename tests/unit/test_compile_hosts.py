@@ -124,6 +124,7 @@ def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest
         for port in device.ports:
             own = gateway.port(port.interface)
             is_network = own.kind is PortKind.NETWORK
+            assert port.label == (own.zone if is_network else own.reference)
             assert port.prefixes == ((own.ipv4.network, own.ipv6.network) if is_network else ())
     subjects = {device.device for device in policy.devices} | {a.subject for a in policy.assumptions}
     assert {gateway.id for gateway in plan.gateways} <= subjects
