@@ -54,16 +54,13 @@ def run(
 
     Raises subprocess.TimeoutExpired after `timeout` seconds.
     """
-    if not layout.netns_path(host).exists():
-        raise LabError(f"no host {host} in the lab {layout.name}; `python -m lab status` lists them")
     return subprocess.run(
-        list(argv),
+        namespaces.enter_argv(layout, host, argv),
         input=stdin,
         capture_output=True,
         check=False,
         timeout=timeout,
         env=run_environment(layout),
-        preexec_fn=lambda: namespaces.enter(layout, host),
     )
 
 
@@ -107,5 +104,5 @@ def main(verb: str, words: Sequence[str]) -> int:
         os.execvpe(command[0], command, inside_environment())  # noqa: S606 - becoming it is the point
     if shutil.which(argv[0]) is None:
         raise LabError(f"{argv[0]}: no such program on this machine")
-    namespaces.enter(layout, host)
-    return os.execvpe(argv[0], argv, run_environment(layout))  # noqa: S606 - becoming it is the point
+    command = namespaces.enter_argv(layout, host, argv)
+    return os.execvpe(command[0], command, run_environment(layout))  # noqa: S606 - becoming it is the point

@@ -271,14 +271,13 @@ def _open_window(
             handover.addresses(monitoring)[0], str(PROMETHEUS_PORT)]  # fmt: skip
     with log_path.open("ab") as output:
         process = subprocess.Popen(
-            argv,
+            cgroups.join_argv(joins, argv),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
             cwd="/",
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": str(CHECKOUT)},
-            preexec_fn=lambda: cgroups.join(tuple(joins)),
         )
     deadline = time.monotonic() + 10
     while not window.answers(port):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +145,7 @@ def memory_in_use(group: str) -> int | None:
     return None
 
 
-def join(procs_files: tuple[Path, ...]) -> None:
-    """Move the calling process."""
-    for path in procs_files:
-        path.write_text(str(os.getpid()))
+def join_argv(procs_files: Sequence[Path], argv: Sequence[str]) -> list[str]:
+    """The command that joins the groups and then becomes `argv`, under the same pid."""
+    steps = [f"echo $$ > {shlex.quote(str(path))}" for path in procs_files]
+    return ["sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh", *argv]

@@ -228,7 +228,8 @@ def run_cli() -> int:
     """The whole command line; returns the exit status. Errors are told in words, with status 1."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # A terminated `up` cleans up after itself as an interrupted one does.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:
         app(standalone_mode=False)
     except (LabError, InventoryErrors) as error:

@@ -99,7 +99,7 @@ def identity_files(host_id: str, host_key: bytes, host_key_public: bytes, author
     )
 
 
-def _launch_script(layout: Layout, machine: Machine, base: Path, joins: Iterable[Path]) -> str:
+def _launch_script(layout: Layout, machine: Machine, base: Path) -> str:
     folder = layout.host(machine.id)
     words = [
         "systemd-nspawn",
@@ -123,7 +123,6 @@ def _launch_script(layout: Layout, machine: Machine, base: Path, joins: Iterable
     return "\n".join(
         [
             "set -e",
-            *(f"echo $$ > {shlex.quote(str(path))}" for path in joins),
             f"mount -t overlay overlay -o {shlex.quote(overlay)} {shlex.quote(str(folder / 'root'))}",
             f"exec {shlex.join(words)}",
         ]
@@ -156,16 +155,9 @@ class Boot:
         listener.bind(str(address))
         listener.setblocking(False)
         with (folder / "console.log").open("wb") as console:
+            script = _launch_script(layout, machine, self._base)
             process = subprocess.Popen(
-                [
-                    "unshare",
-                    "--mount",
-                    "--propagation",
-                    "slave",
-                    "sh",
-                    "-c",
-                    _launch_script(layout, machine, self._base, joins),
-                ],
+                cgroups.join_argv(joins, ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script]),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

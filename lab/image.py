@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import mounts
 from lab.commands import capture
 from lab.errors import LabError
 from lab.layout import CACHE_ROOT
@@ -86,6 +87,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def clear(folder: Path) -> None:
+    """Delete what a killed run left half-made. LabError if anything is mounted in it, which would be deleted too."""
+    if mounts.below(folder):
+        raise LabError(f"something is mounted in {folder}: umount it, then try again")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def read_recipe() -> Recipe:
     return Recipe(read_debian_sources())
 
@@ -99,7 +107,7 @@ def ensure(recipe: Recipe, say: Callable[[str], None], cache: Path = CACHE_ROOT)
             return root
         say(f"making the base image ({recipe.sources.suite}, about a minute, once)")
         making = folder.with_suffix(".making")
-        shutil.rmtree(making, ignore_errors=True)
+        clear(making)
         making.mkdir(parents=True)
         sources = making / "debian.sources"
         sources.write_text(recipe.sources.stanzas)
@@ -108,6 +116,8 @@ def ensure(recipe: Recipe, say: Callable[[str], None], cache: Path = CACHE_ROOT)
         try:
             capture(
                 [
+                    # What it mounts in the new root goes with it, however it ends.
+                    *("unshare", "--mount", "--propagation", "slave", "--"),
                     "mmdebstrap",
                     "--mode=root",
                     "--variant=minbase",
@@ -124,7 +134,7 @@ def ensure(recipe: Recipe, say: Callable[[str], None], cache: Path = CACHE_ROOT)
                 timeout=1200,
             )
         except LabError as error:
-            shutil.rmtree(making, ignore_errors=True)
+            clear(making)
             raise LabError(f"the base image could not be made (is Debian's archive reachable?): {error}") from error
         making.rename(folder)
         log.info("made the base image %s", folder)

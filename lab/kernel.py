@@ -6,11 +6,7 @@ import ctypes
 import os
 from pathlib import Path
 
-CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
-MS_BIND = 0x1000
-MS_REC = 0x4000
-MS_SLAVE = 0x80000
 MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -29,23 +25,6 @@ def enter_namespace(path: Path, kind: int) -> None:
         _check(_libc.setns(descriptor, kind), f"setns {path}")
     finally:
         os.close(descriptor)
-
-
-def leave_namespaces(flags: int) -> None:
-    _check(_libc.unshare(flags), "unshare")
-
-
-def mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
-    _check(
-        _libc.mount(
-            source.encode(),
-            target.encode(),
-            kind.encode() if kind is not None else None,
-            ctypes.c_ulong(flags),
-            options.encode() if options is not None else None,
-        ),
-        f"mount {target}",
-    )
 
 
 def unmount(target: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -109,7 +108,6 @@ def _gpg(layout: Layout, words: Sequence[str]) -> str:
     """Run gpg on the lab's key ring. Its agent is started inside the lab's control group and ended again."""
     home = layout.certificates / "gnupg"
     joins = cgroups.create(layout.host_cgroup(FABRIC), memory_bytes=FABRIC_MEMORY_BYTES, tasks=FABRIC_TASKS)
-    enter = "; ".join(f"echo $$ > {shlex.quote(str(path))}" for path in joins)
     gpg = [
         "gpg",
         "--homedir",
@@ -124,7 +122,7 @@ def _gpg(layout: Layout, words: Sequence[str]) -> str:
         *words,
     ]
     try:
-        return capture(["sh", "-c", f"{enter}; exec {shlex.join(gpg)}"])
+        return capture(cgroups.join_argv(joins, gpg))
     finally:
         capture(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lab import kernel
@@ -42,19 +42,19 @@ def remove(layout: Layout, host: str) -> None:
     path.unlink(missing_ok=True)
 
 
-def enter(layout: Layout, host: str) -> None:
-    """Move this process into the host's network namespace, as `ip netns exec` does: /sys shows the namespace's
-    interfaces and /etc/resolv.conf is the host's, in a mount namespace of its own. LabError if there is no such
-    host.
+def enter_argv(layout: Layout, host: str, argv: Sequence[str]) -> list[str]:
+    """The command that runs `argv` in the host's network namespace, as `ip netns exec` does: /sys shows the
+    namespace's interfaces and /etc/resolv.conf is the host's, in a mount namespace of its own. LabError if there is
+    no such host.
     """
     path = layout.netns_path(host)
     if kernel.namespace_inode(path) is None:
         raise LabError(f"no host {host} in the lab {layout.name}; `python -m lab status` lists them")
-    kernel.enter_namespace(path, kernel.CLONE_NEWNET)
-    kernel.leave_namespaces(kernel.CLONE_NEWNS)
-    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
-    kernel.mount("sysfs", "/sys", "sysfs", 0)
+    steps = ["mount -t sysfs sysfs /sys"]
     resolv_conf = layout.host(host) / "upper/etc/resolv.conf"
     own = Path("/etc/resolv.conf")
     if resolv_conf.is_file() and own.exists():
-        kernel.mount(str(resolv_conf), os.path.realpath(own), None, kernel.MS_BIND)
+        steps.append(shlex.join(["mount", "--bind", str(resolv_conf), str(own.resolve())]))
+    script = " && ".join([*steps, 'exec "$@"'])
+    private = ["unshare", "--mount", "--propagation", "slave"]
+    return ["nsenter", f"--net={path}", "--", *private, "--", "sh", "-c", script, "sh", *argv]

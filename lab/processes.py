@@ -42,6 +42,7 @@ def _in_namespaces(inodes: set[int]) -> set[int]:
 def of_lab(layout: Layout) -> set[int]:
     """All that run in the lab's control groups or in its network namespaces."""
     inodes = {inode for inode in namespaces.find(layout).values() if inode is not None}
+    inodes -= {kernel.namespace_inode(Path("/proc/self/ns/net"))}  # never this machine's own, whatever its name
     return (cgroups.members(layout.cgroup) | _in_namespaces(inodes)) - _ancestors()
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lab import cgroups, kernel
+from lab import cgroups
 from lab.commands import capture, ip_batch
 from lab.errors import LabError
 from lab.hosts import Machine
@@ -40,22 +40,16 @@ def vsctl(layout: Layout, words: Sequence[str], *, seconds: int = 30) -> str:
 
 def spawn(layout: Layout, argv: Sequence[str], log: Path, joins: Sequence[Path], env: dict[str, str]) -> int:
     """Start a process of the fabric in its control group and namespace, detached. Returns its pid."""
-    namespace = layout.netns_path(FABRIC)
-
-    def prepare() -> None:
-        cgroups.join(tuple(joins))
-        kernel.enter_namespace(namespace, kernel.CLONE_NEWNET)
-
+    inside = ["nsenter", f"--net={layout.netns_path(FABRIC)}", "--", *argv]
     with log.open("ab") as output:
         return subprocess.Popen(
-            list(argv),
+            cgroups.join_argv(joins, inside),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
             cwd="/",
             env=env,
-            preexec_fn=prepare,
         ).pid
 
 

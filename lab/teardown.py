@@ -3,37 +3,22 @@ and at last its folder. Works the same after `kill -9` of everything, and does n
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import cgroups, kernel, limits, namespaces, processes
+from lab import cgroups, kernel, limits, mounts, namespaces, processes
 from lab.errors import LabError
 from lab.layout import CACHE_ROOT, CGROUP, NETNS_ROOT, STATE_ROOT, Layout
 
 _NSPAWN = Path("/run/systemd/nspawn/propagate")
 
 
-def parse_mounts(text: str, below: Path) -> list[Path]:
-    """Mount points at or under `below` in the text of /proc/self/mountinfo, the deepest and latest first."""
-    points = []
-    for line in text.splitlines():
-        point = Path(re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split()[4]))
-        if point == below or below in point.parents:
-            points.append(point)
-    return points[::-1]
-
-
-def _mounts(below: Path) -> list[Path]:
-    return parse_mounts(Path("/proc/self/mountinfo").read_text(), below)
-
-
 def remains(layout: Layout) -> list[str]:
     """What is left of a lab, in words; empty when the machine holds nothing of it."""
     found = [f"process {pid}" for pid in sorted(processes.of_lab(layout))]
     found += [f"namespace {layout.netns(host)}" for host in namespaces.find(layout)]
-    found += [f"mount {point}" for point in _mounts(layout.state)]
+    found += [f"mount {point}" for point in mounts.below(layout.state)]
     if cgroups.exists(layout.cgroup):
         found.append(f"control group {layout.cgroup}")
     if layout.state.exists():
@@ -48,7 +33,7 @@ def take_down(layout: Layout, say: Callable[[str], None]) -> bool:
         killed = processes.kill_all(layout)
         if killed:
             say(f"ended {killed} processes")
-        for point in _mounts(layout.state):
+        for point in mounts.below(layout.state):
             kernel.unmount(point)
         for host in namespaces.find(layout):
             namespaces.remove(layout, host)
@@ -59,7 +44,7 @@ def take_down(layout: Layout, say: Callable[[str], None]) -> bool:
                 if entry.is_dir() and not any(entry.iterdir()) and not _other_lab_owns(entry.name, layout):
                     entry.rmdir()
         if layout.state.exists():
-            left = _mounts(layout.state)
+            left = mounts.below(layout.state)
             if left:
                 raise LabError(f"still mounted, so not deleted: {', '.join(map(str, left))}")
             shutil.rmtree(layout.state)

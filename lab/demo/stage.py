@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from lab import namespaces
+from lab.access import run_environment
 from lab.build import CHECKOUT, blueprint_of
 from lab.demo.claims import Claims
 from lab.errors import LabError
@@ -85,14 +86,13 @@ class Stage:
     def at(self, host: str, argv: Sequence[str], on_line: Callable[[str], None], **environment: str) -> int:
         """Run one of this machine's programs at a station of the district, line by line. Returns its exit status."""
         process = subprocess.Popen(
-            [str(word) for word in argv],
+            namespaces.enter_argv(self.lab.layout, host, [str(word) for word in argv]),
             cwd=CHECKOUT,
-            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **environment},
+            env={**run_environment(self.lab.layout), "PATH": f"{BIN}:{os.environ['PATH']}", **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            preexec_fn=lambda: namespaces.enter(self.lab.layout, host),
         )
         assert process.stdout is not None
         try:

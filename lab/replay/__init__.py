@@ -159,8 +159,7 @@ def _wire(lab: Lab, host: str, port: str, frame_hex: str) -> None:
 
 def _start(lab: Lab, host: str, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "lab.replay.wire", *words],
+        namespaces.enter_argv(lab.layout, host, [sys.executable, "-m", "lab.replay.wire", *words]),
         stdout=subprocess.PIPE,
         cwd=CHECKOUT,
-        preexec_fn=lambda: namespaces.enter(lab.layout, host),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import access, cgroups, limits, preflight, teardown, window
+from lab import access, cgroups, limits, mounts, preflight, window
 from lab.errors import LabError
 from lab.faults.edits import parse_handles
 from lab.hosts import HostFile, lay_files
@@ -115,7 +115,7 @@ def test_mounts_of_a_lab_are_found_deepest_first_and_no_other_labs() -> None:
             ["/", f"{state}/hosts/x/root", f"{state}/hosts/x/root/srv", f"{state}b/hosts/y", f"{state}/with\\040blank"]
         )
     )
-    assert teardown.parse_mounts(text, state) == [
+    assert mounts.parse(text, state) == [
         state / "with blank",
         state / "hosts/x/root/srv",
         state / "hosts/x/root",
