@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = r"""
@@ -17,6 +21,12 @@ options:
     type: list
     elements: str
     required: true
+  start:
+    description: >-
+      Whether the packages may start their services. Without it nothing runs with a package's own configuration
+      before the host's is there.
+    type: bool
+    default: true
   timeout:
     description: Seconds that apt-get may wait for the lock of another run.
     type: int
@@ -32,6 +42,7 @@ EXAMPLES = r"""
 - name: Install the monitoring server
   wardnet_packages:
     packages: [prometheus, prometheus-alertmanager]
+    start: false
 """
 
 RETURN = r"""
@@ -43,6 +54,8 @@ installed:
 """
 
 FORMAT = r"${Package}\t${db:Status-Status}\t${Version}\n"
+POLICY = Path("/usr/sbin/policy-rc.d")
+FORBIDS = "#!/bin/sh\n# wardnet: services wait for their configuration\nexit 101\n"
 APT = ["/usr/bin/apt-get", "--quiet", "--yes", "--no-install-recommends"]
 OPTIONS = [
     "--option=Dpkg::Options::=--force-confdef",
@@ -71,6 +84,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "packages": {"type": "list", "elements": "str", "required": True},
+            "start": {"type": "bool", "default": True},
             "timeout": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
@@ -81,15 +95,36 @@ def main() -> None:
     _, out, _ = module.run_command([*query, *(package.partition("=")[0] for package in wanted)])
     due = missing(wanted, parse_installed(out))
     if due and not module.check_mode:
-        environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-        lock = f"--option=DPkg::Lock::Timeout={module.params['timeout']}"
-        for action in (["update"], ["install", *due]):
-            code, out, err = module.run_command([*APT, lock, *OPTIONS, *action], environ_update=environment)
-            if code != 0:
-                said = [line for line in err.splitlines() if line.startswith(("E:", "W:"))]
-                reason = " ".join(said) or (err or out).strip()
-                module.fail_json(msg=f"apt-get {' '.join(action)}: {reason}")
+        with policy(module.params["start"]):
+            install(module, due)
     module.exit_json(changed=bool(due), installed=due)
+
+
+def install(module: AnsibleModule, due: list[str]) -> None:
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
+    lock = f"--option=DPkg::Lock::Timeout={module.params['timeout']}"
+    for action in (["update"], ["install", *due]):
+        code, out, err = module.run_command([*APT, lock, *OPTIONS, *action], environ_update=environment)
+        if code != 0:
+            said = [line for line in err.splitlines() if line.startswith(("E:", "W:"))]
+            reason = " ".join(said) or (err or out).strip()
+            module.fail_json(msg=f"apt-get {' '.join(action)}: {reason}")
+
+
+@contextmanager
+def policy(start: bool) -> Iterator[None]:
+    """Debian's way to keep packages from starting services; one of ours that a killed run left is taken away."""
+    if POLICY.exists() and POLICY.read_text() == FORBIDS:
+        POLICY.unlink()
+    ours = not start and not POLICY.exists()
+    if ours:
+        POLICY.write_text(FORBIDS)
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
