@@ -74,7 +74,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 
 messages: install ## gather the texts that people read into the catalogues, for translation
 	mkdir -p build
-	$(BIN)/pybabel -q extract -k N_ --no-location --sort-output --project=wardnet -o build/wardnet.pot wardnet collectors exporters lab
+	$(BIN)/pybabel -q extract -F babel.cfg -k N_ --no-location --sort-output --project=wardnet -o build/wardnet.pot wardnet collectors exporters lab
 	$(BIN)/pybabel -q update -i build/wardnet.pot -d wardnet/locale -D wardnet -w 120 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
 %.mo: %.po | $(INSTALLED)

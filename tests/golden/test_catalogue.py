@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from inventory_cases import CASES, build, judge, read_case
@@ -31,8 +32,11 @@ def read_catalogue() -> Catalog:
 def msgids_in_code() -> set[MsgId]:
     keywords = {**DEFAULT_KEYWORDS, "N_": None}
     found: set[MsgId] = set()
+    with (ROOT / "babel.cfg").open() as file:
+        methods, options = parse_mapping_cfg(file)
     for package in ("wardnet", "collectors", "exporters", "lab"):
-        for _name, _line, msgid, _comments, _context in extract_from_dir(ROOT / package, keywords=keywords):
+        every = extract_from_dir(ROOT / package, method_map=methods, options_map=options, keywords=keywords)
+        for _name, _line, msgid, _comments, _context in every:
             found.add(msgid if isinstance(msgid, str) else tuple(msgid))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -31,7 +32,8 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_group)
     named = [word for word in arguments if word in COMMANDS][:1]
     for command in named or COMMANDS:
-        app.command(command)(_function(command))
+        function = _function(command)
+        app.command(command, help=_(inspect.getdoc(function) or command))(function)
     return app
 
 
