@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from lab import hosts, namespaces
 from lab.errors import LabError
@@ -41,10 +42,17 @@ def inside_environment() -> dict[str, str]:
 
 
 def run_environment(layout: Layout) -> dict[str, str]:
-    """This process's environment, with a folder of the lab's own for Ansible's SSH connections that stay open: two
-    labs have the same addresses, and a connection that one left open must never serve the other."""
-    folder = layout.run / "ssh"
-    return {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder)}
+    """This process's environment, with two changes for what runs in a host's network.
+
+    Programs beside this Python are found, such as ansible-playbook and wardnet. And Ansible's SSH connections that
+    stay open have a folder of the lab's own: two labs have the same addresses, and a connection that one left open
+    must never serve the other.
+    """
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(layout.run / "ssh"),
+    }
 
 
 def run(
@@ -102,7 +110,8 @@ def main(verb: str, words: Sequence[str]) -> int:
     if verb == "shell":
         command = inside_argv(layout, host, argv)
         os.execvpe(command[0], command, inside_environment())  # noqa: S606 - becoming it is the point
-    if shutil.which(argv[0]) is None:
+    environment = run_environment(layout)
+    if shutil.which(argv[0], path=environment["PATH"]) is None:
         raise LabError(f"{argv[0]}: no such program on this machine")
     command = namespaces.enter_argv(layout, host, argv)
-    return os.execvpe(command[0], command, run_environment(layout))  # noqa: S606 - becoming it is the point
+    return os.execvpe(command[0], command, environment)  # noqa: S606 - becoming it is the point

@@ -147,3 +147,10 @@ def test_a_host_that_is_not_there_is_named(lab: Lab) -> None:
         lab.shell("nobody", ["true"])
     done = lab_command("run", "--name", NAME, "nobody", "--", "true")
     assert (done.returncode, "no host nobody" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+
+
+def test_run_finds_the_programs_beside_this_python_and_keeps_ansibles_connections_to_this_lab(lab: Lab) -> None:
+    done = lab_command("run", "--name", NAME, "controller", "--", "ansible-playbook", "--version")
+    assert (done.returncode, "core" in done.stdout) == (0, True)
+    folder = text(lab.run("controller", ["printenv", "ANSIBLE_SSH_CONTROL_PATH_DIR"]))
+    assert folder.startswith(f"{lab.state}/")
