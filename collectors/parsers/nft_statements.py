@@ -20,14 +20,13 @@ from wardnet.model.device import (
     Untrack,
     Verdict,
 )
-from wardnet.model.packet import Chance, OfFamily, Predicate, all_of
+from wardnet.model.packet import TCP, Chance, Field, OfFamily, Predicate, all_of, equals
 from wardnet.model.span import Span
 
 _FULL = 0xFFFFFFFF
 _ENDS = {
     "accept": Verdict.ACCEPT,
     "drop": Verdict.DROP,
-    "reject": Verdict.DROP,
     "continue": Verdict.CONTINUE,
     "return": Verdict.RETURN,
 }
@@ -62,6 +61,8 @@ def _statement(conditions: Conditions, expression: Any, span: Span) -> tuple[Sta
         return (Match(conditions.compare(body["op"], body["left"], body["right"], span)),)
     if name in _ENDS:
         return (Decide(_ENDS[name]),)
+    if name == "reject":
+        return _reject(body)
     if name in ("jump", "goto"):
         return (decision(expression),)
     if name in _WITHOUT_EFFECT:
@@ -83,6 +84,19 @@ def _statement(conditions: Conditions, expression: Any, span: Span) -> tuple[Sta
     if name in _DIVERTS:
         return (Opaque(span, f"statement {name}", diverts=True),)
     return (Opaque(span, f"statement {name}", rewrites=True),)
+
+
+def _reject(body: Any) -> tuple[Statement, ...]:
+    """In a table of both families an answer in ICMP is for IPv4, one in ICMPv6 for IPv6, and a reset for TCP: other
+    packets go on to the next rule."""
+    kind = body.get("type") if isinstance(body, dict) else None
+    if kind in (None, "icmpx"):
+        return (Decide(Verdict.DROP),)
+    if kind in ("icmp", "icmpv6"):
+        return (Match(OfFamily(4 if kind == "icmp" else 6)), Decide(Verdict.DROP))
+    if kind == "tcp reset":
+        return (Match(equals(Field.PROTOCOL, TCP)), Decide(Verdict.DROP))
+    raise UnmodelledError(f"reject {_head(body)}")
 
 
 def decision(expression: Any) -> Decide:

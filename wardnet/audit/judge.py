@@ -29,6 +29,10 @@ class Places:
 
     networks: Mapping[Channel, tuple[IPNetwork, ...]]
 
+    @property
+    def everywhere(self) -> tuple[IPNetwork, ...]:
+        return tuple(network for networks in self.networks.values() for network in networks)
+
     def behind(self, port: PolicyPort, device: DevicePolicy) -> tuple[IPNetwork, ...]:
         if port.prefixes:
             return port.prefixes
@@ -88,7 +92,8 @@ def _problems(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
         link = device.link(port.interface)
         if link is None:
             span = Span(device.id, "ip-link.json", port.interface)
-            yield OpenPoint(span, f"port {port.interface} of the policy is not on the device", "correct the inventory, or the device")  # fmt: skip # noqa: E501
+            reason = f"port {port.interface} of the policy is not on the device"
+            yield OpenPoint(span, reason, "correct the inventory, or the device")
         elif not (link.up and link.carrier):
             reason = f"port {port.interface} was down: the routes that come back with it are not in the snapshot"
             yield OpenPoint(link.span, reason, "collect again when it is up")
@@ -181,7 +186,7 @@ class _Examiner:
         passage = pipeline.passage
         senders = self._places.behind(source, self._policy)
         receivers = self._places.behind(destination, self._policy)
-        witness = choose(space, chosen, senders, receivers, passage.translations)
+        witness = choose(space, chosen, senders, receivers, self._places.everywhere, passage.translations)
         needs = self._needed_flow(witness) if witness.state in (State.ESTABLISHED, State.RELATED) else None
         trace = self._trace(source, destination, witness)
         guesses = () if verdict is Verdict.VIOLATED else needed_unknowns(space, packets, witness)
@@ -221,7 +226,9 @@ class _Examiner:
         for port in space.ports:
             here = flows & space.entering(port)
             if here != space.false:
-                return packet(choose(space, here, (), ()), self.pipeline.family, port, State.NEW)
+                return packet(
+                    choose(space, here, (), (), self._places.everywhere), self.pipeline.family, port, State.NEW
+                )
         return None
 
     def _trace(self, source: PolicyPort, destination: PolicyPort, witness: Witness) -> Trace:

@@ -158,7 +158,8 @@ class Tracer:
             for chain in table.chains.values()
             if chain.hook is hook
         ]
-        return sorted(found[::-1], key=lambda pair: pair[1].priority)  # as `Pipeline` has it
+        found.reverse()  # of two with one priority the later runs first
+        return sorted(found, key=lambda pair: pair[1].priority)
 
     def _prerouting(self, *, before: bool) -> list[tuple[Table, Chain]]:
         return [

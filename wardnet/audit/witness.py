@@ -53,9 +53,11 @@ def choose(
     packets: Bdd,
     sources: Sequence[IPNetwork],
     destinations: Sequence[IPNetwork],
+    elsewhere: Sequence[IPNetwork] = (),
     translations: Sequence[Translation] = (),
 ) -> Witness:
-    """The witness of a set (not empty, ports already fixed). The same set gives the same witness."""
+    """The witness of a set (not empty, ports already fixed): with a source and a destination out of the networks where
+    they are expected, else `elsewhere`. The same set gives the same witness."""
     packets = _narrow(space, packets, [space.value("link", 0)])
     for state in _STATES:
         wished = packets & space.value(Field.STATE, state)
@@ -64,12 +66,8 @@ def choose(
             break
     for name in (Field.TRANSLATED, Field.FRAGMENT, Field.DSCP):
         packets = space.prefer(packets, space.value(name, 0))
-    packets = _first(space, packets, (space.value(Field.SOURCE, host) for host in hosts(sources, space.family)))
-    packets = _first(
-        space, packets, (space.value(Field.DESTINATION, host) for host in hosts(destinations, space.family))
-    )
-    packets = _in_networks(space, packets, Field.SOURCE, sources)
-    packets = _in_networks(space, packets, Field.DESTINATION, destinations)
+    for field, networks in ((Field.SOURCE, sources), (Field.DESTINATION, destinations)):
+        packets = _placed(space, packets, field, networks, elsewhere)
     packets = _service(space, packets)
     packets = space.prefer(packets, space.value(Field.SOURCE_PORT, _HIGH_PORT))
     established = space.value(Field.STATE, State.ESTABLISHED)
@@ -160,13 +158,22 @@ def _first(space: Space, packets: Bdd, wishes: Iterator[Bdd]) -> Bdd:
     return packets
 
 
-def _in_networks(space: Space, packets: Bdd, field: Field, networks: Sequence[IPNetwork]) -> Bdd:
-    here = space.any_of(
-        space.between(field, int(n.network_address), int(n.broadcast_address))
-        for n in networks
-        if n.version == space.family
-    )
-    return space.prefer(packets, here)
+def _placed(
+    space: Space, packets: Bdd, field: Field, networks: Sequence[IPNetwork], elsewhere: Sequence[IPNetwork]
+) -> Bdd:
+    """The packets with a usual host's address, or one of the networks at least."""
+    for places in (networks, elsewhere):
+        narrowed = _first(space, packets, (space.value(field, host) for host in hosts(places, space.family)))
+        if narrowed != packets:
+            return narrowed
+        here = space.any_of(
+            space.between(field, int(n.network_address), int(n.broadcast_address))
+            for n in places
+            if n.version == space.family
+        )
+        if packets & here != space.false:
+            return packets & here
+    return packets
 
 
 def _service(space: Space, packets: Bdd) -> Bdd:
