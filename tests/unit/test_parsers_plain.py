@@ -1,0 +1,77 @@
+"""Artefacts of plain lines, and a whole Linux device."""
+
+from __future__ import annotations
+
+import pytest
+
+from collectors.parsers import plain
+from collectors.parsers.artefact import Artefact, ParseError
+from collectors.parsers.linux import parse_device
+from tests.unit.audit_support import gateway
+
+
+def artefact(name: str, text: str) -> Artefact:
+    return Artefact("gw", name, text.encode())
+
+
+def test_settings_are_by_name() -> None:
+    found = plain.parse_settings(artefact("sysctl.txt", "net.ipv4.ip_forward = 1\nnet.ipv4.conf.a/1.forwarding = 0\n"))
+    assert found == {"net.ipv4.ip_forward": "1", "net.ipv4.conf.a/1.forwarding": "0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "offset 0: no setting of net.ipv4"),
+        ("kernel.x = 1\n", "no setting of net.ipv4"),
+        ("net.ipv4.ip_forward = 1", "offset 23: the last line has no end: truncated"),
+        ("net.ipv4.ip_forward = 1\nnonsense\n", "line 2: not a setting: 'nonsense'"),
+        ("net.ipv4.ip_forward = 1\nnet.ipv4.ip_forward = 0\n", "line 2: net.ipv4.ip_forward stands twice"),
+    ],
+)
+def test_a_damaged_list_of_settings_is_an_error(text: str, said: str) -> None:
+    with pytest.raises(ParseError, match=r"gw: sysctl\.txt") as raised:
+        plain.parse_settings(artefact("sysctl.txt", text))
+    assert said in str(raised.value)
+
+
+def test_listeners_have_address_port_and_process() -> None:
+    line = 'tcp LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=10,fd=3))\n'
+    (found,) = plain.parse_listeners(artefact("listeners.txt", line))
+    assert (found.protocol, found.address, found.port) == ("tcp", "::", "22")
+    assert "sshd" in found.process
+    with pytest.raises(ParseError, match="line 1: not a listener"):
+        plain.parse_listeners(artefact("listeners.txt", "tcp LISTEN\n"))
+
+
+def test_what_moves_packets_past_the_filter_is_unknown() -> None:
+    disciplines = '[{"kind": "noqueue", "dev": "lo"}, {"kind": "clsact", "dev": "wan0"}]'
+    (unknown,) = plain.parse_disciplines(artefact("tc-qdisc.json", disciplines))
+    assert "clsact on wan0" in unknown.reason
+    assert plain.parse_ipsec(artefact("xfrm-policy.txt", "\n")) == ()
+    assert len(plain.parse_ipsec(artefact("xfrm-policy.txt", "src ::/0 dst ::/0\n"))) == 1
+    assert len(plain.parse_legacy_tables(artefact("legacy-tables.txt", "filter\nnat\n"))) == 2
+
+
+def test_a_device_is_its_artefacts_together() -> None:
+    device = parse_device("buoi-gw", gateway())
+    link = device.link("clerks0")
+    assert link is not None
+    assert "10.20.1.1/24" in map(str, link.addresses)
+    assert {coverage.artefact for coverage in device.coverage} == set(gateway())
+    assert device.unknowns == ()
+
+
+@pytest.mark.parametrize("name", sorted(gateway()))
+def test_a_missing_artefact_is_an_error_by_name(name: str) -> None:
+    artefacts = gateway()
+    del artefacts[name]
+    with pytest.raises(ParseError, match=f"buoi-gw: {name}: file: missing from the snapshot"):
+        parse_device("buoi-gw", artefacts)
+
+
+def test_listings_of_two_moments_are_an_error() -> None:
+    """An interface that came between two of the commands."""
+    artefacts = {**gateway(), "ip-addr.json": b'[{"ifname": "lo", "addr_info": []}]'}
+    with pytest.raises(ParseError, match=r"ip-addr\.json: item 0: other interfaces than in ip-link\.json"):
+        parse_device("buoi-gw", artefacts)
