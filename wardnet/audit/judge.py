@@ -65,12 +65,26 @@ def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | N
                     Pair(source.interface, source.channel, destination.interface, destination.channel, family, verdict)
                 )
                 crossings += found
-    numbered = tuple(
-        replace(crossing, id=f"{policy.device}-{number}") for number, crossing in enumerate(crossings, start=1)
-    )
+    numbered = _in_order(policy.device, crossings)
     verdict = worst([pair.verdict for pair in pairs] + ([Verdict.UNKNOWN] if problems else []))
     return DeviceResult(policy.device, policy.ward, policy.site, policy.platform, verdict, True, tuple(pairs),
                         numbered, tuple(problems), device.coverage, states)  # fmt: skip
+
+
+def _in_order(device: str, crossings: list[Crossing]) -> tuple[Crossing, ...]:
+    """Numbered, those for first packets before what follows from them, and what is certain before what is not."""
+    ordered = sorted(crossings, key=lambda c: (c.needs is not None, c.verdict is not Verdict.VIOLATED))
+    numbered = [replace(crossing, id=f"{device}-{number}") for number, crossing in enumerate(ordered, start=1)]
+    opened: dict[Span, str] = {}
+    for crossing in numbered:
+        if crossing.needs is None and crossing.rule is not None and crossing.rule.span is not None:
+            opened.setdefault(crossing.rule.span, crossing.id)
+
+    def follows(crossing: Crossing) -> str:
+        hop = crossing.needs_rule
+        return opened.get(hop.span, "") if hop is not None and hop.span is not None else ""
+
+    return tuple(replace(crossing, follows=follows(crossing)) for crossing in numbered)
 
 
 def _crossing_pairs(policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPort]]:
@@ -187,8 +201,10 @@ class _Examiner:
         senders = self._places.behind(source, self._policy)
         receivers = self._places.behind(destination, self._policy)
         witness = choose(space, chosen, senders, receivers, self._places.everywhere, passage.translations)
-        needs = self._needed_flow(witness) if witness.state in (State.ESTABLISHED, State.RELATED) else None
-        trace = self._trace(source, destination, witness)
+        needs, needs_rule = None, None
+        if witness.state in (State.ESTABLISHED, State.RELATED):
+            needs, needs_rule = self._needed_flow(witness)
+        trace = self._trace(source.interface, destination.interface, witness)
         guesses = () if verdict is Verdict.VIOLATED else needed_unknowns(space, packets, witness)
         points = tuple(_settled(guess) for guess in guesses)
         if not trace.passed and rule is not None and rule.stage != "diverted":
@@ -207,6 +223,8 @@ class _Examiner:
             to_channel=destination.channel,
             packet=packet(witness, pipeline.family, source.interface),
             needs=needs,
+            needs_rule=needs_rule,
+            follows="",
             path=tuple(trace.hops),
             rule=rule or trace.decided_by,
             route=trace.route,
@@ -217,21 +235,20 @@ class _Examiner:
         )
         return replace(crossing, suggestion=suggest.suggestion(crossing))
 
-    def _needed_flow(self, witness: Witness) -> Packet | None:
-        """The first packet of a flow to which an established witness belongs."""
+    def _needed_flow(self, witness: Witness) -> tuple[Packet | None, Hop | None]:
+        """The first packet of a flow to which an established or related witness belongs, and what lets it through."""
         space = self._space
         flows = flow_behind(space, self.pipeline.passage.flows, witness)
-        if flows == space.false:
-            return None
-        for port in space.ports:
-            here = flows & space.entering(port)
-            if here != space.false:
-                return packet(
-                    choose(space, here, (), (), self._places.everywhere), self.pipeline.family, port, State.NEW
-                )
-        return None
+        for incoming in space.ports:
+            for outgoing in space.ports:
+                here = flows & space.entering(incoming) & space.leaving(outgoing)
+                if here != space.false:
+                    first = choose(space, here, (), (), self._places.everywhere)
+                    trace = self._trace(incoming, outgoing, first)
+                    return packet(first, self.pipeline.family, incoming, State.NEW), trace.decided_by
+        return None, None
 
-    def _trace(self, source: PolicyPort, destination: PolicyPort, witness: Witness) -> Trace:
+    def _trace(self, incoming: str, outgoing: str, witness: Witness) -> Trace:
         wanted = (witness.fields[Field.DESTINATION], witness.fields[Field.DESTINATION_PORT])
         tracer = Tracer(
             self._device,
@@ -242,10 +259,10 @@ class _Examiner:
             translated_to=wanted,
         )
         start = {**witness.sent, Field.MARK: 0, Field.STATE: State.INVALID}
-        trace = tracer.run(Probe(start, source.interface), destination.interface)
+        trace = tracer.run(Probe(start, incoming), outgoing)
         if not trace.passed and witness.state in (State.ESTABLISHED, State.RELATED):
-            moved = Probe({**witness.fields, Field.MARK: 0}, source.interface)
-            trace = tracer.run(moved, destination.interface, from_tracking=True)
+            moved = Probe({**witness.fields, Field.MARK: 0}, incoming)
+            trace = tracer.run(moved, outgoing, from_tracking=True)
         return trace
 
     def _bridged(self, source: PolicyPort, destination: PolicyPort) -> Iterator[Crossing]:
@@ -276,7 +293,7 @@ class _Examiner:
         yield Crossing(
             "", Verdict.UNKNOWN if points else Verdict.VIOLATED, self._device.id, self._policy.ward,
             self.pipeline.family, source.interface, source.channel, destination.interface, destination.channel,
-            packet(witness, self.pipeline.family, source.interface, State.UNTRACKED), None, (hop,), hop, None, None,
+            packet(witness, self.pipeline.family, source.interface, State.UNTRACKED), None, None, "", (hop,), hop, None, None,
             (), points, suggest.unbridge(bridge.name, source.interface),
         )  # fmt: skip
 

@@ -70,7 +70,8 @@ class Crossing:
     """A way from one channel to the other that no grant covers: certain (`violated`) or possible (`unknown`).
 
     `rule` lets the packet through the forward hook, `route` and `policy_rule` lead it out of the other channel's port;
-    `down` are the ports that have to be down for it.
+    `down` are the ports that have to be down for it. A packet of a flow that exists `needs` that flow's first packet,
+    which `needs_rule` let through; where that rule opens a crossing for first packets too, this one `follows` it.
     """
 
     id: str
@@ -84,6 +85,8 @@ class Crossing:
     to_channel: str
     packet: Packet
     needs: Packet | None
+    needs_rule: Hop | None
+    follows: str
     path: tuple[Hop, ...]
     rule: Hop | None
     route: Hop | None

@@ -43,7 +43,7 @@ class Routing:
         for route in device.routes[self._family]:
             self._tables.setdefault(route.table, []).append(route)
         self._lookups: dict[tuple[str, int | None, frozenset[str]], tuple[Routed, Bdd]] = {}
-        self._reverse: dict[tuple[bool, bool], Routed] = {}
+        self._reverse: dict[tuple[bool, bool, bool], Routed] = {}
 
     # --- what conditions ask
 
@@ -59,10 +59,10 @@ class Routing:
         """nft's `fib saddr`: before routing it is looked up as from the device itself; once the packet has a port to
         leave by, and where its own port is asked for, as if an answer came in there."""
         space = self._space
-        before = self.back(by_mark=by_mark, answering=False)
+        before = self.back(by_mark=by_mark, answering=False, bare=True)
         if not same_port:
             return space.any_of(before.ports.values())
-        after = self.back(by_mark=by_mark, answering=True)
+        after = self.back(by_mark=by_mark, answering=True, bare=True)
         undecided = space.value("out", 0)
         found = space.any_of(packets & space.entering(port) for port, packets in after.ports.items()) & ~undecided
         return found | (
@@ -76,20 +76,25 @@ class Routing:
         conditions = Conditions(self._space, None, None, "")
         return self._in_all_states(conditions)
 
-    def back(self, *, by_mark: bool, answering: bool) -> Routed:
+    def back(self, *, by_mark: bool, answering: bool, bare: bool = False) -> Routed:
         """The way back to the packets' sources: `answering` as for an answer that comes in where the packet leaves,
-        else as from the device itself."""
-        key = (by_mark, answering)
+        else as from the device itself; `bare` without the ports (and in IPv4 the protocol), as nft asks."""
+        key = (by_mark, answering, bare)
         if key not in self._reverse:
-            self._reverse[key] = self._turned(by_mark=by_mark, answering=answering)
+            self._reverse[key] = self._turned(by_mark=by_mark, answering=answering, bare=bare)
         return self._reverse[key]
 
-    def _turned(self, *, by_mark: bool, answering: bool) -> Routed:
+    def _turned(self, *, by_mark: bool, answering: bool, bare: bool) -> Routed:
         space = self._space
         found = self._in_all_states(Conditions(space, None, None if answering else "lo", "", turned=answering))
+        zero = [] if by_mark else [Field.MARK]
+        if bare:
+            zero += [Field.SOURCE_PORT, Field.DESTINATION_PORT, *([Field.PROTOCOL] if self._family == 4 else [])]
 
         def turn(packets: Bdd) -> Bdd:
-            return space.reversed(packets if by_mark else space.at(packets, Field.MARK, 0))
+            for field in zero:
+                packets = space.at(packets, field, 0)
+            return space.reversed(packets)
 
         return Routed({port: turn(packets) for port, packets in found.ports.items()}, turn(found.device))
 

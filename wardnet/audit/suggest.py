@@ -7,22 +7,24 @@ from wardnet.model.span import Span
 
 
 def suggestion(crossing: Crossing) -> str:
-    """The rule and the route that together open a crossing, either of which closes it."""
+    """What closes a crossing: the rule that lets its flow start, the route that leads it across, or both."""
     parts = []
-    rule = crossing.rule
-    if rule is not None and rule.span is not None:
-        words = rule.span.place.split()
-        if rule.text == "policy accept" or "handle" not in words:
-            parts.append(f"give chain {rule.span.place} the policy drop, with rules for what is meant to pass")
+    starting = crossing.rule if crossing.needs is None else crossing.needs_rule
+    if starting is not None and starting.span is not None:
+        words = starting.span.place.split()
+        if "handle" in words:
+            verb = "remove or narrow rule" if crossing.needs is None else "let no such flow start: look at rule"
+            parts.append(f"{verb} {starting.span.place} (`nft delete rule {' '.join(words)}`)")
         else:
-            command = f"nft delete rule {' '.join(words)}"
-            parts.append(f"remove or narrow rule {rule.span.place} (`{command}`)")
-    elif rule is None:
+            parts.append(f"give chain {starting.span.place} the policy drop, with rules for what is meant to pass")
+    elif crossing.needs is None:
         parts.append("filter what is forwarded: no chain of the forward hook does")
     if crossing.route is not None and crossing.route.span is not None:
-        parts.append(f"and take the route out of the table ({crossing.route.text})")
+        parts.append(f"or lead it nowhere: {crossing.route.text}")
     if crossing.down:
-        parts.append(f"it opens when {', '.join(crossing.down)} is down: end the table in an unreachable default")
+        parts.append(
+            f"it opens when {', '.join(crossing.down)} is down: keep an unreachable route behind the one that goes"
+        )
     return "; ".join(parts)
 
 

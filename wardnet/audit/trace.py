@@ -285,7 +285,9 @@ class Tracer:
             case LocalAddress(field=name):
                 return self._own(fields[name])
             case ReversePath(same_port=same_port, by_mark=by_mark):
-                found = self._reverse(probe, by_mark=by_mark, enters=(same_port and probe.outgoing) or "lo")
+                found = self._reverse(
+                    _bare(probe, self._family), by_mark=by_mark, enters=(same_port and probe.outgoing) or "lo"
+                )
                 return bool(found) and (not same_port or probe.incoming in found)
         raise AssertionError(predicate)
 
@@ -430,6 +432,12 @@ class Tracer:
         marked = "1" in (self._setting(port, "src_valid_mark") for port in (probe.incoming, "all"))
         back = self._reverse(probe, by_mark=marked, enters=outgoing)
         return probe.incoming in back if mode == 1 else bool(back)
+
+
+def _bare(probe: Probe, family: int) -> Probe:
+    """Without what nft does not ask the routing policy for."""
+    bare = probe.with_fields(source_port=0, destination_port=0)
+    return bare.with_fields(protocol=0) if family == 4 else bare
 
 
 def _within(route: KernelRoute, address: int) -> bool:

@@ -33,7 +33,9 @@ def print_report(result: AuditResult) -> None:
     _matrix(result)
     for device in result.devices:
         for crossing in device.crossings:
-            _crossing(crossing)
+            if not crossing.follows:
+                _crossing(crossing)
+        _following(device)
     for device in result.devices:
         _problems(device)
     _grants(result)
@@ -74,6 +76,8 @@ def _crossing(crossing: Crossing) -> None:
     _line("  " + _("packet: {packet}").format(packet=packet_text(crossing.packet)))
     if crossing.needs is not None:
         _line("  " + _("after a flow that starts with: {packet}").format(packet=packet_text(crossing.needs)))
+    if crossing.needs_rule is not None:
+        _line("  " + _("which is let through by: {rule}").format(rule=hop_text(crossing.needs_rule)))
     if crossing.down:
         _line("  " + _("while down: {ports}").format(ports=", ".join(crossing.down)))
     for hop in crossing.path:
@@ -83,6 +87,16 @@ def _crossing(crossing: Crossing) -> None:
     for point in crossing.open_points:
         _line("  " + _point(point))
     _line("  " + _("to close it: {suggestion}").format(suggestion=crossing.suggestion))
+
+
+def _following(device: DeviceResult) -> None:
+    """What opens with a crossing that was told of already: the answers to its flows, one line each."""
+    for crossing in device.crossings:
+        if crossing.follows:
+            text = _("{id} follows from {cause}: {packet}, out through {port}").format(
+                id=crossing.id, cause=crossing.follows, packet=packet_text(crossing.packet), port=crossing.to_port
+            )
+            out.print(Text.assemble(_shown(crossing.verdict), " ", text), soft_wrap=True)
 
 
 def packet_text(packet: Packet) -> str:
