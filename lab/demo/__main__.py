@@ -23,7 +23,8 @@ from lab.layout import Layout
 from lab.topology import choose_wards
 from wardnet.inventory import InventoryErrors, read_district
 
-out = Console()
+# The table needs this width; where nobody sets one (a log, a pipe), it is taken.
+out = Console() if sys.stdout.isatty() else Console(width=120)
 app = typer.Typer(add_completion=False)
 
 
@@ -38,11 +39,12 @@ def demo(
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     lab, claims = Lab(Layout(name)), Claims()
     try:
-        ward = choose_wards(read_district(inventory), wards)[0]
+        district = read_district(inventory)
+        ward = choose_wards(district, wards)[0]
     except InventoryErrors as error:
         out.print(f"the inventory is not right:\n{error}", markup=False)
         raise typer.Exit(1) from None
-    steps.declare(claims, name, ward)
+    steps.declare(claims, name, ward, district)
     stage = Stage(lab, wards, out, claims)
     problem = None
     try:
@@ -79,6 +81,7 @@ def _run(stage: Stage, inventory: Path, ward: str) -> None:
         steps.measure(stage, ward)
     with stage.step("The auditor collects the gateways' state and proves the channels separate"):
         steps.prove(stage)
+        steps.settle(stage, ward)
     steps.show(stage, "The district")
     with stage.step(f"One line is slowed: the WAN channel of {ward}"):
         steps.slow_line(stage, ward)
@@ -92,14 +95,13 @@ def _run(stage: Stage, inventory: Path, ward: str) -> None:
 
 def _end(stage: Stage, keep: bool, problem: BaseException | None) -> None:
     stage.console.rule("What was shown")
-    stage.claims.tell(stage.console)
+    stage.claims.tell(stage.console, _window(stage))
     if problem is not None:
         stage.console.print(f"[bold red]The demo stopped:[/] {problem}", highlight=False)
     layout = stage.lab.layout
     if keep and teardown.remains(layout):
-        window = stage.lab.record.window
         stage.console.print(
-            f"The lab runs on. Prometheus: http://127.0.0.1:{window}/consoles/index.html\n"
+            f"The lab runs on. Prometheus and the board: {_window(stage)}/consoles/index.html\n"
             f"Look around: python -m lab status --name {layout.name}; python -m lab shell --name {layout.name} HOST\n"
             f"Take it down: python -m lab down --name {layout.name}",
             markup=False, highlight=False,
@@ -108,6 +110,13 @@ def _end(stage: Stage, keep: bool, problem: BaseException | None) -> None:
         with stage.console.status("  taking the lab down"), lab_cli.locked(layout):
             teardown.take_down(layout, lambda _what: None)
         stage.console.print("The lab is taken down; KEEP=1 leaves it running.", highlight=False)
+
+
+def _window(stage: Stage) -> str:
+    try:
+        return stage.prometheus
+    except LabError:  # it did not come up
+        return f"http://127.0.0.1:{WINDOW_PORT}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -13,53 +14,69 @@ from lab.demo.claims import Claims
 from lab.demo.stage import Stage
 from lab.demo.table import table
 from lab.errors import LabError
+from lab.layout import DEFAULT_NAME
 from lab.replay import replay
 from wardnet.live.status import ChannelStatus, State
-from wardnet.model.intent import Channel, HostRole
+from wardnet.model.intent import Channel, District, HostRole
 
 FIRST_DATA_SECONDS = 90
 FAULT_SECONDS = 90
 DOWNLOAD_SECONDS = 35  # a rate over 30 s is what the table shows
+FAULT_MS = 100  # the slow line adds 160 ms
+SERVER_MS = 500  # the slow server adds 1.5 s to its pages
+CALM_MS = 25
 SLOW_LINE, SLOW_SERVER, LEAK = "slow-line", "slow-server", "forwarding-leak"
 
 
-def declare(claims: Claims, lab: str, ward: str) -> None:
-    """Everything that the demo sets out to show, before it begins."""
+def declare(claims: Claims, lab: str, ward: str, district: District) -> None:
+    """Everything that the demo sets out to show, before it begins. `{window}` is Prometheus's address, once known."""
     state = f"/var/lib/wardnet-lab/{lab}"
-    run = f"python -m lab run --name {lab}"
+    python = ".venv/bin/python -m lab"
+    named = "" if lab == DEFAULT_NAME else f" --name {lab}"
     audit = (
-        f"{run} auditor -- wardnet collect -i {state}/inventory -o /tmp/snapshot --known-hosts {state}/known_hosts "
-        f"--key {state}/ssh/auditor; wardnet audit /tmp/snapshot"
+        f"{python} run{named} auditor -- wardnet collect -i {state}/inventory -o /tmp/snapshot "
+        f"--known-hosts {state}/known_hosts --key {state}/ssh/auditor; .venv/bin/wardnet audit /tmp/snapshot"
     )
-    status = f"wardnet status -p http://127.0.0.1:19090 -w {ward}"
-    broken = f"python -m lab break --name {lab}"
-    site = f"{run} controller -- ansible-playbook -i {state}/inventory/wardnet.yml -e @{state}/ansible-vars.yml"
+    status = f".venv/bin/wardnet status -p {{window}} -w {ward}"
+    broken = f"{python} break{named}"
+    heal = f"{python} heal{named}"
+    clerk, citizen = (_station_id(district, ward, role) for role in (HostRole.COUNTER, HostRole.CITIZEN))
+    urls = {channel: [one.url for one in district.services if one.channel is channel] for channel in Channel}
+    portal, public = urls[Channel.WAN][0], urls[Channel.INTERNET][0]
     declared = [
-        ("inventory", "the inventory is right", "no error", "wardnet check inventory/tay-ho"),
-        ("booted", "the district's hosts boot", "all of them", f"python -m lab status --name {lab}"),
+        ("inventory", "the inventory is right", "no error", ".venv/bin/wardnet check"),
+        ("booted", "the district's hosts boot", "all of them", f"{python} status{named}"),
         ("provisioned", "Ansible sets the hosts up over SSH", "none failed, none unreachable",
-         f"{site} playbooks/site.yml"),
+         f"{python} run{named} controller -- ansible-playbook -i {state}/inventory/wardnet.yml "
+         f"-e @{state}/ansible-vars.yml playbooks/site.yml"),
         ("clerk", "a clerk's PC opens the portal over the WAN channel", "HTTP 200",
-         f"python -m lab shell --name {lab} {ward}-pc-1 -- curl -sI https://..."),
-        ("citizen", "a citizen's PC opens the public web over the internet channel", "HTTP 200",
-         f"python -m lab shell --name {lab} {ward}-citizen-1 -- curl -sI https://..."),
+         f"{python} shell{named} {clerk} -- curl -sI {portal}"),
+        ("citizen", "a citizen's PC opens the public services over the internet channel", "HTTP 200",
+         f"{python} shell{named} {citizen} -- curl -sI {public}"),
         ("apart", "neither opens what is on the other channel", "no answer, both families",
-         f"python -m lab shell --name {lab} {ward}-citizen-1 -- curl -m 3 ..."),
-        ("measured", "Prometheus has line and software of each ward and channel", "every one", f"{status}"),
+         f"{python} shell{named} {citizen} -- curl -sI -m 5 {portal}"),
+        ("measured", "Prometheus has line and software of each ward and channel", "every one", status),
         ("proved", "the audit proves the channels separate", "proved, exit 0", audit),
-        ("slow line", f"a slowed WAN line of {ward} is named as the line", "state line_slow or line_full, portal up",
-         f"{broken} {SLOW_LINE} --ward {ward}; {status}"),
-        ("slow server", "a slowed portal is named as the server", "state server_slow",
-         f"{broken} {SLOW_SERVER} --ward {ward}; {status}"),
-        ("leak", f"a leak opened in {ward} is found", "violated, exit 1, with a packet and its rule",
-         f"{broken} {LEAK} --ward {ward}; {audit}"),
+        ("slow line", f"a slowed WAN line of {ward} is named as the line",
+         f"state line_slow, round trip at least {FAULT_MS} ms above its base",
+         f"{broken} {SLOW_LINE} --ward {ward}; {status}; {heal}"),
+        ("slow server", "a slowed portal is named as the server",
+         f"state server_slow, its part at least {SERVER_MS} ms, the line within {CALM_MS} ms of its base",
+         f"{broken} {SLOW_SERVER} --ward {ward}; {status}; {heal}"),
+        ("leak", f"a leak opened in {ward} is found", "violated, exit 1, with a packet and the rule that lets it through",
+         f"{broken} {LEAK} --ward {ward}; {audit}; {heal}"),
         ("replayed", "that packet really crosses, sent through the gateway", "heard on the other channel",
-         f"python -m lab replay --name {lab} REPORT.json"),
-        ("healed", "with the leak closed the channels are proved separate again", "proved, exit 0, packet stopped",
-         f"python -m lab heal --name {lab}; {audit}"),
+         f"{broken} {LEAK} --ward {ward}; {python} replay{named} {state}/demo/crossing.json; {heal}"),
+        ("healed", "with the leak closed the channels are proved separate again, and the packet is stopped",
+         "proved, exit 0, no packet heard, positive control heard",
+         f"{audit}; {python} replay{named} {state}/demo/crossing.json"),
     ]  # fmt: skip
     for key, what, wanted, repeat in declared:
         claims.declare(key, what, wanted, repeat)
+
+
+def _station_id(district: District, ward: str, role: HostRole) -> str:
+    return next(h.id for w, site in district.sites for h in site.hosts if w.id == ward and h.role is role)
 
 
 def provision(stage: Stage) -> None:
@@ -90,8 +107,8 @@ def reach(stage: Stage, ward: str) -> None:
     blueprint = blueprint_of(stage.lab.record)
     urls = {channel: [s.url for s in blueprint.district.services if s.channel is channel] for channel in Channel}
     pcs = {
-        channel: next(h.id for h in blueprint.plan.hosts if h.ward == ward and h.role is role)
-        for channel, role in ((Channel.WAN, HostRole.COUNTER), (Channel.INTERNET, HostRole.CITIZEN))
+        Channel.WAN: _station_id(blueprint.district, ward, HostRole.COUNTER),
+        Channel.INTERNET: _station_id(blueprint.district, ward, HostRole.CITIZEN),
     }
     for key, channel in (("clerk", Channel.WAN), ("citizen", Channel.INTERNET)):
         answers = [_curl(stage, pcs[channel], url, family) for url in urls[channel] for family in (4, 6)]
@@ -144,7 +161,7 @@ def measure(stage: Stage, ward: str) -> None:
 def _downloads(stage: Stage, ward: str) -> Iterator[None]:
     """For DOWNLOAD_SECONDS, and at most as long again as they take to end."""
     blueprint = blueprint_of(stage.lab.record)
-    pc = next(h.id for h in blueprint.plan.hosts if h.ward == ward and h.role is HostRole.COUNTER)
+    pc = _station_id(blueprint.district, ward, HostRole.COUNTER)
     url = next(s.url for s in blueprint.district.services if s.channel is Channel.WAN)
     script = (
         f"end=$(($(date +%s) + {DOWNLOAD_SECONDS})); "
@@ -184,41 +201,56 @@ def show(stage: Stage, title: str) -> None:
     stage.console.print()
 
 
+def settle(stage: Stage, ward: str) -> None:
+    """Wait until the ward's WAN channel is well, so that what is seen next has one cause."""
+    stage.wait("waiting until the line is well", FAULT_SECONDS,
+               lambda: _seen(stage, ward, lambda one: one.state is State.OK and _above_base(one) < CALM_MS))  # fmt: skip
+
+
 def slow_line(stage: Stage, ward: str) -> None:
-    stage.lab.break_(SLOW_LINE, ward, "wan")
-    wanted = (State.LINE_SLOW, State.LINE_FULL)
+    stage.lab.break_(SLOW_LINE, ward, Channel.WAN)
     seen = stage.wait(f"the WAN line of {ward} is slow now; waiting until the tool says so", FAULT_SECONDS,
-                      lambda: _in_state(stage, ward, wanted))  # fmt: skip
+                      lambda: _seen(stage, ward, lambda one: one.state is State.LINE_SLOW
+                                    and _above_base(one) >= FAULT_MS))  # fmt: skip
     _settle_state(stage, "slow line", ward, seen)
     show(stage, f"After the WAN line of {ward} was slowed")
     stage.lab.heal()
 
 
 def slow_server(stage: Stage, ward: str) -> None:
-    """After the slow line was healed: first the line has to be well again, so that one fault is seen at a time."""
-    stage.wait("the line is healed; waiting until it is well", FAULT_SECONDS,
-               lambda: _in_state(stage, ward, (State.OK,)))  # fmt: skip
-    stage.lab.break_(SLOW_SERVER, ward, "wan")
+    settle(stage, ward)
+    stage.lab.break_(SLOW_SERVER, ward, Channel.WAN)
     seen = stage.wait("the portal is slow now; waiting until the tool says so", FAULT_SECONDS,
-                      lambda: _in_state(stage, ward, (State.SERVER_SLOW,)))  # fmt: skip
+                      lambda: _seen(stage, ward, lambda one: one.state is State.SERVER_SLOW
+                                    and _above_base(one) < CALM_MS and _server_ms(one) >= SERVER_MS))  # fmt: skip
     _settle_state(stage, "slow server", ward, seen)
+    show(stage, "After the portal was slowed, which all wards feel")
     stage.lab.heal()
 
 
-def _in_state(stage: Stage, ward: str, wanted: tuple[State, ...]) -> ChannelStatus | None:
-    one = stage.channel(ward, "wan")
-    return one if one is not None and one.state in wanted else None
+def _seen(stage: Stage, ward: str, wanted: Callable[[ChannelStatus], bool]) -> ChannelStatus | None:
+    one = stage.channel(ward, Channel.WAN)
+    return one if one is not None and wanted(one) else None
+
+
+def _above_base(one: ChannelStatus) -> float:
+    """Milliseconds; infinite where it was not measured."""
+    if one.round_trip_seconds is None or one.base_round_trip_seconds is None:
+        return math.inf
+    return (one.round_trip_seconds - one.base_round_trip_seconds) * 1000
+
+
+def _server_ms(one: ChannelStatus) -> float:
+    return one.services[0].parts.get("server", 0.0) * 1000 if one.services else 0.0
 
 
 def _settle_state(stage: Stage, key: str, ward: str, seen: ChannelStatus | None) -> None:
-    one = seen or stage.channel(ward, "wan")
+    one = seen or stage.channel(ward, Channel.WAN)
     if one is None:
         stage.claims[key].settle(False, "no data")
         return
-    parts = one.services[0].parts if one.services else {}
-    server = parts.get("server")
     figure = f"state {one.state}, round trip {_ms(one.round_trip_seconds)} (base {_ms(one.base_round_trip_seconds)})"
-    stage.claims[key].settle(seen is not None, f"{figure}, portal's server part {_ms(server)}")
+    stage.claims[key].settle(seen is not None, f"{figure}, the portal's server part {_server_ms(one):.0f} ms")
     stage.say(stage.claims[key].figure)
 
 
@@ -234,7 +266,8 @@ def leak(stage: Stage, ward: str) -> dict[str, Any] | None:
     if not crossings:
         stage.claims["leak"].settle(False, f"{report['verdict']}, exit {code}, no packet")
         return None
-    crossing: dict[str, Any] = crossings[0]
+    # A new connection is the leak itself; answers that cross are what follows from one.
+    crossing: dict[str, Any] = min(crossings, key=lambda one: one["packet"]["state"] != "new")
     figure = f"{report['verdict']}, exit {code}: {describe(crossing)}"
     stage.claims["leak"].settle(code == 1 and crossing["ward"] == ward, figure)
     stage.say(figure)
@@ -244,6 +277,7 @@ def leak(stage: Stage, ward: str) -> dict[str, Any] | None:
         heard.crossed, f"{heard.heard} of {heard.sent} packets heard at {heard.listener}, sent from {heard.sender}"
     )
     stage.say(stage.claims["replayed"].figure)
+    settle(stage, ward)
     show(stage, f"With a leak in {ward}")
     return crossing
 
@@ -251,10 +285,10 @@ def leak(stage: Stage, ward: str) -> dict[str, Any] | None:
 def describe(crossing: dict[str, Any]) -> str:
     packet, rule = crossing["packet"], crossing["rule"]
     ports = f" port {packet['destination_port']}" if packet["destination_port"] is not None else ""
-    where = f"; let through by {rule['text']}" if rule else ""
+    where = f'; let through by {rule["span"]} "{rule["comment"]}"' if rule else ""
     return (
         f"{crossing['device']} lets {packet['source']} ({crossing['from_port']}) reach {packet['destination']} "
-        f"({crossing['to_port']}), protocol {packet['protocol']}{ports}{where}"
+        f"({crossing['to_port']}), {crossing['replay']['protocol']}{ports}{where}"
     )
 
 
