@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 
 from wardnet.audit import suggest
 from wardnet.audit.chains import Walk
+from wardnet.audit.concrete import Probe
 from wardnet.audit.grants import allowed
 from wardnet.audit.pipeline import Pipeline
+from wardnet.audit.problems import bridge_of, problems_of
 from wardnet.audit.records import Crossing, DeviceResult, Hop, OpenPoint, Packet, Pair, Verdict, worst
 from wardnet.audit.space import Bdd, Guess
-from wardnet.audit.trace import Probe, Trace, Tracer
+from wardnet.audit.trace import Trace, Tracer
 from wardnet.audit.witness import Witness, choose, flow_behind, needed_unknowns, packet
-from wardnet.model.device import Device, Hook, Link
+from wardnet.model.device import Device, Hook
 from wardnet.model.intent import Channel, IPNetwork
 from wardnet.model.packet import Field, State
 from wardnet.model.policy import DevicePolicy, PolicyPort
 from wardnet.model.span import Span
 
 FAMILIES = (4, 6)
-_PROBLEM_SETTINGS = ("bc_forwarding", "mc_forwarding", "accept_source_route", "seg6_enabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Places:
 
 def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | None = None) -> DeviceResult:
     """The verdict on a device that was read. Never raises for what stands in its artefacts."""
-    problems = list(_problems(device, policy))
+    problems = list(problems_of(device, policy))
     pairs: list[Pair] = []
     crossings: list[Crossing] = []
     states: tuple[tuple[str, ...], ...] = ()
@@ -75,14 +76,14 @@ def _in_order(device: str, crossings: list[Crossing]) -> tuple[Crossing, ...]:
     """Numbered, those for first packets before what follows from them, and what is certain before what is not."""
     ordered = sorted(crossings, key=lambda c: (c.needs is not None, c.verdict is not Verdict.VIOLATED))
     numbered = [replace(crossing, id=f"{device}-{number}") for number, crossing in enumerate(ordered, start=1)]
-    opened: dict[Span, str] = {}
+    opened: dict[tuple[Span, int], str] = {}
     for crossing in numbered:
         if crossing.needs is None and crossing.rule is not None and crossing.rule.span is not None:
-            opened.setdefault(crossing.rule.span, crossing.id)
+            opened.setdefault((crossing.rule.span, crossing.family), crossing.id)
 
     def follows(crossing: Crossing) -> str:
         hop = crossing.needs_rule
-        return opened.get(hop.span, "") if hop is not None and hop.span is not None else ""
+        return opened.get((hop.span, crossing.family), "") if hop is not None and hop.span is not None else ""
 
     return tuple(replace(crossing, follows=follows(crossing)) for crossing in numbered)
 
@@ -92,57 +93,6 @@ def _crossing_pairs(policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPo
         for destination in policy.ports:
             if source.channel is not destination.channel:
                 yield source, destination
-
-
-# --- what holds for the device as a whole
-
-
-def _problems(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
-    for unknown in device.unknowns:
-        yield OpenPoint(unknown.span, unknown.reason, unknown.settle)
-    known = {port.interface for port in policy.ports}
-    two_channels = len({port.channel for port in policy.ports}) > 1
-    for port in policy.ports:
-        link = device.link(port.interface)
-        if link is None:
-            span = Span(device.id, "ip-link.json", port.interface)
-            reason = f"port {port.interface} of the policy is not on the device"
-            yield OpenPoint(span, reason, "correct the inventory, or the device")
-        elif not (link.up and link.carrier):
-            reason = f"port {port.interface} was down: the routes that come back with it are not in the snapshot"
-            yield OpenPoint(link.span, reason, "collect again when it is up")
-        elif link.master is not None and _bridged_to(device, link) is None:
-            reason = f"port {port.interface} belongs to {link.master}, which the policy does not know"
-            yield OpenPoint(link.span, reason, f"take {port.interface} out of {link.master}")
-    for link in device.links:
-        if link.up and not link.loopback and link.name not in known:
-            reason = f"port {link.name} is up and the policy does not know it: which channel is behind it?"
-            yield OpenPoint(link.span, reason, f"add {link.name} to the inventory, or switch it off")
-    if two_channels:
-        yield from _switches(device)
-
-
-def _bridged_to(device: Device, link: Link) -> Link | None:
-    master = device.link(link.master) if link.master else None
-    return master if master is not None and master.kind == "bridge" else None
-
-
-def _switches(device: Device) -> Iterator[OpenPoint]:
-    """Settings that open ways which are not modelled."""
-    for name, value in sorted(device.settings.items()):
-        if not name.startswith(("net.ipv4.conf.", "net.ipv6.conf.")) or value in ("0", "-1"):
-            continue
-        setting = name.rpartition(".")[2]
-        if setting not in _PROBLEM_SETTINGS:
-            continue
-        # The kernel wants `all` and the port's own for these; the default for new ports decides nothing.
-        everywhere = device.settings.get(f"{name[: len('net.ipv4.conf')]}.all.{setting}", "0")
-        if ".all." in name and value != "0":
-            reason = f"{name} is {value}: source routing, multicast or broadcast forwarding is not modelled"
-            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, f"`sysctl {name}=0`")
-        elif setting == "mc_forwarding" and everywhere == "0" and ".default." not in name:
-            reason = f"{name} is {value}: multicast forwarding is not modelled"
-            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, "stop the multicast router")
 
 
 # --- one family
@@ -273,7 +223,7 @@ class _Examiner:
         first, second = links
         assert first is not None
         assert second is not None
-        bridge = _bridged_to(self._device, first)
+        bridge = bridge_of(self._device, first)
         if bridge is None or first.master != second.master:
             return
         filtered = next((t for t in self._device.ruleset.tables if t.layer == 2 and t.chains), None)
@@ -293,7 +243,8 @@ class _Examiner:
         yield Crossing(
             "", Verdict.UNKNOWN if points else Verdict.VIOLATED, self._device.id, self._policy.ward,
             self.pipeline.family, source.interface, source.channel, destination.interface, destination.channel,
-            packet(witness, self.pipeline.family, source.interface, State.UNTRACKED), None, None, "", (hop,), hop, None, None,
+            packet(witness, self.pipeline.family, source.interface, State.UNTRACKED),
+            None, None, "", (hop,), hop, None, None,
             (), points, suggest.unbridge(bridge.name, source.interface),
         )  # fmt: skip
 
