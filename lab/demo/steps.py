@@ -63,7 +63,7 @@ def declare(claims: Claims, lab: str, ward: str, district: District) -> None:
         ("slow server", "a slowed portal is named as the server",
          f"state server_slow, its part at least {SERVER_MS} ms, the line within {CALM_MS} ms of its base",
          f"{broken} {SLOW_SERVER} --ward {ward}; {status}; {heal}"),
-        ("leak", f"a leak opened in {ward} is found", "violated, exit 1, with a packet and the rule that lets it through",
+        ("leak", f"a leak opened in {ward} is found", "violated, exit 1, with a packet and its rule",
          f"{broken} {LEAK} --ward {ward}; {audit}; {heal}"),
         ("replayed", "that packet really crosses, sent through the gateway", "heard on the other channel",
          f"{broken} {LEAK} --ward {ward}; {python} replay{named} {state}/demo/crossing.json; {heal}"),
