@@ -40,6 +40,7 @@ def declare(claims: Claims, lab: str, ward: str, district: District) -> None:
     status = f".venv/bin/wardnet status -p {{window}} -w {ward}"
     broken = f"{python} break{named}"
     heal = f"{python} heal{named}"
+    site = f"ansible-playbook -i {state}/inventory/wardnet.yml -e @{state}/ansible-vars.yml playbooks/site.yml"
     clerk, citizen = (_station_id(district, ward, role) for role in (HostRole.COUNTER, HostRole.CITIZEN))
     urls = {channel: [one.url for one in district.services if one.channel is channel] for channel in Channel}
     portal, public = urls[Channel.WAN][0], urls[Channel.INTERNET][0]
@@ -47,8 +48,7 @@ def declare(claims: Claims, lab: str, ward: str, district: District) -> None:
         ("inventory", "the inventory is right", "no error", ".venv/bin/wardnet check"),
         ("booted", "the district's hosts boot", "all of them", f"{python} status{named}"),
         ("provisioned", "Ansible sets the hosts up over SSH", "none failed, none unreachable",
-         f"{python} run{named} controller -- ansible-playbook -i {state}/inventory/wardnet.yml "
-         f"-e @{state}/ansible-vars.yml playbooks/site.yml"),
+         f"{python} run{named} controller -- {site}"),
         ("clerk", "a clerk's PC opens the portal over the WAN channel", "HTTP 200",
          f"{python} shell{named} {clerk} -- curl -sI {portal}"),
         ("citizen", "a citizen's PC opens the public services over the internet channel", "HTTP 200",
@@ -203,8 +203,11 @@ def show(stage: Stage, title: str) -> None:
 
 def settle(stage: Stage, ward: str) -> None:
     """Wait until the ward's WAN channel is well, so that what is seen next has one cause."""
-    stage.wait("waiting until the line is well", FAULT_SECONDS,
-               lambda: _seen(stage, ward, lambda one: one.state is State.OK and _above_base(one) < CALM_MS))  # fmt: skip
+
+    def well(one: ChannelStatus) -> bool:
+        return one.state is State.OK and _above_base(one) < CALM_MS
+
+    stage.wait("waiting until the line is well", FAULT_SECONDS, lambda: _seen(stage, ward, well))
 
 
 def slow_line(stage: Stage, ward: str) -> None:
