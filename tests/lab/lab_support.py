@@ -28,4 +28,5 @@ def ansible(lab: Lab, playbook: str, *more: str, timeout: float = 600) -> subpro
         *more,
     ]
     where = ["env", f"--chdir={CHECKOUT}", f"ANSIBLE_CONFIG={CHECKOUT / 'ansible.cfg'}"]
-    return lab.run("controller", [*where, *argv], timeout=timeout)
+    # An empty input of its own: Ansible refuses one that another program has made non-blocking.
+    return lab.run("controller", [*where, *argv], stdin=b"", timeout=timeout)
