@@ -1,0 +1,104 @@
+"""Sends single real packets from where it is run and says which were answered; or listens, and says who came.
+
+Runs in the network namespace of a lab's host, under this machine's Python. What is answered at all was let through:
+a refusal (RST, port unreachable) comes from the far host, silence or an ICMP error from the way.
+
+    packets.py probe < JSON      [{"kind": "tcp", "host": ..., "port": ...}, ...] -> [true, false, ...]
+    packets.py listen ADDRESS PORT   prints the address of the first that connects
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+import sys
+from typing import Any
+
+SECONDS = 2.0
+ATTEMPTS = 2  # one packet may be lost while neighbours are resolved
+
+
+async def tcp(item: dict[str, Any]) -> bool:
+    source = (item["source"], 0) if item.get("source") else None
+    try:
+        _, writer = await asyncio.open_connection(item["host"], item["port"], local_addr=source)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+class Answered(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ARG002 - asyncio's signature
+        self._tell(True)
+
+    def error_received(self, exc: Exception) -> None:
+        # only a port that nobody listens on is an answer of the far host
+        self._tell(isinstance(exc, ConnectionRefusedError))
+
+    def _tell(self, answered: bool) -> None:
+        if not self.done.done():
+            self.done.set_result(answered)
+
+
+async def udp(item: dict[str, Any]) -> bool:
+    """A DNS question, which a resolver answers; a host without one refuses the port."""
+    labels = b"".join(struct.pack("B", len(label)) + label for label in b"tayho.example".split(b"."))
+    question = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 6, 1)
+    try:
+        transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+            Answered, remote_addr=(item["host"], item["port"])
+        )
+    except OSError:
+        return False
+    transport.sendto(question)
+    try:
+        return await protocol.done
+    finally:
+        transport.close()
+
+
+async def ping(item: dict[str, Any]) -> bool:
+    process = await asyncio.create_subprocess_exec(
+        "ping", "-n", "-c", "1", "-W", "1", item["host"], stdout=asyncio.subprocess.DEVNULL
+    )
+    return await process.wait() == 0
+
+
+KINDS = {"tcp": tcp, "udp": udp, "ping": ping}
+
+
+async def attempt(item: dict[str, Any]) -> bool:
+    for _ in range(ATTEMPTS):
+        try:
+            if await asyncio.wait_for(KINDS[item["kind"]](item), SECONDS):
+                return True
+        except TimeoutError:
+            continue
+    return False
+
+
+async def probe(items: list[dict[str, Any]]) -> list[bool]:
+    return list(await asyncio.gather(*(attempt(item) for item in items)))
+
+
+def listen(address: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, port), family=family) as server:
+        server.settimeout(20)
+        print("listening", flush=True)
+        return str(server.accept()[1][0])
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "probe":
+        print(json.dumps(asyncio.run(probe(json.load(sys.stdin)))))
+    else:
+        print(listen(sys.argv[2], int(sys.argv[3])), flush=True)

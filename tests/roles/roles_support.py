@@ -1,0 +1,102 @@
+"""What the tests of the roles share: runs of Ansible with their recap, and probes from hosts of the lab."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import Lab
+from tests.lab.lab_support import CHECKOUT, ansible
+
+NAME = "wardnet-roles"
+PACKETS = Path(__file__).with_name("packets.py")
+# A lab has two gateways that nobody works behind: no canary is needed.
+AT_ONCE = ("-e", json.dumps({"wardnet_serial": ["100%"]}))
+RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a playbook. `changed` holds the number of changed tasks by host, without those that had none."""
+
+    status: int
+    output: str
+    seconds: float
+    hosts: tuple[str, ...]
+    changed: dict[str, int]
+    failed: tuple[str, ...]
+
+    @property
+    def tail(self) -> str:
+        return self.output[-6000:]
+
+
+def play(lab: Lab, playbook: str, *more: str) -> Run:
+    begun = time.monotonic()
+    done = ansible(lab, playbook, *AT_ONCE, *more)
+    output = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
+    rows = [(name, *map(int, numbers)) for name, *numbers in RECAP.findall(output)]
+    return Run(
+        status=done.returncode,
+        output=output,
+        seconds=time.monotonic() - begun,
+        hosts=tuple(row[0] for row in rows),
+        changed={row[0]: row[2] for row in rows if row[2]},
+        failed=tuple(row[0] for row in rows if row[3] or row[4]),
+    )
+
+
+def inside(lab: Lab, host: str, *argv: str) -> str:
+    """Output of a command of the booted host; AssertionError if it fails."""
+    done = lab.shell(host, argv)
+    assert done.returncode == 0, f"{host}: {argv}: {done.stderr.decode()}"
+    return done.stdout.decode().strip()
+
+
+@dataclass(frozen=True)
+class Probe:
+    kind: str  # tcp | udp | ping
+    host: str
+    port: int | None = None
+    source: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}" + (f" port {self.port}" if self.port else "")
+
+
+def answered(lab: Lab, host: str, probes: Sequence[Probe]) -> dict[str, bool]:
+    """Which of the probes are answered when sent from the host, by their text."""
+    given = json.dumps([probe.__dict__ for probe in probes]).encode()
+    done = lab.run(host, [sys.executable, str(PACKETS), "probe"], stdin=given)
+    assert done.returncode == 0, done.stderr.decode()
+    return dict(zip(map(str, probes), json.loads(done.stdout), strict=True))
+
+
+def wait_until(lab: Lab, host: str, probe: Probe, seconds: float = 30) -> bool:
+    """Whether the probe is answered within the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answered(lab, host, [probe])[str(probe)]:
+            return True
+    return False
+
+
+def counters(lab: Lab, gateway: str, comment: str) -> int:
+    """Packets that the rules with this comment have counted."""
+    listing: list[dict[str, Any]] = json.loads(inside(lab, gateway, "nft", "-j", "list", "ruleset"))["nftables"]
+    return sum(
+        part["counter"]["packets"]
+        for item in listing
+        if item.get("rule", {}).get("comment") == comment
+        for part in item["rule"]["expr"]
+        if "counter" in part
+    )
+
+
+__all__ = ["CHECKOUT", "NAME", "Probe", "Run", "answered", "counters", "inside", "play", "wait_until"]

@@ -1,0 +1,137 @@
+"""What somebody changes by hand is found in check mode, named, and healed; all of it in one run of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from lab import Lab
+from tests.roles.roles_support import Run, inside, play
+
+pytestmark = pytest.mark.lab
+
+LIMIT = ("--limit", "tay-ho-hub,buoi-gw,buoi-pc-1,monitoring")
+
+DELETE_RULE = """handle=$(nft -a list chain inet wardnet forward | awk '/clerks-portal/ {print $NF; exit}')
+nft delete rule inet wardnet forward handle $handle"""
+
+# (host, what somebody does, what the check must say about it)
+DRIFT = {
+    "a rule deleted": (
+        "buoi-gw",
+        DELETE_RULE,
+        '+{"rule": {"chain": "forward", "comment": "clerks-portal',
+    ),
+    "a rule inserted": (
+        "buoi-gw",
+        "nft insert rule inet wardnet forward accept",
+        '-{"rule": {"chain": "forward", "expr": [{"accept": null}]',
+    ),
+    "a table beside ours": ("buoi-gw", "nft add table ip helpful", '-{"table": {"family": "ip", "name": "helpful"}}'),
+    "all rules flushed": ("tay-ho-hub", "nft flush ruleset", '+{"table": {"family": "inet", "name": "wardnet"}}'),
+    "a policy rule added": (
+        "buoi-gw",
+        "ip rule add from 10.20.1.11 lookup 200 priority 500",
+        "-rule 500 IPv4: from 10.20.1.11/32 lookup 200",
+    ),
+    "a marked rule added": (
+        "buoi-gw",
+        "ip rule add fwmark 7 lookup 200 priority 501",
+        '-rule 501 IPv4: {"fwmark": "0x7"}',
+    ),
+    "a policy rule deleted": ("buoi-gw", "ip -6 rule del priority 1900", "+rule 1900 IPv6: iif lo lookup 100"),
+    "a table flushed": ("buoi-gw", "ip route flush table 200", "+route unreachable 0.0.0.0/0 metric 4000000 table 200"),
+    "a route leaked": (
+        "buoi-gw",
+        "ip -6 route add fd20:20:1::/64 dev clerks0 table 200",
+        "-route fd20:20:1::/64 dev clerks0 metric 1024 table 200",
+    ),
+    "a default in main": (
+        "buoi-gw", "ip route add default via 10.31.1.1 dev wan0", "-route 0.0.0.0/0 via 10.31.1.1 dev wan0",
+    ),
+    "an address added": ("buoi-gw", "ip address add 10.20.1.99/24 dev clerks0", "-address 10.20.1.99/24 on clerks0"),
+    "an address deleted": (
+        "buoi-gw", "ip -6 address del fd20:20:1::1/64 dev clerks0", "+address fd20:20:1::1/64 on clerks0",
+    ),
+    "a kernel setting": (
+        "buoi-gw", "echo 1 > /proc/sys/net/ipv4/conf/all/proxy_arp", "-net/ipv4/conf/all/proxy_arp = 1",
+    ),
+    "forwarding switched off": (
+        "tay-ho-hub", "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding", "-net/ipv6/conf/all/forwarding = 0",
+    ),
+    "a file of another network": (
+        "buoi-gw",
+        "printf '[Match]\\nName=wan0\\n' > /etc/systemd/network/00-mine.network",
+        "before: /etc/systemd/network/00-mine.network (remove)",
+    ),
+    "the filter's file edited": ("buoi-gw", "echo '# x' >> /etc/nftables.conf", "before: /etc/nftables.conf (write)"),
+    "the boot's filter disabled": ("tay-ho-hub", "systemctl disable --quiet nftables", "intended packet filter"),
+    "rights of the wrapper": (
+        "buoi-gw", "chmod 0777 /usr/local/lib/wardnet/audit-read", "before: /usr/local/lib/wardnet/audit-read (mode)",
+    ),
+    "a key of one's own": (
+        "buoi-gw", "echo ssh-ed25519 AAAA >> /etc/ssh/authorized_keys.d/wardnet-audit",
+        "before: /etc/ssh/authorized_keys.d/wardnet-audit (write)",
+    ),
+    "passwords for SSH": (
+        "buoi-pc-1", "echo 'PasswordAuthentication yes' > /etc/ssh/sshd_config.d/10-wardnet.conf",
+        "before: /etc/ssh/sshd_config.d/10-wardnet.conf (write)",
+    ),
+    "a package source": (
+        "buoi-pc-1", "echo 'deb http://192.0.2.1/ x main' > /etc/apt/sources.list.d/more.list",
+        "before: /etc/apt/sources.list.d/more.list (remove)",
+    ),
+    "the time zone": ("buoi-pc-1", "ln -sf /usr/share/zoneinfo/UTC /etc/localtime", "before: /etc/localtime (link)"),
+    "the agent's configuration": (
+        "buoi-gw", "echo '{}' > /etc/wardnet/agent.json", "before: /etc/wardnet/agent.json (write)",
+    ),
+    "an exporter stopped": ("buoi-gw", "systemctl disable --quiet --now wardnet-link-exporter", None),
+    "an alert rule removed": (
+        "monitoring", "rm /etc/prometheus/rules/alerts.yml", "after: /etc/prometheus/rules/alerts.yml (write)",
+    ),
+    "Prometheus stopped": ("monitoring", "systemctl stop prometheus", None),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drift:
+    found: Run
+    healed: Run
+    after: Run
+
+
+@pytest.fixture(scope="module")
+def drift(converged: Lab) -> Drift:
+    for host, command, _ in DRIFT.values():
+        inside(converged, host, "sh", "-c", command)
+    return Drift(
+        play(converged, "site.yml", "--check", "--diff", *LIMIT),
+        play(converged, "site.yml", *LIMIT),
+        play(converged, "site.yml", "--check", "--diff", *LIMIT),
+    )
+
+
+@pytest.mark.parametrize("name", DRIFT)
+def test_drift_is_found_in_check_mode(drift: Drift, name: str) -> None:
+    host, _, said = DRIFT[name]
+    assert drift.found.status == 0, drift.found.tail
+    assert drift.found.changed.get(host), f"nothing was found on {host}"
+    if said is not None:
+        assert said in drift.found.output
+
+
+def test_drift_is_healed(drift: Drift) -> None:
+    assert drift.healed.status == 0, drift.healed.tail
+    assert set(drift.healed.changed) == {host for host, _, _ in DRIFT.values()}
+    assert drift.after.status == 0
+    assert drift.after.changed == {}
+
+
+def test_services_run_again_with_what_is_intended(drift: Drift, converged: Lab) -> None:
+    assert drift.healed.status == 0
+    for host, unit in (("buoi-gw", "wardnet-link-exporter"), ("monitoring", "prometheus"), ("tay-ho-hub", "nftables")):
+        assert inside(converged, host, "systemctl", "is-active", unit) == "active"
+        assert inside(converged, host, "systemctl", "is-enabled", unit) == "enabled"
+    settings = inside(converged, "buoi-pc-1", "sshd", "-T")
+    assert "passwordauthentication no" in settings.splitlines()
