@@ -25,7 +25,7 @@ def typed(page: Path) -> Iterator[list[str]]:
         for line in block.replace("\\\n", " ").splitlines():
             command = re.sub(r"^\s*[$#]\s+(?:[A-Z_]+=\S+ )*", "", line)
             if re.match(r"(\S*/)?(wardnet|python3?|make|ansible-playbook)\s", command):
-                yield shlex.split(command.split("  #")[0], comments=False)
+                yield shlex.split(re.split(r"\s{2,}", command)[0])  # what stands behind is explanation
 
 
 def commands_of(app: typer.Typer) -> dict[str, Any]:
