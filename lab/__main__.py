@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # not on everybody's PATH, also not on root's after a bare `su`
 
 
 def main() -> int:
+    os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), *_SBIN))
     if len(sys.argv) > 1 and sys.argv[1] in ("run", "shell"):
         from lab import access
         from lab.errors import LabError

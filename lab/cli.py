@@ -24,7 +24,9 @@ from lab.record import require_record
 from lab.status import show
 from wardnet.inventory.problems import InventoryErrors
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="A real district on one machine.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A real district on one machine."
+)
 out = Console()
 err = Console(stderr=True)
 
@@ -231,20 +233,12 @@ def run_cli() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:
-        app(standalone_mode=False)
+        app(prog_name="python -m lab")
     except (LabError, InventoryErrors) as error:
         err.print(f"lab: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
-    except (typer.Abort, KeyboardInterrupt):
-        err.print("lab: interrupted")
-        return 130
-    except typer.Exit as done:
-        return done.exit_code
-    except Exception as error:
-        import click
-
-        if isinstance(error, click.ClickException):
-            error.show()
-            return error.exit_code
-        raise
+    except OSError as error:  # no space, or no right, in the midst of something
+        where = f": {error.filename}" if error.filename else ""
+        err.print(f"lab: {error.strerror or error}{where}", markup=False, highlight=False, soft_wrap=True)
+        return 1
     return 0

@@ -129,10 +129,12 @@ def _missing_features() -> list[Missing]:
     if why is not None:
         found.append(Missing(f"namespaces cannot be made ({why})", "run on a machine or container that allows them"))
         return found
+    if shutil.which("ip") is None:
+        return found  # named among the programs already
     why = _try(["unshare", "--net", "ip", "link", "add", "wl0", "type", "veth", "peer", "name", "wl1"])
     if why is not None:
         found.append(Missing(f"no veth devices ({why})", "use a kernel with CONFIG_VETH"))
-    why = _try(["unshare", "--net", "nft", "add", "table", "inet", "wardnet"])
+    why = _try(["unshare", "--net", "nft", "add", "table", "inet", "wardnet"]) if shutil.which("nft") else None
     if why is not None:
         found.append(Missing(f"no nftables ({why})", "use a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET"))
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):

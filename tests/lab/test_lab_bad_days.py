@@ -223,3 +223,28 @@ def test_a_district_that_cannot_be_read_changes_nothing(layout: Layout, tmp_path
 def test_a_blueprint_is_the_same_each_time() -> None:
     day = date(2026, 11, 24)
     assert build.read_blueprint(INVENTORY, 2, day).topology == build.read_blueprint(INVENTORY, 2, day).topology
+
+
+# The command line after something was done to the process: `words` are its arguments.
+PREPARED = "import os, sys; from lab.cli import run_cli; {prepare}; sys.argv[0] = 'lab'; sys.exit(run_cli())"
+
+
+def prepared(prepare: str, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-c", PREPARED.format(prepare=prepare), *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=60)
+
+
+@pytest.mark.parametrize("words", [("up", "--wards", "0", "--name", NAME), ("down", "--name", NAME), ("preflight",)])
+def test_who_is_not_root_is_told_so_and_nothing_changes(words: tuple[str, ...]) -> None:
+    done = prepared("os.setgroups([]); os.setgid(65534); os.setuid(65534)", *words)
+    assert done.returncode == 1
+    assert "not root: run the same command with sudo" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert traces() == NOTHING
+
+
+def test_programs_that_are_missing_are_named_all_at_once_by_their_packages() -> None:
+    done = prepared("os.environ['PATH'] = '/nonexistent'", "preflight")
+    assert done.returncode == 1
+    for package in ("systemd-container", "openvswitch-switch", "mmdebstrap", "nftables"):
+        assert package in done.stderr

@@ -37,12 +37,12 @@ while (left := end - time.monotonic()) > 0:
 
 
 def pings(lab: Lab, host: str, address: str) -> bool:
-    return lab.shell(host, ["ping", "-c", "2", "-i", "0.2", "-W", "1", address]).returncode == 0
+    return lab.shell(host, ["ping", "-c", "2", "-i", "0.2", "-W", "0.7", address]).returncode == 0
 
 
 def heard_at_hub(lab: Lab, family: int) -> bool:
     """Whether the hub sees a citizen's packet that is meant for the portal of the WAN."""
-    ear = [sys.executable, "-c", EAR, "buoi-wan", CITIZEN_ADDRESSES[family], "3"]
+    ear = [sys.executable, "-c", EAR, "buoi-wan", CITIZEN_ADDRESSES[family], "1.5"]
     argv = [sys.executable, "-m", "lab", "run", "--name", lab.name, "tay-ho-hub", "--", *ear]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as listening:
         assert listening.stdout is not None
