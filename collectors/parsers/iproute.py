@@ -125,7 +125,7 @@ def parse_routes(artefact: Artefact, family: int) -> tuple[KernelRoute, ...]:
 def _route(item: Item, index: int, family: int) -> KernelRoute:
     artefact, record = item.artefact, item.values
     kind = record.get("type", "unicast")
-    if kind not in set(RouteType):
+    if not isinstance(kind, str) or kind not in set(RouteType):
         artefact.fail(item.where, f"route of type {kind!r}")
     table = table_number(str(record["table"])) if "table" in record else "254"
     destination = _network(item, item.string("dst"), None, family)
