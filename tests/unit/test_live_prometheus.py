@@ -154,6 +154,21 @@ def test_something_that_is_not_http_is_told() -> None:
         thread.join()
 
 
+def test_a_connection_that_is_closed_without_an_answer_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            connection, _address = server.accept()
+            connection.recv(4096)
+            connection.close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        with pytest.raises(UnreachableError, match="closed the connection without an answer"):
+            Prometheus(f"http://127.0.0.1:{server.getsockname()[1]}").query("up")
+        thread.join()
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:9090", "ftp://host", "http://", "http://a:b@host:9090", "http://host:x"])
 def test_what_is_no_address_is_refused_before_anything_is_opened(url: str) -> None:
     with pytest.raises(LiveError, match="not an address"):

@@ -159,6 +159,8 @@ class Prometheus:
             ) from error
         except socket.gaierror as error:
             raise UnreachableError(_("{url}: no such host").format(url=self.url)) from error
+        except http.client.RemoteDisconnected as error:
+            raise UnreachableError(_("{url} closed the connection without an answer").format(url=self.url)) from error
         except http.client.HTTPException as error:
             raise BadAnswerError(_("{url} does not speak HTTP: {error!r}").format(url=self.url, error=error)) from error
         except OSError as error:
