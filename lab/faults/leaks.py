@@ -16,7 +16,7 @@ def forwarding(target: Target) -> dict[str, Any]:
         rule(4, 950, citizens.name, clerks.ipv4.network, target.table(Channel.WAN)),
         rule(4, 951, clerks.name, citizens.ipv4.network, target.table(Channel.INTERNET)),
     )
-    accept = f'iifname "{citizens.name}" oifname "{clerks.name}"'
+    accept = f'meta nfproto ipv4 iifname "{citizens.name}" oifname "{clerks.name}"'
     return apply(target, "forwarding-leak", accept, edits)
 
 
