@@ -215,6 +215,15 @@ def test_a_route_across_lets_errors_about_flows_in() -> None:
     assert crossing.needs.incoming in ("clerks0", "wan0")
 
 
+def test_flows_of_the_device_itself_are_not_certain() -> None:
+    """From anywhere to one of its addresses: whoever takes that address as a source may answer to the other channel.
+    Whether such a flow exists is not in a snapshot."""
+    result = verdict(with_rule(gateway(), [payload("tcp", "dport", 22), ACCEPT], chain="input"))
+    assert result.verdict is Verdict.UNKNOWN
+    assert {c.packet.state for c in result.crossings} == {"established"}
+    assert "a flow of the device's own" in reasons(result)
+
+
 @pytest.mark.parametrize("port", ["8080", "445"])
 def test_an_exception_that_is_wider_than_granted_is_a_crossing(port: str) -> None:
     addresses = [payload("ip", "saddr", "172.20.1.11"), payload("ip", "daddr", "10.20.1.20")]
@@ -323,7 +332,9 @@ HARMLESS: dict[str, Callable[[Artefacts], Artefacts]] = {
     "a rule that drops": lambda a: with_rule(a, [iif("wan0"), payload("tcp", "dport", 23), DROP]),
     "a rule that logs": lambda a: with_rule(a, [{"log": {"prefix": "seen "}}]),
     "a rule between ports of one channel": lambda a: with_rule(a, [iif("citizen0"), oif("wifi0"), ACCEPT], last=True),
-    "an accept for input": lambda a: with_rule(a, [payload("tcp", "dport", 22), ACCEPT], chain="input"),
+    "an accept for input": lambda a: with_rule(
+        a, [payload("ip", "saddr", "10.30.200.20"), payload("tcp", "dport", 161), ACCEPT], chain="input"
+    ),
     "an accept without a route across": lambda a: with_rule(a, [iif("wifi0"), oif("wan0"), ACCEPT]),
     "a route across without an accept": lambda a: with_route(a, 4, "10.29.0.0/16", "wan0", "200"),
     "a route within a channel": lambda a: with_route(a, 4, "10.99.0.0/16", "wan0", "100", gateway="10.31.1.1"),

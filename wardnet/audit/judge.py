@@ -51,8 +51,9 @@ def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | N
     states: tuple[tuple[str, ...], ...] = ()
     if len({port.channel for port in policy.ports}) > 1:
         circuits = tuple(port.interface for port in policy.ports if not port.prefixes)
+        between = [(source.interface, destination.interface) for source, destination in _crossing_pairs(policy)]
         for family in FAMILIES:
-            examiner = _Examiner(Pipeline(device, family, circuits, backend), policy, places)
+            examiner = _Examiner(Pipeline(device, family, circuits, backend, between), policy, places)
             for span in examiner.pipeline.disordered():
                 reason = "runs before or after a chain of the same priority in another table, and one changes packets"
                 problems.append(OpenPoint(span, reason, "give the two chains different priorities"))

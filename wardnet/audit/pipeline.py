@@ -10,6 +10,7 @@ packet needs a flow whose first packet got through; so first packets go first.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -19,7 +20,7 @@ from wardnet.audit.conditions import Conditions
 from wardnet.audit.kernel import Kernel
 from wardnet.audit.routing import Routing
 from wardnet.audit.space import Bdd, Space
-from wardnet.audit.tracking import Tracking
+from wardnet.audit.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
 from wardnet.model.device import Chain, Device, Hook, Table
 from wardnet.model.packet import Field, State
 from wardnet.model.span import Span
@@ -49,9 +50,18 @@ class Passage:
 
 
 class Pipeline:
-    """One device in one family. `circuits` are its uplinks, whose failures count."""
+    """One device in one family. `circuits` are its uplinks, whose failures count. Of packets that belong to a flow
+    only those `between` the named ordered pairs of ports are looked for, where pairs are named."""
 
-    def __init__(self, device: Device, family: int, circuits: tuple[str, ...], backend: str | None = None) -> None:
+    def __init__(
+        self,
+        device: Device,
+        family: int,
+        circuits: tuple[str, ...],
+        backend: str | None = None,
+        between: Collection[tuple[str, str]] | None = None,
+    ) -> None:
+        self._between = between
         self.device = device
         self.family = family
         self.states = link_states(circuits, tuple(link.name for link in device.links if not link.loopback))
@@ -101,16 +111,45 @@ class Pipeline:
         space = self.space
         walk = Walk()
         arrived = self._arrived(walk)
-        first = self._through(arrived, walk, [State.NEW, State.INVALID], space.false, space.false)
+        untracked = space.value(Field.STATE, State.UNTRACKED)
+        tracked = space.forget(arrived & ~untracked, Field.STATE)
+        fresh = space.value(Field.STATE, State.NEW) | space.value(Field.STATE, State.INVALID)
+        first = self._through((arrived & untracked) | (tracked & fresh), walk)
         flows = first & space.value(Field.STATE, State.NEW)
-        known = space.any_of(
-            space.forget(first & packets, "in", "out") & space.value(Field.STATE, State.NEW)
-            for packets in [space.value(Field.TRANSLATED, 1), *walk.source_translated]
-        )
-        later = self._through(arrived, Walk(), [State.ESTABLISHED, State.RELATED], flows, known)
-        passed = first | later
+        passed = first
+        wanted = self._wanted(tracked)
+        if wanted != space.false:
+            touched = [space.value(Field.TRANSLATED, 1), *walk.source_translated]
+            moved = space.any_of(space.forget(flows & packets, "in", "out") for packets in touched)
+            known = Flows(flows, moved, self._own_flows())
+            passed = passed | self._through(self.tracking.later(tracked, wanted, known), Walk())
         self._divert(walk)
         return Passage(passed, flows, walk.translations, walk.diverted)
+
+    def _wanted(self, tracked: Bdd) -> Bdd:
+        """Headers of packets that would be led between the ports that are asked about. All, where a chain behind
+        connection tracking changes packets, and with them their route."""
+        space = self.space
+        moving = [base for base in self.bases(Hook.PREROUTING) if base.chain.priority > CONNTRACK]
+        if any(not base.chain.translates and not base.chains.pure(base.chain.name) for base in moving):
+            return space.true
+        led = self._routed(space.forget(tracked, *WRITTEN))
+        if self._between is not None:
+            led = led & space.any_of(space.entering(a) & space.leaving(b) for a, b in self._between)
+        chances = space.headers(space.possible(led))
+        return space.forget(chances, "in", "out", Field.STATE, Field.MARK, *NOT_OF_FLOW)
+
+    def _own_flows(self) -> Bdd:
+        """What the device's own output and input let start."""
+        space = self.space
+        found = []
+        for hook, side, own in ((Hook.OUTPUT, "in", Field.SOURCE), (Hook.INPUT, "out", Field.DESTINATION)):
+            packets = self.routing.local(own) & space.value(side, 0) & space.value(Field.STATE, State.NEW)
+            for base in self.bases(hook):
+                if not base.chain.translates and base.chains.pure(base.chain.name):
+                    packets = packets & base.chains.accepted(base.chain)
+            found.append(packets)
+        return space.any_of(found)
 
     def _divert(self, walk: Walk) -> None:
         """Diverted packets may leave by any port, whatever their route would be."""
@@ -133,16 +172,9 @@ class Pipeline:
                 enters = base.chains.walk(base.chain, enters, walk)
         return enters
 
-    def _through(self, arrived: Bdd, walk: Walk, states: list[State], flows: Bdd, translated: Bdd) -> Bdd:
-        """From connection tracking on, for packets in the given states (and untracked ones, with new ones)."""
+    def _through(self, packets: Bdd, walk: Walk) -> Bdd:
+        """From connection tracking on."""
         space = self.space
-        untracked = space.value(Field.STATE, State.UNTRACKED)
-        tracked = space.forget(arrived & ~untracked, Field.STATE)
-        packets = arrived & untracked if State.NEW in states else space.false
-        for state in states:
-            packets = packets | (
-                self.tracking.in_state(state, tracked, flows, translated) & space.value(Field.STATE, state)
-            )
         for base in self.bases(Hook.PREROUTING):
             if base.chain.translates:
                 packets = self._new_only(base, packets, walk)

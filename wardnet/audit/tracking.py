@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from wardnet.audit.space import Bdd, Space
 from wardnet.model.packet import ICMP, ICMPV6, Field, State
 from wardnet.model.span import Span
 
 _ERRORS = {4: ((3, 5), (11, 12)), 6: ((1, 4),)}  # ICMP types that speak of another packet; 4 is source quench
-_WRITTEN = (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_PORT, Field.TRANSLATED)
-_NOT_OF_FLOW = (
+_REQUESTS = {4: (8, 13, 15, 17), 6: (128, 139)}
+WRITTEN = (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_PORT, Field.TRANSLATED)
+NOT_OF_FLOW = (
     Field.FRAGMENT,
     Field.TRANSLATED,
     Field.ICMP_TYPE,
@@ -17,6 +20,16 @@ _NOT_OF_FLOW = (
     Field.NEXT_HEADER,
     Field.DSCP,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """First packets that got through: `plain` with the header that they came with, `moved` with a rewritten one, and
+    `own` that the device itself may send or take."""
+
+    plain: Bdd
+    moved: Bdd
+    own: Bdd
 
 
 class Tracking:
@@ -28,32 +41,47 @@ class Tracking:
         self._device = device
         self._helpers = helpers
 
-    def in_state(self, state: State, packets: Bdd, flows: Bdd, translated: Bdd) -> Bdd:
-        """Of tracked packets those that can be in the state."""
+    def later(self, tracked: Bdd, wanted: Bdd, flows: Flows) -> Bdd:
+        """Established and related packets, each with its state. `tracked` are all that connection tracking sees;
+        `wanted` are headers: only packets with one of them are looked for.
+
+        Whether a packet belongs to a flow is asked of the few wanted ones, turned round, and not of all flows.
+        """
         space = self.space
-        if state in (State.NEW, State.INVALID):
-            return packets
-        plain = self._of_flows(flows)
-        moved = self._of_flows(translated)
-        if state is State.ESTABLISHED:
-            here = packets & (plain | space.reversed(plain))
-            anything = space.forget(packets, *_WRITTEN) & (moved | space.reversed(moved))
-            return here | anything
-        kind = ICMP if self.family == 4 else ICMPV6
-        errors = space.value(Field.PROTOCOL, kind) & space.any_of(
-            space.between(Field.ICMP_TYPE, low, high) for low, high in _ERRORS[self.family]
-        )
-        found = errors & ((packets & self._ends(plain)) | (space.forget(packets, *_WRITTEN) & self._ends(moved)))
+        turned = space.reversed(wanted)
+        plain, moved, own = (self._of_flows(known) for known in (flows.plain, flows.moved, flows.own))
+        if own != space.false:
+            span = Span(self._device, "nft-ruleset.json", "output and input")
+            plain = plain | (own & space.guess("unknown", span, "a flow of the device's own may have these ends"))
+        anything = space.forget(tracked, *WRITTEN)
+        belongs = (plain & wanted) | space.reversed(plain & turned)
+        rewritten = (moved & wanted) | space.reversed(moved & turned)
+        established = (tracked & belongs) | (anything & rewritten)
+        related = self._errors() & ((tracked & self._ends(plain, wanted)) | (anything & self._ends(moved, wanted)))
         if self._helpers:
             span = Span(self._device, "nft-ruleset.json", "connection tracking helpers")
-            found = found | (packets & space.guess("unknown", span, "helpers let in related connections"))
-        return found
+            related = related | (tracked & space.guess("unknown", span, "helpers let in related connections"))
+        return (established & space.value(Field.STATE, State.ESTABLISHED)) | (
+            related & space.value(Field.STATE, State.RELATED)
+        )
+
+    def _starts_none(self) -> Bdd:
+        """ICMP that starts no flow: all but requests."""
+        space = self.space
+        requests = space.any_of(space.value(Field.ICMP_TYPE, kind) for kind in _REQUESTS[self.family])
+        return space.value(Field.PROTOCOL, ICMP if self.family == 4 else ICMPV6) & ~requests
+
+    def _errors(self) -> Bdd:
+        space = self.space
+        kind = space.value(Field.PROTOCOL, ICMP if self.family == 4 else ICMPV6)
+        return kind & space.any_of(space.between(Field.ICMP_TYPE, low, high) for low, high in _ERRORS[self.family])
 
     def _of_flows(self, flows: Bdd) -> Bdd:
         """Flows by their addresses, protocol and ports: through any port, with any flags. One that hangs on an unknown
         is an unknown of its own, since it held for another packet."""
         space = self.space
-        beside = ("in", "out", Field.STATE, Field.MARK, *_NOT_OF_FLOW)
+        flows = flows & ~self._starts_none()
+        beside = ("in", "out", Field.STATE, Field.MARK, *NOT_OF_FLOW)
         certain = space.forget(space.headers(space.certain(flows)), *beside)
         possible = space.forget(space.headers(space.possible(flows)), *beside)
         if certain == possible:
@@ -61,9 +89,11 @@ class Tracking:
         span = Span(self._device, "nft-ruleset.json", "flows")
         return certain | (possible & space.guess("unknown", span, "a flow that an unknown may let start"))
 
-    def _ends(self, flows: Bdd) -> Bdd:
-        """The destination is an end of one of the flows."""
+    def _ends(self, flows: Bdd, wanted: Bdd) -> Bdd:
+        """The destination is an end of one of the flows, and of a wanted packet."""
         space = self.space
         others = (Field.SOURCE, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT)
-        both = flows | space.reversed(flows)
-        return space.forget(both, *others)
+        here = space.forget(wanted, *others)
+        last = space.forget(flows & here, *others)
+        first = space.forget(space.reversed(flows & space.reversed(here)), *others)
+        return here & (last | first)

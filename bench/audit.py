@@ -1,0 +1,211 @@
+"""How long the audit takes, from artefacts on disk to the verdict in a warm process, beside dd.autoref (the BDD package
+without C) on the same artefacts.
+
+The artefacts are those of a really configured gateway (tests/unit/fixtures/buoi-gw) with rules added to its forward
+chain: as many as the case says, each for a network of its own. The verdict has to be what it was without them.
+
+    python -m bench.audit            # QUICK=1 for fewer runs
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date
+from ipaddress import ip_network
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from collectors.collect import Reading, now, write_snapshot
+from wardnet.audit.records import Verdict
+from wardnet.audit.run import audit
+from wardnet.audit.snapshot import read_snapshot
+from wardnet.compile import compile_plan, compile_policy
+from wardnet.inventory import read_district
+from wardnet.model.intent import Platform
+from wardnet.model.policy import AuditPolicy
+from wardnet.model.snapshot import LINUX
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results" / "audit.json"
+ARTEFACTS = ROOT / "tests" / "unit" / "fixtures" / "buoi-gw"
+INVENTORY = ROOT / "inventory" / "tay-ho"
+GATEWAY, WARD = "buoi-gw", "buoi"
+DAY = date(2026, 11, 24)
+RUNS, QUICK_RUNS = 15, 5
+COMMAND = "make bench-audit"
+
+PAIRS = (("clerks0", "wan0"), ("citizen0", "inet0"), ("wifi0", "inet0"))
+SOURCES = {"clerks0": ("10.20.1.0/24", "fd20:20:1::/64"), "citizen0": ("172.20.1.0/24", "2001:db8:20:1::/64"),
+           "wifi0": ("172.21.1.0/24", "2001:db8:21:1::/64")}  # fmt: skip
+OUTSIDE = {"wan0": ("10.24.0.0/13", "fd20:40::/32"), "inet0": ("203.0.0.0/8", "2001:db8:4000::/36")}
+
+
+class BenchError(Exception):
+    """The figures would say nothing: a verdict is not what it must be."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the result: `ours` and `peer` in `unit`, `ratio` of the two, `ours` against `budget`."""
+
+    what: str
+    ours: float
+    peer: float
+    ratio: float
+    budget: float
+    met: bool
+    unit: str
+    runs: int
+    command: str
+
+
+def match(left: dict[str, Any], right: Any) -> dict[str, Any]:
+    return {"match": {"op": "==", "left": left, "right": right}}
+
+
+def network(random: Random, within: str, length: int) -> dict[str, Any]:
+    """A random network of that length inside another, as nft writes it."""
+    outer = ip_network(within)
+    bits = outer.max_prefixlen
+    offset = random.getrandbits(length - outer.prefixlen) << (bits - length)
+    address = outer.network_address + offset
+    if length == bits:
+        return str(address)  # type: ignore[return-value]
+    return {"prefix": {"addr": str(address), "len": length}}
+
+
+def district_rule(random: Random, number: int) -> list[Any]:
+    """A flow between a LAN and its own line, alternately in IPv4 and IPv6."""
+    incoming, outgoing = random.choice(PAIRS)
+    six = number % 2
+    word = ("ip", "ip6")[six]
+    return [
+        match({"meta": {"key": "iifname"}}, incoming),
+        match({"meta": {"key": "oifname"}}, outgoing),
+        match(
+            {"payload": {"protocol": word, "field": "saddr"}}, network(random, SOURCES[incoming][six], (28, 80)[six])
+        ),
+        match(
+            {"payload": {"protocol": word, "field": "daddr"}}, network(random, OUTSIDE[outgoing][six], (24, 64)[six])
+        ),
+        match({"payload": {"protocol": random.choice(("tcp", "udp")), "field": "dport"}}, random.randrange(1, 65536)),
+        {"counter": {"packets": 0, "bytes": 0}},
+        {"accept": None},
+    ]
+
+
+def campus_rule(random: Random, _: int) -> list[Any]:
+    """What a campus firewall has thousands of: a host's or network's addresses and a port, accepted or dropped, for
+    IPv4 and with no port of the device named."""
+    rule = [
+        match(
+            {"payload": {"protocol": "ip", "field": "saddr"}}, network(random, "10.24.0.0/13", random.choice((24, 32)))
+        ),
+        match(
+            {"payload": {"protocol": "ip", "field": "daddr"}}, network(random, "10.20.1.0/24", random.choice((28, 32)))
+        ),
+    ]
+    if random.random() < 0.8:
+        field = {"protocol": random.choice(("tcp", "udp")), "field": "dport"}
+        rule.append(match({"payload": field}, random.choice((22, 25, 53, 80, 443, 993, 8080, 3389))))
+    return [*rule, {"accept": None} if random.random() < 0.85 else {"drop": None}]
+
+
+def artefacts(rules: int, make: Callable[[Random, int], list[Any]]) -> dict[str, bytes]:
+    """The gateway's artefacts with so many rules at the end of its forward chain."""
+    random = Random(rules)  # noqa: S311 - the same rules each time
+    found = {artefact.name: (ARTEFACTS / artefact.name).read_bytes() for artefact in LINUX}
+    listing = json.loads(found["nft-ruleset.json"])
+    objects = listing["nftables"]
+    last = max(n for n, entry in enumerate(objects) if entry.get("rule", {}).get("chain") == "forward")
+    added = [
+        {"rule": {"family": "inet", "table": "wardnet", "chain": "forward", "handle": 1000 + number,
+                  "expr": make(random, number)}}
+        for number in range(rules)
+    ]  # fmt: skip
+    objects[last:last] = added
+    found["nft-ruleset.json"] = json.dumps(listing).encode()
+    return found
+
+
+def seconds(folder: Path, policy: AuditPolicy, runs: int, backend: str) -> float:
+    """Median over the runs, after one that warms up."""
+    taken = []
+    for run in range(runs + 1):
+        start = time.perf_counter()
+        result = audit(read_snapshot(folder), policy, [WARD], backend)
+        if run:
+            taken.append(time.perf_counter() - start)
+        if result.verdict is not Verdict.PROVED:
+            raise BenchError(f"{folder.name} must be proved, and is {result.verdict}")
+    return statistics.median(taken)
+
+
+def wall(folder: Path) -> float:
+    """The command as a person runs it, its start included."""
+    start = time.perf_counter()
+    argv = [sys.executable, "-m", "wardnet.cli.main", "audit", str(folder), "--ward", WARD]
+    argv = [str(Path(sys.executable).with_name("wardnet")), *argv[3:]]
+    done = subprocess.run(argv, capture_output=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise BenchError(done.stderr.decode() or done.stdout.decode())
+    return time.perf_counter() - start
+
+
+def records(runs: int) -> list[Record]:
+    district = read_district(INVENTORY)
+    policy = compile_policy(district, compile_plan(district, DAY))
+    files = {
+        path.relative_to(INVENTORY).as_posix(): path.read_bytes()
+        for path in [INVENTORY / "district.yml", *sorted((INVENTORY / "wards").glob("*.yml"))]
+    }
+    found = []
+    with tempfile.TemporaryDirectory() as scratch:
+        cases = (
+            ("audit of a gateway with 500 rules, both families", 500, district_rule, 0.3),
+            ("audit of a gateway with a forward chain of 3,570 rules, BDD alone", 3570, campus_rule, 0.3),
+        )
+        for what, rules, make, budget in cases:
+            folder = Path(scratch) / str(rules)
+            reading = Reading(GATEWAY, Platform.LINUX, now(), artefacts(rules, make), "")
+            write_snapshot(folder, [reading], files, district.sha256, "bench")
+            ours = seconds(folder, policy, runs, "dd.cudd")
+            peer = seconds(folder, policy, 1, "dd.autoref")
+            found.append(_record(what, ours, peer, budget, runs))
+            command = wall(folder)
+            found.append(_record(f"{what}: the command's wall time, warm files", command, peer, 2.0, 1))
+    return found
+
+
+def _record(what: str, ours: float, peer: float, budget: float, runs: int) -> Record:
+    return Record(
+        what, round(ours, 4), round(peer, 4), round(ours / peer, 4), budget, ours <= budget, "s", runs, COMMAND
+    )
+
+
+def main() -> int:
+    runs = QUICK_RUNS if os.environ.get("QUICK") else RUNS
+    try:
+        found = records(runs)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps([asdict(record) for record in found], indent=2) + "\n")
+    for record in found:
+        met = "met" if record.met else "MISSED"
+        print(f"{record.what}: {record.ours:.3f} s (dd.autoref {record.peer:.2f} s), budget {record.budget} s: {met}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
