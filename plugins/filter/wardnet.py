@@ -14,7 +14,8 @@ def of_family(prefixes: Iterable[str], family: int) -> list[str]:
     them too and print another set than it was given; single hosts without a length."""
     networks = (network for network in map(ip_network, prefixes) if network.version == family)
     host = "/32" if family == 4 else "/128"
-    return [str(network).removesuffix(host) for network in collapse_addresses(networks)]
+    merged = collapse_addresses(networks)  # type: ignore[type-var]  # all are of one family
+    return [str(network).removesuffix(host) for network in merged]
 
 
 def sources(gateway: dict[str, Any]) -> list[dict[str, Any]]:

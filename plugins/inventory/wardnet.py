@@ -38,7 +38,7 @@ plugin: wardnet
 """
 
 
-class InventoryModule(BaseInventoryPlugin):
+class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
     NAME = "wardnet"
 
     def verify_file(self, path: str) -> bool:

@@ -125,11 +125,12 @@ def main() -> None:
 
 
 def hold(module: AnsibleModule, bundle: Bundle, changes: list[Change]) -> None:
-    ruleset = next((entry.content for entry in bundle.entries if str(entry.path) == module.params["path"]), None)
-    if ruleset is None:
+    texts = [entry.content for entry in bundle.entries if str(entry.path) == module.params["path"]]
+    if not texts or texts[0] is None:
         module.fail_json(msg=f"no file of the bundle is {module.params['path']}")
+    ruleset = texts[0].decode()
     scratch = ["/usr/bin/unshare", "--net", "/bin/sh", "-c", f"{NFT} -f - && {NFT} -j list ruleset"]
-    intended = listing(module, scratch, ruleset.decode())
+    intended = listing(module, scratch, ruleset)
     running = listing(module, [NFT, "-j", "list", "ruleset"])
     started = is_started(module)
     wrong = differing(module)
@@ -137,7 +138,7 @@ def hold(module: AnsibleModule, bundle: Bundle, changes: list[Change]) -> None:
     armed = False
     if changed and not module.check_mode:
         if intended != running:
-            armed = load(module, ruleset.decode())
+            armed = load(module, ruleset)
         settle(module)
         if not armed:
             write(module, bundle, changes)
@@ -167,7 +168,8 @@ def listing(module: AnsibleModule, command: list[str], given: str | None = None)
     code, out, err = module.run_command(command, data=given)
     if code != 0:
         module.fail_json(msg=f"the ruleset is refused: {err.strip()}", cmd=command)
-    return parse_ruleset(out)
+    lines: list[str] = parse_ruleset(out)
+    return lines
 
 
 def is_started(module: AnsibleModule) -> bool:

@@ -252,6 +252,7 @@ def command_for(item: Item, verb: str) -> list[str]:
     """The ip(8) command that adds or deletes the item, as far as its fields say what it is."""
     if isinstance(item, Address):
         return [IP, "address", verb, item.address, "dev", item.port]
+    selectors: tuple[tuple[str, str], ...]
     if isinstance(item, Rule):
         words = [IP, f"-{item.family}", "rule", verb, "priority", str(item.priority), "table", str(item.table)]
         selectors = (("from", item.source), ("to", item.destination), ("iif", item.incoming), ("oif", item.outgoing))
