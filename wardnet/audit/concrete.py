@@ -86,9 +86,7 @@ class Concrete:
             case LocalAddress(field=name):
                 return self._own(fields[name])
             case ReversePath(same_port=same_port, by_mark=by_mark):
-                found = self._reverse(
-                    _bare(probe, self._family), by_mark=by_mark, enters=(same_port and probe.outgoing) or "lo"
-                )
+                found = self._reverse(_bare(probe), by_mark=by_mark, enters=(same_port and probe.outgoing) or "lo")
                 return bool(found) and (not same_port or probe.incoming in found)
         raise AssertionError(predicate)
 
@@ -208,10 +206,9 @@ class Concrete:
         return probe.incoming in back if mode == 1 else bool(back)
 
 
-def _bare(probe: Probe, family: int) -> Probe:
+def _bare(probe: Probe) -> Probe:
     """Without what nft does not ask the routing policy for."""
-    bare = probe.with_fields(source_port=0, destination_port=0)
-    return bare.with_fields(protocol=0) if family == 4 else bare
+    return probe.with_fields(source_port=0, destination_port=0)
 
 
 def _within(route: KernelRoute, address: int) -> bool:

@@ -78,7 +78,7 @@ class Routing:
 
     def back(self, *, by_mark: bool, answering: bool, bare: bool = False) -> Routed:
         """The way back to the packets' sources: `answering` as for an answer that comes in where the packet leaves,
-        else as from the device itself; `bare` without the ports (and in IPv4 the protocol), as nft asks."""
+        else as from the device itself; `bare` without the ports, as nft asks."""
         key = (by_mark, answering, bare)
         if key not in self._reverse:
             self._reverse[key] = self._turned(by_mark=by_mark, answering=answering, bare=bare)
@@ -89,7 +89,7 @@ class Routing:
         found = self._in_all_states(Conditions(space, None, None if answering else "lo", "", turned=answering))
         zero = [] if by_mark else [Field.MARK]
         if bare:
-            zero += [Field.SOURCE_PORT, Field.DESTINATION_PORT, *([Field.PROTOCOL] if self._family == 4 else [])]
+            zero += [Field.SOURCE_PORT, Field.DESTINATION_PORT]
 
         def turn(packets: Bdd) -> Bdd:
             for field in zero:
