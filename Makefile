@@ -6,12 +6,15 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip -q --disable-pip-version-check
 PYTHON ?= python3
 TOOLS := build/tools
 INSTALLED := $(VENV)/.installed
 CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
 AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/__init__.py packaging/*) docs/exporters.md
 WARDS ?= 2
+UPGRADE ?= --upgrade
+LOCK = build/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 
 # Debian's promtool, amtool and prometheus, unpacked beside the code: installing them would start their services.
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS)/usr/bin:$(PATH)
@@ -59,17 +62,18 @@ clean: ## take back all that the lab changed, and what was built here (the lab's
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .ansible
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-lock: install ## renew the lock file of Python packages
+lock: ## renew the lock file of Python packages
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip -q install uv
-	build/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-	    --upgrade --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(LOCK) --group build -o requirements/build.txt
+	$(LOCK) --all-extras --group dev pyproject.toml -o requirements/dev.txt
 
 install: $(INSTALLED) $(CATALOGUES:.po=.mo) ## the Python environment in .venv
 
-$(INSTALLED): requirements/dev.txt pyproject.toml
+$(INSTALLED): requirements/build.txt requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV) || { [ "$$(id -u)" = 0 ] && apt-get -qq update && apt-get -qq install -y python3-venv && $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/pip -q --disable-pip-version-check install --require-hashes -r requirements/dev.txt
-	$(BIN)/pip -q --disable-pip-version-check install --no-deps --no-build-isolation -e .
+	$(PIP) install --require-hashes -r requirements/build.txt
+	$(PIP) install --no-build-isolation --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-build-isolation --no-deps -e .
 	touch $@
 
 messages: install ## gather the texts that people read into the catalogues, for translation
