@@ -15,6 +15,7 @@ from pathlib import Path
 from lab import hosts, namespaces
 from lab.errors import LabError
 from lab.layout import DEFAULT_NAME, Layout
+from wardnet.locale import _
 
 _INSIDE = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -32,7 +33,11 @@ def inside_argv(layout: Layout, host: str, argv: Sequence[str]) -> list[str]:
     """The command that runs `argv` in the booted host. LabError if it does not run."""
     pid = hosts.leader(layout, host)
     if pid is None:
-        raise LabError(f"host {host} does not run in the lab {layout.name}; `python -m lab status` lists them")
+        raise LabError(
+            _("host {host} does not run in the lab {name}; `python -m lab status` lists them").format(
+                host=host, name=layout.name
+            )
+        )
     where = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
     return ["nsenter", f"--target={pid}", *where, "--", *(argv or ["/bin/bash", "-l"])]
 
@@ -94,7 +99,7 @@ def main(verb: str, words: Sequence[str]) -> int:
     words = list(words)
     layout = layout_from_environment()
     while words and words[0].startswith("-") and words[0] != "--":
-        option, _, value = words.pop(0).partition("=")
+        option, _equals, value = words.pop(0).partition("=")
         if option != "--name" or not (value or words):
             print(_USAGE.format(verb=verb), file=sys.stderr)
             return 0 if option in ("--help", "-h") else 2
@@ -106,12 +111,12 @@ def main(verb: str, words: Sequence[str]) -> int:
     if argv and argv[0] == "--":
         argv = argv[1:]
     if os.geteuid() != 0:
-        raise LabError("not root: run the same command with sudo, or in a root shell")
+        raise LabError(_("not root: run the same command with sudo, or in a root shell"))
     if verb == "shell":
         command = inside_argv(layout, host, argv)
         os.execvpe(command[0], command, inside_environment())  # noqa: S606 - becoming it is the point
     environment = run_environment(layout)
     if shutil.which(argv[0], path=environment["PATH"]) is None:
-        raise LabError(f"{argv[0]}: no such program on this machine")
+        raise LabError(_("{program}: no such program on this machine").format(program=argv[0]))
     command = namespaces.enter_argv(layout, host, argv)
     return os.execvpe(command[0], command, environment)  # noqa: S606 - becoming it is the point

@@ -41,6 +41,7 @@ from lab.record import MAKING, UP, CircuitRecord, HostRecord, Record, read_recor
 from lab.topology import Kind, Node, Topology, choose_wards, compile_topology
 from wardnet.compile import compile_plan
 from wardnet.inventory import read_district
+from wardnet.locale import _
 from wardnet.model.intent import Channel, District, HostRole, IPAddress
 from wardnet.model.plan import Plan
 
@@ -104,7 +105,7 @@ def up(layout: Layout, inventory: Path, wards: int, window_port: int, progress: 
     Whatever an earlier run left half-made is removed first; a run that fails leaves nothing.
     """
     blueprint = read_blueprint(inventory.resolve(), wards, datetime.now(UTC).date())
-    progress.step("looking at the machine")
+    progress.step(_("looking at the machine"))
     running = _running(layout, blueprint, progress)
     if running is not None:
         return running, False
@@ -113,7 +114,7 @@ def up(layout: Layout, inventory: Path, wards: int, window_port: int, progress: 
     try:
         return _make(layout, blueprint, recipe, window_port, progress), True
     except BaseException:
-        progress.step("taking down what was made, since that failed")
+        progress.step(_("taking down what was made, since that failed"))
         teardown.take_down(layout, progress.note)
         raise
 
@@ -126,15 +127,21 @@ def _running(layout: Layout, blueprint: Blueprint, progress: Progress) -> Record
         if not broken:
             if record.wards != blueprint.topology.wards or record.inventory != str(blueprint.inventory):
                 raise LabError(
-                    f"the lab {layout.name} is up with {len(record.wards)} wards of {record.inventory}: "
-                    "`python -m lab down` first, or give this one another --name"
+                    _(
+                        "the lab {name} is up with {count} wards of {inventory}: "
+                        "`python -m lab down` first, or give this one another --name"
+                    ).format(name=layout.name, count=len(record.wards), inventory=record.inventory)
                 )
             if record.inventory_sha256 != blueprint.district.sha256:
-                progress.note("the inventory has changed since: `down` and `up` boot what it says now")
+                progress.note(_("the inventory has changed since: `down` and `up` boot what it says now"))
             return record
-        progress.note(f"the lab {layout.name} is broken ({'; '.join(broken[:3])}): it is made anew")
+        progress.note(
+            _("the lab {name} is broken ({parts}): it is made anew").format(
+                name=layout.name, parts="; ".join(broken[:3])
+            )
+        )
     elif teardown.remains(layout):
-        progress.note(f"removing what an earlier run of the lab {layout.name} left behind")
+        progress.note(_("removing what an earlier run of the lab {name} left behind").format(name=layout.name))
     teardown.take_down(layout, progress.note)
     return None
 
@@ -142,7 +149,7 @@ def _running(layout: Layout, blueprint: Blueprint, progress: Progress) -> Record
 def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_port: int, progress: Progress) -> Record:
     topology = blueprint.topology
     limits.raise_all()
-    progress.step("base image and packages")
+    progress.step(_("base image and packages"))
     root = image.ensure(recipe, progress.note)
     debs = mirror.fetch(recipe, root, mirror.read_packages(), progress.note)
     layout.run.mkdir(parents=True)
@@ -151,14 +158,14 @@ def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_por
     record = _record(layout, blueprint, recipe)
     write_record(layout, record)
 
-    progress.step("keys, certificates and the package mirror")
+    progress.step(_("keys, certificates and the package mirror"))
     joins = cgroups.create(layout.host_cgroup(FABRIC), memory_bytes=FABRIC_MEMORY_BYTES, tasks=FABRIC_TASKS)
     authority = pki.make_authority(layout)
     for person in pki.PEOPLE:
         pki.make_ssh_key(layout.ssh / person, f"{person}@{layout.name}")
     mirror.make(layout, recipe, debs, sorted((CHECKOUT / "dist").glob("*.deb")))
 
-    progress.step(f"switches, and {len(topology.wires)} circuits")
+    progress.step(_("switches, and {count} circuits").format(count=len(topology.wires)))
     machines, public_keys = _machines(layout, blueprint, root, authority)
     namespaces.create(layout, [FABRIC, *(node.id for node in topology.nodes)])
     switch.start(layout, joins)
@@ -167,7 +174,7 @@ def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_por
         ip_batch(layout.netns(host), [f"tuntap add dev {dark} mode tap"])
     control.start(layout, _circuits(layout, topology), joins)
 
-    progress.step(f"booting {len(machines)} hosts")
+    progress.step(_("booting {count} hosts").format(count=len(machines)))
     _boot(layout, machines, root, progress)
     settle.wait(layout, machines)
 
@@ -265,7 +272,11 @@ def _open_window(
         return None
     port = window.pick_port(wanted)
     if port != wanted:
-        progress.note(f"port {wanted} of the loopback is in use: Prometheus is shown on 127.0.0.1:{port}")
+        progress.note(
+            _("port {wanted} of the loopback is in use: Prometheus is shown on 127.0.0.1:{port}").format(
+                wanted=wanted, port=port
+            )
+        )
     log_path = layout.run / "window.log"
     argv = [sys.executable, "-m", "lab.window", str(port), str(layout.netns_path(monitoring.id)),
             handover.addresses(monitoring)[0], str(PROMETHEUS_PORT)]  # fmt: skip
@@ -283,6 +294,8 @@ def _open_window(
     while not window.answers(port):
         if process.poll() is not None or time.monotonic() > deadline:
             tail = "\n".join(log_path.read_text(errors="replace").splitlines()[-5:])
-            raise LabError(f"the window on 127.0.0.1:{port} did not open; it says:\n{tail}")
+            raise LabError(
+                _("the window on 127.0.0.1:{port} did not open; it says:\n{tail}").format(port=port, tail=tail)
+            )
         time.sleep(0.02)
     return port

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
+from wardnet.locale import _
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def create(group: str, *, memory_bytes: int, tasks: int) -> tuple[Path, ...]:
                 (path / name).write_text(str(value))
         joins.append(path / "cgroup.procs")
     if not joins:
-        raise LabError("no cgroup hierarchy is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup")
+        raise LabError(_("no cgroup hierarchy is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup"))
     return tuple(joins)
 
 
@@ -128,7 +129,9 @@ def remove(group: str, *, seconds: float = 10) -> None:
                     break
                 except OSError as error:
                     if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                        raise LabError(f"cannot remove the control group {path}: {error.strerror}") from error
+                        raise LabError(
+                            _("cannot remove the control group {path}: {why}").format(path=path, why=error.strerror)
+                        ) from error
                     time.sleep(0.02)
                 else:
                     break

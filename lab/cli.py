@@ -23,15 +23,19 @@ from lab.layout import DEFAULT_NAME, STATE_ROOT, Layout
 from lab.record import require_record
 from lab.status import show
 from wardnet.inventory.problems import InventoryErrors
+from wardnet.locale import _
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A real district on one machine."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=_("A real district on one machine."),
 )
 out = Console()
 err = Console(stderr=True)
 
-Name = Annotated[str, typer.Option("--name", envvar="WARDNET_LAB", help="Keeps two labs on one machine apart.")]
-Inventory = Annotated[Path | None, typer.Option("--inventory", "-i", help="The inventory's folder.")]
+Name = Annotated[str, typer.Option("--name", envvar="WARDNET_LAB", help=_("Keeps two labs on one machine apart."))]
+Inventory = Annotated[Path | None, typer.Option("--inventory", "-i", help=_("The inventory's folder."))]
 
 
 @contextmanager
@@ -42,7 +46,9 @@ def locked(layout: Layout) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LabError(f"another command is changing the lab {layout.name} now: wait until it ends") from None
+            raise LabError(
+                _("another command is changing the lab {name} now: wait until it ends").format(name=layout.name)
+            ) from None
         yield
 
 
@@ -85,111 +91,131 @@ def _find_inventory(given: Path | None) -> Path:
         return given
     found = sorted(path.parent for path in (build.CHECKOUT / "inventory").glob("*/district.yml"))
     if len(found) != 1:
-        raise LabError(f"{len(found)} inventories in {build.CHECKOUT / 'inventory'}: name one with --inventory")
+        raise LabError(
+            _("{count} inventories in {folder}: name one with --inventory").format(
+                count=len(found), folder=build.CHECKOUT / "inventory"
+            )
+        )
     return found[0]
 
 
-@app.command()
+@app.command(
+    help=_("Boot the server room, the district's own office and some wards. Does nothing if they run already.")
+)
 def up(
-    wards: Annotated[int, typer.Option(min=0, help="How many wards, in the inventory's order.")] = 1,
+    wards: Annotated[int, typer.Option(min=0, help=_("How many wards, in the inventory's order."))] = 1,
     name: Name = DEFAULT_NAME,
     inventory: Inventory = None,
-    window_port: Annotated[int, typer.Option(help="Where 127.0.0.1 shows the lab's Prometheus.")] = build.WINDOW_PORT,
+    window_port: Annotated[
+        int, typer.Option(help=_("Where 127.0.0.1 shows the lab's Prometheus."))
+    ] = build.WINDOW_PORT,
 ) -> None:
-    """Boot the server room, the district's own office and some wards. Does nothing if they run already."""
     layout = Layout(name)
     folder = _find_inventory(inventory)
     if preflight.not_root():
         preflight.require(wards)
     with locked(layout), showing() as progress:
         record, made = build.up(layout, folder, wards, window_port, progress)
-    verb = "is up" if made else "was up already, whole"
-    out.print(f"The lab [bold]{name}[/] {verb}: {len(record.hosts)} hosts, {len(record.circuits)} circuits.")
+    outcome = (
+        _("The lab {name} is up: {hosts} hosts, {circuits} circuits.")
+        if made
+        else _("The lab {name} was up already, whole: {hosts} hosts, {circuits} circuits.")
+    )
+    out.print(outcome.format(name=name, hosts=len(record.hosts), circuits=len(record.circuits)))
     for host, reason in record.not_booted:
-        out.print(f"  not booted: {host} ({reason})", highlight=False, soft_wrap=True)
+        out.print(
+            _("  not booted: {host} ({reason})").format(host=host, reason=_(reason)), highlight=False, soft_wrap=True
+        )
     if record.window is not None:
         out.print(
-            f"  Prometheus, once it is set up: http://127.0.0.1:{record.window}/", highlight=False, soft_wrap=True
+            "  " + _("Prometheus, once it is set up: http://127.0.0.1:{port}/").format(port=record.window),
+            highlight=False,
+            soft_wrap=True,
         )
-    out.print(f"  state: {layout.state}", highlight=False, soft_wrap=True)
+    out.print(_("  state: {state}").format(state=layout.state), highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(help=_("Take everything of the lab off the machine, also after its processes were killed."))
 def down(
     name: Name = DEFAULT_NAME,
-    every: Annotated[bool, typer.Option("--all", help="Every lab on this machine, and the folder they share.")] = False,
-    cache: Annotated[bool, typer.Option("--cache", help="With --all: the cached image and packages too.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help=_("Every lab on this machine, and the folder they share."))
+    ] = False,
+    cache: Annotated[bool, typer.Option("--cache", help=_("With --all: the cached image and packages too."))] = False,
 ) -> None:
-    """Take everything of the lab off the machine, also after its processes were killed."""
     if preflight.not_root():
         preflight.require(0)
     for one in sorted(teardown.all_labs()) if every else [name]:
         layout = Layout(one)
         with locked(layout), showing() as progress:
-            progress.step(f"taking down the lab {one}")
+            progress.step(_("taking down the lab {name}").format(name=one))
             there = teardown.take_down(layout, progress.note)
-        out.print(f"The lab [bold]{one}[/] is gone." if there else f"There is no lab {one}.")
+        out.print((_("The lab {name} is gone.") if there else _("There is no lab {name}.")).format(name=one))
     if every:
         teardown.forget(cache=cache)
 
 
-@app.command()
+@app.command(
+    help=_("Hosts, circuits and faults, as the system has them now. Exit 1 if something of the lab is broken.")
+)
 def status(name: Name = DEFAULT_NAME) -> None:
-    """Hosts, circuits and faults, as the system has them now. Exit 1 if something of the lab is broken."""
     layout = Layout(name)
     record = require_record(layout)
     for part in show(layout, record):
         out.print(part)
     if verify.faults_of(layout, record):
-        raise LabError(f"the lab {name} is broken: `python -m lab up` makes it anew")
+        raise LabError(_("the lab {name} is broken: `python -m lab up` makes it anew").format(name=name))
 
 
-@app.command(name="break")
+@app.command(name="break", help=_("Inject one named fault."))
 def break_(
     fault: Annotated[str, typer.Argument(help=", ".join(FAULTS))],
-    ward: Annotated[str, typer.Option(help="The ward whose office is broken.")],
-    channel: Annotated[str | None, typer.Option(help="wan or internet, where the fault has the choice.")] = None,
+    ward: Annotated[str, typer.Option(help=_("The ward whose office is broken."))],
+    channel: Annotated[str | None, typer.Option(help=_("wan or internet, where the fault has the choice."))] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Inject one named fault."""
     layout = Layout(name)
     with locked(layout):
         made = inject(layout, fault, ward, channel)
-    out.print(f"[bold]{made.fault}[/] holds in {made.ward} on {made.channel}: it {FAULTS[fault].does}.")
-    out.print(f"  must be found as: {made.verdict}", highlight=False, soft_wrap=True)
+    out.print(
+        _("{fault} holds in {ward} on {channel}: it {does}.").format(
+            fault=made.fault, ward=made.ward, channel=made.channel, does=_(FAULTS[fault].does)
+        )
+    )
+    out.print(_("  must be found as: {verdict}").format(verdict=made.verdict), highlight=False, soft_wrap=True)
 
 
-@app.command()
+@app.command(help=_("Take back the faults that were injected."))
 def heal(
-    fault: Annotated[str | None, typer.Argument(help="One fault; all of them if none is named.")] = None,
-    ward: Annotated[str | None, typer.Option(help="Only in this ward.")] = None,
+    fault: Annotated[str | None, typer.Argument(help=_("One fault; all of them if none is named."))] = None,
+    ward: Annotated[str | None, typer.Option(help=_("Only in this ward."))] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Take back the faults that were injected."""
     layout = Layout(name)
     with locked(layout):
         healed = take_back_faults(layout, fault, ward)
     for one in healed:
-        out.print(f"healed: {one.fault} in {one.ward} on {one.channel}", highlight=False)
+        out.print(
+            _("healed: {fault} in {ward} on {channel}").format(fault=one.fault, ward=one.ward, channel=one.channel),
+            highlight=False,
+        )
     if not healed:
-        out.print("No such fault holds.")
+        out.print(_("No such fault holds."))
 
 
-@app.command()
+@app.command(help=_("Add a .deb to the mirror of a running lab."))
 def publish(package: Path, name: Name = DEFAULT_NAME) -> None:
-    """Add a .deb to the mirror of a running lab."""
     layout = Layout(name)
     with locked(layout):
         described = mirror.publish(layout, require_record(layout).suite, package)
-    out.print(f"published {described}", highlight=False)
+    out.print(_("published {described}").format(described=described), highlight=False)
 
 
-@app.command()
+@app.command(help=_("Send an audit's counterexample as a real packet. Exit 0 if it crossed, 1 if it was stopped."))
 def replay(
-    crossing: Annotated[Path, typer.Argument(help="A crossing of `wardnet audit --json`, or a whole report.")],
+    crossing: Annotated[Path, typer.Argument(help=_("A crossing of `wardnet audit --json`, or a whole report."))],
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Send an audit's counterexample as a real packet. Exit 0 if it crossed, 1 if it was stopped."""
     from lab.handle import Lab
     from lab.replay import crossings_in
     from lab.replay import replay as send
@@ -198,32 +224,48 @@ def replay(
     for one in crossings_in(crossing):
         heard = send(Lab(Layout(name)), one)
         crossed = crossed or heard.crossed
-        control = "positive control heard" if heard.control else "positive control NOT heard: nothing can be said"
+        control = _("positive control heard") if heard.control else _("positive control NOT heard: nothing can be said")
         out.print(
-            f"{one['device']} {one['from_port']} -> {one['to_port']}: {heard.heard} of {heard.sent} packets from "
-            f"{heard.sender} heard at {heard.listener}; {control}",
+            _(
+                "{device} {from_port} -> {to_port}: "
+                "{heard} of {sent} packets from {sender} heard at {listener}; {control}"
+            ).format(
+                device=one["device"],
+                from_port=one["from_port"],
+                to_port=one["to_port"],
+                heard=heard.heard,
+                sent=heard.sent,
+                sender=heard.sender,
+                listener=heard.listener,
+                control=control,
+            ),
             highlight=False,
         )
     raise typer.Exit(0 if crossed else 1)
 
 
-@app.command(name="preflight")
+@app.command(name="preflight", help=_("Say all that this machine lacks to run a lab, and what to do about it."))
 def preflight_command(wards: Annotated[int, typer.Option(min=0)] = 1) -> None:
-    """Say all that this machine lacks to run a lab, and what to do about it."""
     preflight.require(wards)
-    out.print("This machine can run the lab.")
+    out.print(_("This machine can run the lab."))
 
 
-@app.command(name="run", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    name="run",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    help=_("HOST -- COMMAND: run a program of this machine in HOST's network."),
+)
 def run_command(host: str) -> None:
-    """HOST -- COMMAND: run a program of this machine in HOST's network."""
-    raise LabError(f"write it as: python -m lab run {host} -- COMMAND")
+    raise LabError(_("write it as: python -m lab run {host} -- COMMAND").format(host=host))
 
 
-@app.command(name="shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    name="shell",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    help=_("HOST [-- COMMAND]: run a program of HOST inside it, or a login shell."),
+)
 def shell_command(host: str) -> None:
-    """HOST [-- COMMAND]: run a program of HOST inside it, or a login shell."""
-    raise LabError(f"write it as: python -m lab shell {host} -- COMMAND")
+    raise LabError(_("write it as: python -m lab shell {host} -- COMMAND").format(host=host))
 
 
 def run_cli() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import LabError
+from wardnet.locale import _
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,20 @@ def capture(
             timeout=timeout,
         )
     except FileNotFoundError as error:
-        raise LabError(f"{words[0]} is not installed; `python -m lab preflight` names the package") from error
+        raise LabError(
+            _("{program} is not installed; `python -m lab preflight` names the package").format(program=words[0])
+        ) from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(f"{' '.join(words[:4])} ... did not end within {timeout:.0f} s") from error
+        raise LabError(
+            _("`{command}` did not end within {seconds:.0f} s").format(command=" ".join(words[:4]), seconds=timeout)
+        ) from error
     if done.returncode != 0:
         tail = "\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-12:])
-        raise LabError(f"`{' '.join(words[:8])}` failed with status {done.returncode}:\n{tail}")
+        raise LabError(
+            _("`{command}` failed with status {status}:\n{tail}").format(
+                command=" ".join(words[:8]), status=done.returncode, tail=tail
+            )
+        )
     return done.stdout
 
 
@@ -56,4 +65,8 @@ def ip_batch(namespace: str | None, lines: Sequence[str]) -> None:
     try:
         capture(["ip", *where, "-batch", "-"], stdin="\n".join(lines) + "\n")
     except LabError as error:
-        raise LabError(f"{error}\n(among {len(lines)} commands from `{lines[0]}`)") from error
+        raise LabError(
+            _("{error}\n(among {count} commands from `{command}`)").format(
+                error=error, count=len(lines), command=lines[0]
+            )
+        ) from error

@@ -22,6 +22,7 @@ from lab import cgroups
 from lab.errors import LabError
 from lab.image import ADMINISTRATOR_UID
 from lab.layout import Layout
+from wardnet.locale import _
 
 log = logging.getLogger(__name__)
 
@@ -177,19 +178,23 @@ class Boot:
         deadline = time.monotonic() + seconds
         try:
             while self._waiting:
-                sockets = {listener.fileno(): host for host, (listener, _) in self._waiting.items()}
-                readable, _, _ = select.select(list(sockets), [], [], 0.25)
+                sockets = {listener.fileno(): host for host, (listener, _process) in self._waiting.items()}
+                readable, _writable, _broken = select.select(list(sockets), [], [], 0.25)
                 for descriptor in readable:
                     host = sockets[descriptor]
                     if b"READY=1" in self._waiting[host][0].recv(4096):
                         self._forget(host)
                         ready(host)
-                for host, (_, process) in list(self._waiting.items()):
+                for host, (_listener, process) in list(self._waiting.items()):
                     status = process.poll()
                     if status is not None:
-                        raise LabError(self._story(host, f"stopped while booting (status {status})"))
+                        raise LabError(
+                            self._story(host, _("stopped while booting (status {status})").format(status=status))
+                        )
                     if time.monotonic() > deadline:
-                        raise LabError(self._story(host, f"did not boot within {seconds:.0f} s"))
+                        raise LabError(
+                            self._story(host, _("did not boot within {seconds:.0f} s").format(seconds=seconds))
+                        )
         finally:
             for host in list(self._waiting):
                 self._forget(host)
@@ -202,7 +207,9 @@ class Boot:
         console = self._layout.host(host) / "console.log"
         lines = console.read_text(errors="replace").splitlines()[-15:] if console.exists() else []
         shown = "\n".join(f"    {line.rstrip()}" for line in lines) or "    (nothing)"
-        return f"host {host} {what}; the last lines of its console:\n{shown}"
+        return _("host {host} {what}; the last lines of its console:\n{lines}").format(
+            host=host, what=what, lines=shown
+        )
 
 
 def leader(layout: Layout, host_id: str) -> int | None:

@@ -17,6 +17,7 @@ from lab.commands import capture
 from lab.errors import LabError
 from lab.layout import CACHE_ROOT
 from lab.sources import DebianSources, read_debian_sources
+from wardnet.locale import _
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def locked(path: Path) -> Iterator[None]:
 def clear(folder: Path) -> None:
     """Delete what a killed run left half-made. LabError if anything is mounted in it, which would be deleted too."""
     if mounts.below(folder):
-        raise LabError(f"something is mounted in {folder}: umount it, then try again")
+        raise LabError(_("something is mounted in {folder}: umount it, then try again").format(folder=folder))
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -105,7 +106,7 @@ def ensure(recipe: Recipe, say: Callable[[str], None], cache: Path = CACHE_ROOT)
     with locked(cache / "images" / f"{recipe.key}.lock"):
         if root.is_dir():
             return root
-        say(f"making the base image ({recipe.sources.suite}, about a minute, once)")
+        say(_("making the base image ({suite}, about a minute, once)").format(suite=recipe.sources.suite))
         making = folder.with_suffix(".making")
         clear(making)
         making.mkdir(parents=True)
@@ -135,7 +136,9 @@ def ensure(recipe: Recipe, say: Callable[[str], None], cache: Path = CACHE_ROOT)
             )
         except LabError as error:
             clear(making)
-            raise LabError(f"the base image could not be made (is Debian's archive reachable?): {error}") from error
+            raise LabError(
+                _("the base image could not be made (is Debian's archive reachable?): {error}").format(error=error)
+            ) from error
         making.rename(folder)
         log.info("made the base image %s", folder)
     return root

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
+from wardnet.locale import _
 
 STATE_ROOT = Path("/var/lib/wardnet-lab")
 CACHE_ROOT = Path("/var/cache/wardnet-lab")
@@ -28,7 +29,9 @@ class Layout:
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
             raise LabError(
-                f"{self.name!r} is no name for a lab: use a-z, 0-9 and '-', a letter first, 24 characters at most"
+                _("{name!r} is no name for a lab: use a-z, 0-9 and '-', a letter first, 24 characters at most").format(
+                    name=self.name
+                )
             )
 
     @property

@@ -17,6 +17,7 @@ from lab.errors import LabError
 from lab.image import Recipe, locked
 from lab.layout import CACHE_ROOT, FABRIC, FABRIC_MEMORY_BYTES, FABRIC_TASKS, Layout
 from lab.preflight import parse_packages
+from wardnet.locale import _
 
 PACKAGES_FILE = Path(__file__).with_name("mirror-packages.txt")
 COMPONENT = "main"
@@ -40,7 +41,7 @@ def fetch(recipe: Recipe, root: Path, packages: Sequence[str], say: Callable[[st
     with locked(CACHE_ROOT / "packages" / f"{folder.name}.lock"):
         if folder.is_dir():
             return folder
-        say(f"fetching packages for the lab's mirror: {', '.join(packages)} (once)")
+        say(_("fetching packages for the lab's mirror: {packages} (once)").format(packages=", ".join(packages)))
         making = folder.with_suffix(".making")
         shutil.rmtree(making, ignore_errors=True)
         for name in ("lists/partial", "cache/archives/partial"):
@@ -70,7 +71,9 @@ def fetch(recipe: Recipe, root: Path, packages: Sequence[str], say: Callable[[st
                 path.rename(made / path.name.replace("%3a", ":"))
         except LabError as error:
             shutil.rmtree(making, ignore_errors=True)
-            raise LabError(f"packages for the lab's mirror could not be fetched: {error}") from error
+            raise LabError(
+                _("packages for the lab's mirror could not be fetched: {error}").format(error=error)
+            ) from error
         made.rename(folder)
         shutil.rmtree(making)
     return folder
@@ -161,7 +164,7 @@ def _replace(path: Path, content: bytes) -> None:
 def publish(layout: Layout, suite: str, package: Path) -> str:
     """Add one .deb to a running lab's mirror; returns `name version`. LabError if it is no package."""
     if not package.is_file():
-        raise LabError(f"{package}: no such file")
+        raise LabError(_("{package}: no such file").format(package=package))
     described = capture(["dpkg-deb", "--show", "--showformat=${Package} ${Version}", package])
     _place(package, layout.mirror / "pool" / COMPONENT / package.name)
     index(layout, suite)

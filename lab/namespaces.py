@@ -10,6 +10,7 @@ from lab import kernel
 from lab.commands import ip_batch
 from lab.errors import LabError
 from lab.layout import NETNS_ROOT, Layout
+from wardnet.locale import _
 
 
 def create(layout: Layout, hosts: Iterable[str]) -> None:
@@ -49,7 +50,9 @@ def enter_argv(layout: Layout, host: str, argv: Sequence[str]) -> list[str]:
     """
     path = layout.netns_path(host)
     if kernel.namespace_inode(path) is None:
-        raise LabError(f"no host {host} in the lab {layout.name}; `python -m lab status` lists them")
+        raise LabError(
+            _("no host {host} in the lab {name}; `python -m lab status` lists them").format(host=host, name=layout.name)
+        )
     steps = ["mount -t sysfs sysfs /sys"]
     resolv_conf = layout.host(host) / "upper/etc/resolv.conf"
     own = Path("/etc/resolv.conf")

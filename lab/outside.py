@@ -17,6 +17,7 @@ from lab.errors import LabError
 from wardnet.inventory.problems import InventoryErrors, Problems
 from wardnet.inventory.shape import parse_shape
 from wardnet.inventory.yamlfile import YamlFile, parse_yaml
+from wardnet.locale import _
 from wardnet.model.intent import Channel, District
 
 FILE = "lab.yml"
@@ -121,20 +122,33 @@ def _check(shaped: _File, file: YamlFile, district: District, problems: Problems
     for index, host in enumerate(net.hosts):
         at = file.source((*hosts, index))
         if host.id in inside:
-            problems.add(at, f"host '{host.id}' is already in the district", "give it another id")
+            problems.add(
+                at, _("host '{host}' is already in the district").format(host=host.id), _("give it another id")
+            )
         if host.ipv4 not in net.ipv4 or host.ipv6 not in net.ipv6:
-            problems.add(at, f"host '{host.id}' is not in {net.ipv4} and {net.ipv6}")
+            problems.add(
+                at, _("host '{host}' is not in {ipv4} and {ipv6}").format(host=host.id, ipv4=net.ipv4, ipv6=net.ipv6)
+            )
         for value in (host.id, host.ipv4, host.ipv6):
             if value in seen:
-                problems.add(at, f"{value} is given twice", f"first to host '{seen[value]}'")
+                problems.add(
+                    at,
+                    _("{value} is given twice").format(value=value),
+                    _("first to host '{host}'").format(host=seen[value]),
+                )
             seen.setdefault(value, host.id)
     routers = [host for host in net.hosts if host.role is OutsideRole.ROUTER]
     if len(routers) != 1:
-        problems.add(file.source(hosts), f"one host with role router is needed, not {len(routers)}")
+        problems.add(
+            file.source(hosts), _("one host with role router is needed, not {count}").format(count=len(routers))
+        )
     for channel in Channel:
         count = sum(line.channel is channel for line in shaped.circuits)
         if count != 1:
-            problems.add(file.source(("circuits",)), f"one line for channel {channel} is needed, not {count}")
+            problems.add(
+                file.source(("circuits",)),
+                _("one line for channel {channel} is needed, not {count}").format(channel=channel, count=count),
+            )
     addresses = {address for host in net.hosts for address in (host.ipv4, host.ipv6)}
     resolvers = {
         address for host in net.hosts if host.role is OutsideRole.RESOLVER for address in (host.ipv4, host.ipv6)
@@ -142,13 +156,16 @@ def _check(shaped: _File, file: YamlFile, district: District, problems: Problems
     for prefix in (prefix for plan in district.channels for prefix in plan.prefixes):
         for mine in (net.ipv4, net.ipv6):
             if prefix.version == mine.version and prefix.overlaps(mine):
-                problems.add(file.source(("internet",)), f"{mine} overlaps {prefix}, which is the district's")
+                problems.add(
+                    file.source(("internet",)),
+                    _("{mine} overlaps {prefix}, which is the district's").format(mine=mine, prefix=prefix),
+                )
     for address in district.channel(Channel.INTERNET).resolvers:
         if address not in resolvers:
             problems.add(
                 file.source(hosts),
-                f"the internet channel's resolver {address} is no host here",
-                "add a host with role resolver and that address",
+                _("the internet channel's resolver {address} is no host here").format(address=address),
+                _("add a host with role resolver and that address"),
             )
     for service in district.services:
         if service.channel is Channel.INTERNET:
@@ -156,8 +173,10 @@ def _check(shaped: _File, file: YamlFile, district: District, problems: Problems
                 if found is not None and found not in addresses:
                     problems.add(
                         file.source(hosts),
-                        f"service '{service.id}' stands at {found}, which is no host here",
-                        "add a host with role portal or web and that address",
+                        _("service '{service}' stands at {address}, which is no host here").format(
+                            service=service.id, address=found
+                        ),
+                        _("add a host with role portal or web and that address"),
                     )
 
 
@@ -168,9 +187,11 @@ def read_outside(inventory: Path, district: District) -> Outside:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise LabError(
-            f"{path} is missing: the lab needs to know what stands outside the district; "
-            "copy inventory/tay-ho/lab.yml and change its addresses"
+            _(
+                "{path} is missing: the lab needs to know what stands outside "
+                "the district; copy inventory/tay-ho/lab.yml and change its addresses"
+            ).format(path=path)
         ) from error
     except UnicodeDecodeError as error:
-        raise LabError(f"{path} is not UTF-8 text: save it with the encoding UTF-8") from error
+        raise LabError(_("{path} is not UTF-8 text: save it with the encoding UTF-8").format(path=path)) from error
     return parse_outside(text, district)

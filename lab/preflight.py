@@ -14,6 +14,7 @@ from lab import cgroups
 from lab.errors import LabError
 from lab.layout import CACHE_ROOT, STATE_ROOT
 from lab.sources import read_debian_sources
+from wardnet.locale import _
 
 PACKAGES_FILE = Path(__file__).with_name("packages.txt")
 
@@ -67,7 +68,12 @@ def missing_programs(which: Callable[[str], str | None] = shutil.which) -> list[
     if not lacking:
         return []
     programs = ", ".join(sorted(program for group in lacking.values() for program in group))
-    return [Missing(f"not installed: {programs}", f"apt-get install {' '.join(sorted(lacking))}")]
+    return [
+        Missing(
+            _("not installed: {programs}").format(programs=programs),
+            f"apt-get install {' '.join(sorted(lacking))}",
+        )
+    ]
 
 
 def missing_space(free_disk: int, free_memory: int, wards: int, *, image_cached: bool) -> list[Missing]:
@@ -79,15 +85,19 @@ def missing_space(free_disk: int, free_memory: int, wards: int, *, image_cached:
     if free_disk < disk:
         found.append(
             Missing(
-                f"{_mega(free_disk)} free in {STATE_ROOT.parent}, {_mega(disk)} needed for {wards} wards",
-                "free some space, or boot fewer wards",
+                _("{free} free in {folder}, {needed} needed for {wards} wards").format(
+                    free=_mega(free_disk), folder=STATE_ROOT.parent, needed=_mega(disk), wards=wards
+                ),
+                _("free some space, or boot fewer wards"),
             )
         )
     if free_memory < memory:
         found.append(
             Missing(
-                f"{_mega(free_memory)} of memory available, {_mega(memory)} needed for {wards} wards",
-                "end other programs, or boot fewer wards",
+                _("{free} of memory available, {needed} needed for {wards} wards").format(
+                    free=_mega(free_memory), needed=_mega(memory), wards=wards
+                ),
+                _("end other programs, or boot fewer wards"),
             )
         )
     return found
@@ -127,22 +137,32 @@ def _missing_features() -> list[Missing]:
     found = []
     why = _try(["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "true"])
     if why is not None:
-        found.append(Missing(f"namespaces cannot be made ({why})", "run on a machine or container that allows them"))
+        found.append(
+            Missing(
+                _("namespaces cannot be made ({why})").format(why=why),
+                _("run on a machine or container that allows them"),
+            )
+        )
         return found
     if shutil.which("ip") is None:
         return found  # named among the programs already
     why = _try(["unshare", "--net", "ip", "link", "add", "wl0", "type", "veth", "peer", "name", "wl1"])
     if why is not None:
-        found.append(Missing(f"no veth devices ({why})", "use a kernel with CONFIG_VETH"))
+        found.append(Missing(_("no veth devices ({why})").format(why=why), _("use a kernel with CONFIG_VETH")))
     why = _try(["unshare", "--net", "nft", "add", "table", "inet", "wardnet"]) if shutil.which("nft") else None
     if why is not None:
-        found.append(Missing(f"no nftables ({why})", "use a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET"))
+        found.append(
+            Missing(
+                _("no nftables ({why})").format(why=why),
+                _("use a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET"),
+            )
+        )
     if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
-        found.append(Missing("no /dev/net/tun", "mknod /dev/net/tun c 10 200, or load the module tun"))
+        found.append(Missing(_("no /dev/net/tun"), _("mknod /dev/net/tun c 10 200, or load the module tun")))
     else:
         why = _try(["unshare", "--net", "ip", "tuntap", "add", "dev", "wl0", "mode", "tap"])
         if why is not None:
-            found.append(Missing(f"no TAP devices ({why})", "use a kernel with CONFIG_TUN"))
+            found.append(Missing(_("no TAP devices ({why})").format(why=why), _("use a kernel with CONFIG_TUN")))
     STATE_ROOT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STATE_ROOT, prefix=".preflight-") as folder:
         for name in ("lower", "upper", "work", "root"):
@@ -151,7 +171,10 @@ def _missing_features() -> list[Missing]:
         why = _try(["unshare", "--mount", "mount", "-t", "overlay", "overlay", "-o", options, f"{folder}/root"])
         if why is not None:
             found.append(
-                Missing(f"no overlay mounts in {STATE_ROOT} ({why})", "mount ext4 or xfs there, with CONFIG_OVERLAY_FS")
+                Missing(
+                    _("no overlay mounts in {folder} ({why})").format(folder=STATE_ROOT, why=why),
+                    _("mount ext4 or xfs there, with CONFIG_OVERLAY_FS"),
+                )
             )
     return found
 
@@ -159,12 +182,16 @@ def _missing_features() -> list[Missing]:
 def _missing_cgroups() -> list[Missing]:
     hierarchies = cgroups.read_hierarchies()
     if not any(one.unified or "name=systemd" in one.controllers for one in hierarchies):
-        return [Missing("no cgroup hierarchy that systemd can use", "mount -t cgroup2 cgroup2 /sys/fs/cgroup")]
+        return [Missing(_("no cgroup hierarchy that systemd can use"), "mount -t cgroup2 cgroup2 /sys/fs/cgroup")]
     probe = f"wardnet-preflight-{os.getpid()}"
     try:
         cgroups.create(probe, memory_bytes=1 << 30, tasks=64)
     except OSError as error:
-        return [Missing(f"control groups cannot be made ({error})", "mount /sys/fs/cgroup writable")]
+        return [
+            Missing(
+                _("control groups cannot be made ({error})").format(error=error), _("mount /sys/fs/cgroup writable")
+            )
+        ]
     finally:
         cgroups.remove(probe)
     return []
@@ -183,7 +210,7 @@ def look(wards: int, image: Path | None = None) -> list[Missing]:
     try:
         read_debian_sources()
     except LabError as error:
-        found.append(Missing(str(error), "run the lab on Debian 12 or 13"))
+        found.append(Missing(str(error), _("run the lab on Debian 12 or 13")))
     found += missing_space(
         min(_free_disk(STATE_ROOT), _free_disk(CACHE_ROOT)),
         parse_available_memory(Path("/proc/meminfo").read_text()),
@@ -191,7 +218,7 @@ def look(wards: int, image: Path | None = None) -> list[Missing]:
         image_cached=image is not None and image.exists(),
     )
     if not_root():
-        found.insert(0, Missing("not root", "run the same command with sudo, or in a root shell"))
+        found.insert(0, Missing(_("not root"), _("run the same command with sudo, or in a root shell")))
         return found
     if all("util-linux" not in missing.remedy for missing in found):
         found += _missing_features()
@@ -203,4 +230,4 @@ def require(wards: int, image: Path | None = None) -> None:
     missing = look(wards, image)
     if missing:
         lines = "\n".join(f"  - {one}" for one in missing)
-        raise LabError(f"this machine cannot run the lab yet:\n{lines}")
+        raise LabError(_("this machine cannot run the lab yet:\n{lines}").format(lines=lines))

@@ -11,6 +11,7 @@ from pathlib import Path
 from lab import cgroups, kernel, namespaces
 from lab.errors import LabError
 from lab.layout import Layout
+from wardnet.locale import _
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,9 @@ def kill_all(layout: Layout, *, seconds: float = 15) -> int:
         if not present:
             return len(killed)
         if time.monotonic() > deadline:
-            raise LabError(f"processes of the lab {layout.name} do not end: {sorted(present)}")
+            raise LabError(
+                _("processes of the lab {name} do not end: {present}").format(name=layout.name, present=sorted(present))
+            )
         for pid in present:
             try:
                 os.kill(pid, signal.SIGKILL)

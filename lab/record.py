@@ -10,6 +10,7 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.layout import Layout
+from wardnet.locale import _
 
 MAKING = "making"
 UP = "up"
@@ -66,7 +67,11 @@ class Record:
         for host in self.hosts:
             if host.id == host_id:
                 return host
-        raise LabError(f"no host {host_id} in the lab {self.name}; `python -m lab status` lists them")
+        raise LabError(
+            _("no host {host} in the lab {name}; `python -m lab status` lists them").format(
+                host=host_id, name=self.name
+            )
+        )
 
     def with_faults(self, faults: tuple[FaultRecord, ...]) -> Record:
         return replace(self, faults=faults)
@@ -94,7 +99,7 @@ def read_record(layout: Layout) -> Record | None:
 def require_record(layout: Layout) -> Record:
     record = read_record(layout)
     if record is None or record.state != UP:
-        raise LabError(f"the lab {layout.name} is not up: `python -m lab up --wards 1` boots it")
+        raise LabError(_("the lab {name} is not up: `python -m lab up --wards 1` boots it").format(name=layout.name))
     return record
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from lab.errors import LabError
 from wardnet.inventory import DISTRICT_FILE, WARDS_FOLDER, InventoryErrors, parse_district
+from wardnet.locale import _
 from wardnet.model.intent import District
 
 
@@ -66,7 +67,11 @@ def scoped_district(files: Mapping[str, bytes], wards: int) -> District:
     try:
         return parse_district(inventory)
     except InventoryErrors as error:
-        raise LabError(f"with only {wards} wards the inventory is not whole; take more of them:\n{error}") from error
+        raise LabError(
+            _("with only {wards} wards the inventory is not whole; take more of them:\n{error}").format(
+                wards=wards, error=error
+            )
+        ) from error
 
 
 def write(files: Mapping[str, bytes], folder: Path) -> None:

@@ -12,6 +12,7 @@ from lab.commands import capture
 from lab.errors import LabError
 from lab.hosts import Machine
 from lab.layout import Layout
+from wardnet.locale import _
 
 
 def expected(machine: Machine) -> set[str]:
@@ -47,5 +48,9 @@ def wait(layout: Layout, machines: Sequence[Machine], seconds: float = 20) -> No
             if not missing:
                 break
             if time.monotonic() > deadline:
-                raise LabError(f"host {machine.id} did not take its addresses: {', '.join(sorted(missing))}")
+                raise LabError(
+                    _("host {host} did not take its addresses: {addresses}").format(
+                        host=machine.id, addresses=", ".join(sorted(missing))
+                    )
+                )
             time.sleep(0.05)

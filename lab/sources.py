@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import LabError
+from wardnet.locale import _
 
 OS_RELEASE = Path("/etc/os-release")
 APT = Path("/etc/apt")
@@ -20,10 +21,14 @@ class DebianSources:
 
 def parse_os_release(text: str) -> str:
     """The code name of the running Debian. LabError on any other system."""
-    fields = {key: value.strip().strip('"') for key, _, value in (line.partition("=") for line in text.splitlines())}
+    fields = {
+        key: value.strip().strip('"') for key, _equals, value in (line.partition("=") for line in text.splitlines())
+    }
     if fields.get("ID") != "debian" or not fields.get("VERSION_CODENAME"):
         raise LabError(
-            f"this machine runs {fields.get('PRETTY_NAME', 'an unknown system')}; the lab needs Debian 12 or 13"
+            _("this machine runs {system}; the lab needs Debian 12 or 13").format(
+                system=fields.get("PRETTY_NAME", "an unknown system")
+            )
         )
     return fields["VERSION_CODENAME"]
 
@@ -92,5 +97,9 @@ def read_debian_sources(apt: Path = APT, os_release: Path = OS_RELEASE) -> Debia
         elif path.suffix == ".list":
             stanzas += parse_one_line(path.read_text(), codename)
     if not any(f"{codename}\n" in stanza or f"{codename} " in stanza for stanza in stanzas):
-        raise LabError(f"no package source for {codename} main in {apt}: add Debian's own and run apt-get update")
+        raise LabError(
+            _("no package source for {codename} main in {apt}: add Debian's own and run apt-get update").format(
+                codename=codename, apt=apt
+            )
+        )
     return DebianSources(codename, "\n\n".join(dict.fromkeys(stanzas)) + "\n")

@@ -11,38 +11,45 @@ from lab import cgroups, hosts, verify
 from lab.circuit import control
 from lab.layout import Layout
 from lab.record import Record
+from wardnet.locale import _
 
 
 def hosts_table(layout: Layout, record: Record) -> Table:
-    names = Column("host", no_wrap=True, min_width=max(len(host.id) for host in record.hosts))
+    names = Column(_("host"), no_wrap=True, min_width=max(len(host.id) for host in record.hosts))
     table = Table(
-        names, "is", "ward", Column("address", no_wrap=True), "state", "memory", title=f"Hosts of the lab {record.name}"
+        names,
+        _("is"),
+        _("ward"),
+        Column(_("address"), no_wrap=True),
+        _("state"),
+        _("memory"),
+        title=_("Hosts of the lab {name}").format(name=record.name),
     )
     for host in record.hosts:
         runs = hosts.leader(layout, host.id) is not None
         memory = cgroups.memory_in_use(layout.host_cgroup(host.id))
         table.add_row(
             host.id,
-            host.kind,
-            host.ward or "outside",
+            _(host.kind),
+            host.ward or _("outside"),
             host.addresses[0] if host.addresses else "",
-            "[green]runs[/]" if runs else "[red]does not run[/]",
+            f"[green]{_('runs')}[/]" if runs else f"[red]{_('does not run')}[/]",
             f"{memory / 1e6:.0f} MB" if memory is not None else "",
         )
     for host_id, reason in record.not_booted:
-        table.add_row(host_id, "", "", "", f"not booted: {reason.partition(':')[0]}", "")
+        table.add_row(host_id, "", "", "", _("not booted: {reason}").format(reason=_(reason)), "")
     return table
 
 
 def circuits_table(layout: Layout, record: Record) -> Table:
     lines = control.read_all(layout)
-    names = Column("circuit", no_wrap=True, min_width=max((len(one.id) for one in record.circuits), default=0))
-    numbers = ("down Mbit/s", "up Mbit/s", "added RTT ms", "loss %", "dropped")
-    table = Table(names, "channel", *(Column(number, justify="right") for number in numbers), title="Circuits")
+    names = Column(_("circuit"), no_wrap=True, min_width=max((len(one.id) for one in record.circuits), default=0))
+    numbers = (_("down Mbit/s"), _("up Mbit/s"), _("added RTT ms"), _("loss %"), _("dropped"))
+    table = Table(names, _("channel"), *(Column(number, justify="right") for number in numbers), title=_("Circuits"))
     for circuit in record.circuits:
         line = lines.get(circuit.id)
         if line is None:
-            table.add_row(circuit.id, circuit.channel, "[red]dead[/]", "", "", "", "")
+            table.add_row(circuit.id, circuit.channel, f"[red]{_('dead')}[/]", "", "", "", "")
             continue
         down, up = line["down"], line["up"]
         dropped = sum(one["dropped_full"] + one["dropped_loss"] for one in (down, up))
@@ -59,7 +66,7 @@ def circuits_table(layout: Layout, record: Record) -> Table:
 
 
 def faults_table(record: Record) -> Table:
-    table = Table("fault", "ward", "channel", "must be found as", title="Faults that hold now")
+    table = Table(_("fault"), _("ward"), _("channel"), _("must be found as"), title=_("Faults that hold now"))
     for fault in record.faults:
         table.add_row(fault.fault, fault.ward, fault.channel, fault.verdict)
     return table
@@ -69,11 +76,11 @@ def show(layout: Layout, record: Record) -> Iterator[RenderableType]:
     """The tables, and a line for each part of the lab that is broken."""
     yield hosts_table(layout, record)
     yield circuits_table(layout, record)
-    yield faults_table(record) if record.faults else "No faults hold."
+    yield faults_table(record) if record.faults else _("No faults hold.")
     total = cgroups.memory_in_use(layout.cgroup)
     if total is not None:
-        yield f"Memory charged to the lab, file cache included: {total / 1e6:.0f} MB"
+        yield _("Memory charged to the lab, file cache included: {megabytes:.0f} MB").format(megabytes=total / 1e6)
     if record.window is not None:
-        yield f"Prometheus, once it is set up: http://127.0.0.1:{record.window}/"
+        yield _("Prometheus, once it is set up: http://127.0.0.1:{port}/").format(port=record.window)
     for broken in verify.faults_of(layout, record):
-        yield f"[red]broken:[/] {broken}"
+        yield f"[red]{_('broken:')}[/] {broken}"

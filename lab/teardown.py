@@ -10,6 +10,7 @@ from pathlib import Path
 from lab import cgroups, kernel, limits, mounts, namespaces, processes
 from lab.errors import LabError
 from lab.layout import CACHE_ROOT, CGROUP, NETNS_ROOT, STATE_ROOT, Layout
+from wardnet.locale import _
 
 _NSPAWN = Path("/run/systemd/nspawn/propagate")
 
@@ -32,7 +33,7 @@ def take_down(layout: Layout, say: Callable[[str], None]) -> bool:
     if there:
         killed = processes.kill_all(layout)
         if killed:
-            say(f"ended {killed} processes")
+            say(_("ended {count} processes").format(count=killed))
         for point in mounts.below(layout.state):
             kernel.unmount(point)
         for host in namespaces.find(layout):
@@ -46,11 +47,11 @@ def take_down(layout: Layout, say: Callable[[str], None]) -> bool:
         if layout.state.exists():
             left = mounts.below(layout.state)
             if left:
-                raise LabError(f"still mounted, so not deleted: {', '.join(map(str, left))}")
+                raise LabError(_("still mounted, so not deleted: {mounts}").format(mounts=", ".join(map(str, left))))
             shutil.rmtree(layout.state)
         left_over = remains(layout)
         if left_over:
-            raise LabError(f"could not be removed: {', '.join(left_over)}")
+            raise LabError(_("could not be removed: {left_over}").format(left_over=", ".join(left_over)))
     if not other_labs(layout):
         cgroups.remove(CGROUP)
         limits.put_back()

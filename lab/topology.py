@@ -13,6 +13,7 @@ from lab.circuit.shaper import LineSettings
 from lab.errors import LabError
 from lab.hosts import AccessPort
 from lab.outside import Outside, OutsideHost, OutsideRole
+from wardnet.locale import N_, _
 from wardnet.model.intent import (
     Channel,
     Circuit,
@@ -29,18 +30,18 @@ from wardnet.model.plan import GatewayPlan, HostPlan, Plan, PortKind
 class Kind(StrEnum):
     """What a booted machine stands for, which decides what it is given before it boots."""
 
-    HUB = "hub"
-    GATEWAY = "gateway"  # managed: only enough to be reached
-    PROVIDER_BOX = "provider box"  # nobody manages it: works as delivered
-    STATION = "station"  # a PC or touch screen
-    SCANNER = "scanner"
-    DEVICE = "visitor's device"
-    PORTAL = "portal"
-    RESOLVER = "resolver"
-    MIRROR = "mirror"
-    WEB = "web"
-    SERVER = "server"
-    ISP = "provider's router"
+    HUB = N_("hub")
+    GATEWAY = N_("gateway")  # managed: only enough to be reached
+    PROVIDER_BOX = N_("provider box")  # nobody manages it: works as delivered
+    STATION = N_("station")  # a PC or touch screen
+    SCANNER = N_("scanner")
+    DEVICE = N_("visitor's device")
+    PORTAL = N_("portal")
+    RESOLVER = N_("resolver")
+    MIRROR = N_("mirror")
+    WEB = N_("web")
+    SERVER = N_("server")
+    ISP = N_("provider's router")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,11 @@ def choose_wards(district: District, count: int) -> tuple[str, ...]:
     """The first `count` wards in the inventory's order. LabError if there are not so many."""
     wards = [ward.id for ward in district.wards if not ward.is_district]
     if not 0 <= count <= len(wards):
-        raise LabError(f"{district.name} has {len(wards)} wards: --wards takes 0 to {len(wards)}, not {count}")
+        raise LabError(
+            _("{district} has {count} wards: --wards takes 0 to {count}, not {given}").format(
+                district=district.name, count=len(wards), given=count
+            )
+        )
     return tuple(wards[:count])
 
 
@@ -135,7 +140,7 @@ def compile_topology(district: District, plan: Plan, outside: Outside, wards: in
     for host in plan.hosts:
         if host.ward in included:
             if host.os is OperatingSystem.WINDOWS:
-                not_booted.append(NotBooted(host.id, "windows: it cannot be booted as a Debian host"))
+                not_booted.append(NotBooted(host.id, N_("Windows cannot be booted as a Debian host")))
             else:
                 nodes.append(_host_node(host))
     booted = {node.id for node in nodes}
@@ -160,7 +165,7 @@ def _gateway_node(gateway: GatewayPlan) -> Node | NotBooted:
     elif len(gateway.channels) == 1:
         kind = Kind.PROVIDER_BOX
     else:
-        return NotBooted(gateway.id, f"platform {gateway.platform} with two channels has no stand-in here")
+        return NotBooted(gateway.id, N_("a gateway of this platform with two channels has no stand-in here"))
     return Node(gateway.id, kind, gateway.ward, gateway.site, ports, gateway=gateway)
 
 
@@ -199,7 +204,7 @@ def _wires(
             elif circuit.id in hub_ports:
                 far, far_port = hub_ports[circuit.id]
             else:
-                raise LabError(f"circuit {circuit.id} ends at no port of a server room's gateway")
+                raise LabError(_("circuit {id} ends at no port of a server room's gateway").format(id=circuit.id))
             rate, line = current_rate(circuit, plan), outside.line(port.channel)
             wires.append(
                 Wire(

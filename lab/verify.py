@@ -7,6 +7,7 @@ from lab.circuit import control
 from lab.errors import LabError
 from lab.layout import FABRIC, Layout
 from lab.record import Record
+from wardnet.locale import _
 
 
 def faults_of(layout: Layout, record: Record) -> list[str]:
@@ -14,17 +15,25 @@ def faults_of(layout: Layout, record: Record) -> list[str]:
     found = []
     there = namespaces.find(layout)
     wanted = (*(host.id for host in record.hosts), FABRIC)
-    found += [f"namespace of {host} is gone" for host in wanted if there.get(host) is None]
-    found += [f"host {host.id} does not run" for host in record.hosts if hosts.leader(layout, host.id) is None]
+    found += [_("the namespace of {host} is gone").format(host=host) for host in wanted if there.get(host) is None]
+    found += [
+        _("host {host} does not run").format(host=host.id)
+        for host in record.hosts
+        if hosts.leader(layout, host.id) is None
+    ]
     lines = control.read_all(layout)
-    found += [f"circuit {circuit.id} is dead" for circuit in record.circuits if circuit.id not in lines]
+    found += [
+        _("circuit {circuit} is dead").format(circuit=circuit.id)
+        for circuit in record.circuits
+        if circuit.id not in lines
+    ]
     try:
         if not switch.ports(layout):
-            found.append("the switches have no ports")
+            found.append(_("the switches have no ports"))
     except LabError:
-        found.append("the switches do not answer")
+        found.append(_("the switches do not answer"))
     if record.window is not None and not window.answers(record.window):
-        found.append(f"the window on 127.0.0.1:{record.window} is closed")
+        found.append(_("the window on 127.0.0.1:{port} is closed").format(port=record.window))
     if not cgroups.exists(layout.cgroup):
-        found.append("the control groups are gone")
+        found.append(_("the control groups are gone"))
     return found

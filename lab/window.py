@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lab import kernel
 from lab.errors import LabError
+from wardnet.locale import _
 
 _OWN = Path("/proc/self/ns/net")
 
@@ -29,7 +30,11 @@ def pick_port(wanted: int, tries: int = 50) -> int:
             except OSError:
                 continue
             return port
-    raise LabError(f"no free port on 127.0.0.1 from {wanted} to {wanted + tries - 1}: name one with --window-port")
+    raise LabError(
+        _("no free port on 127.0.0.1 from {first} to {last}: name one with --window-port").format(
+            first=wanted, last=wanted + tries - 1
+        )
+    )
 
 
 def answers(port: int) -> bool:

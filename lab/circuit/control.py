@@ -14,6 +14,7 @@ from lab import switch
 from lab.circuit.emulator import CircuitConfig, dump_config
 from lab.errors import LabError
 from lab.layout import Layout
+from wardnet.locale import _
 
 CIRCUITS_A_PROCESS = 4  # one Python process carries some 200 Mbit/s in all
 
@@ -41,7 +42,7 @@ def start(layout: Layout, circuits: Sequence[CircuitConfig], joins: Sequence[Pat
         while not _answers(address):
             if time.monotonic() > deadline or not Path(f"/proc/{pid}/ns").exists():
                 tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
-                raise LabError(f"a circuits' process did not start; it says:\n{tail}")
+                raise LabError(_("a circuits' process did not start; it says:\n{tail}").format(tail=tail))
             time.sleep(0.02)
 
 
@@ -62,7 +63,7 @@ def _ask(address: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         client.send(json.dumps(request).encode())
         answer: dict[str, Any] = json.loads(client.recv(1 << 18))
     if "error" in answer:
-        raise LabError(f"the circuits' process refused the change: {answer['error']}")
+        raise LabError(_("the circuits' process refused the change: {error}").format(error=answer["error"]))
     found: dict[str, Any] = answer["ok"]
     return found
 
@@ -71,14 +72,20 @@ def _address_of(layout: Layout, circuit: str) -> Path:
     for config in sorted(_folder(layout).glob("group*.json")):
         if any(item["id"] == circuit for item in json.loads(config.read_text())):
             return config.with_suffix(".sock")
-    raise LabError(f"no circuit {circuit} in the lab {layout.name}; `python -m lab status` lists them")
+    raise LabError(
+        _("no circuit {circuit} in the lab {name}; `python -m lab status` lists them").format(
+            circuit=circuit, name=layout.name
+        )
+    )
 
 
 def _speak(address: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return _ask(address, request)
     except OSError as error:
-        raise LabError(f"the circuits' process at {address} does not answer: {error}") from error
+        raise LabError(
+            _("the circuits' process at {address} does not answer: {error}").format(address=address, error=error)
+        ) from error
 
 
 def change(layout: Layout, circuit: str, settings: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from lab.errors import LabError
 from lab.faults.target import Target, inside
 from lab.layout import Layout
+from wardnet.locale import _
 
 TABLE = ("inet", "wardnet")
 
@@ -46,7 +47,9 @@ def apply(target: Target, fault: str, accept: str, edits: Sequence[Edit]) -> dic
     try:
         inside(target.layout, host, ("nft", "list", "chain", *TABLE, "forward"))
     except LabError as error:
-        raise LabError(f"{host} is not provisioned yet, so there is nothing to break: {error}") from error
+        raise LabError(
+            _("{host} is not provisioned yet, so there is nothing to break: {error}").format(host=host, error=error)
+        ) from error
     try:
         for edit in edits:
             inside(target.layout, host, edit.do)

@@ -12,6 +12,7 @@ from lab.faults.edits import take_back
 from lab.faults.target import Target
 from lab.layout import Layout
 from lab.record import FaultRecord, Record, require_record, write_record
+from wardnet.locale import N_, _
 from wardnet.model.intent import Channel
 
 
@@ -31,35 +32,35 @@ CROSSING = (Channel.INTERNET,)  # the channel that the leaked packets come from
 
 FAULTS: dict[str, Fault] = {
     "slow-line": Fault(
-        does="cuts the circuit to a tenth of its rate and delays each packet by 80 ms more, each way",
+        does=N_("cuts the circuit to a tenth of its rate and delays each packet by 80 ms more, each way"),
         verdict="diagnose: line",
         channels=BOTH,
         break_=slowness.slow_line,
         heal=slowness.heal_line,
     ),
     "slow-server": Fault(
-        does="makes the portal take 1.5 s longer for each page; the line is as it was",
+        does=N_("makes the portal take 1.5 s longer for each page; the line is as it was"),
         verdict="diagnose: server",
         channels=BOTH,
         break_=slowness.slow_server,
         heal=slowness.heal_server,
     ),
     "forwarding-leak": Fault(
-        does="lets IPv4 through from the citizens' LAN to the clerks' LAN",
+        does=N_("lets IPv4 through from the citizens' LAN to the clerks' LAN"),
         verdict="audit: violated, ipv4",
         channels=CROSSING,
         break_=leaks.forwarding,
         heal=take_back,
     ),
     "leaked-route": Fault(
-        does="puts the WAN's prefixes into the internet's routing table, behind an accept that is too wide",
+        does=N_("puts the WAN's prefixes into the internet's routing table, behind an accept that is too wide"),
         verdict="audit: violated, ipv4 and ipv6",
         channels=CROSSING,
         break_=leaks.leaked_route,
         heal=take_back,
     ),
     "ipv6-open": Fault(
-        does="leaves IPv6 open between the LANs of the two channels",
+        does=N_("leaves IPv6 open between the LANs of the two channels"),
         verdict="audit: violated, ipv6",
         channels=CROSSING,
         break_=leaks.ipv6_open,
@@ -79,15 +80,23 @@ def inject(layout: Layout, name: str, ward: str, channel: str | None = None) -> 
     """Inject a fault into a ward of a running lab. LabError for an unknown one, or one that holds already."""
     fault = FAULTS.get(name)
     if fault is None:
-        raise LabError(f"no fault {name}; there are {', '.join(FAULTS)}")
+        raise LabError(_("no fault {name}; there are {faults}").format(name=name, faults=", ".join(FAULTS)))
     chosen = Channel(channel) if channel in set(Channel) else None
     if channel is None:
         chosen = fault.channels[0]
     if chosen not in fault.channels:
-        raise LabError(f"{name} takes --channel {' or '.join(fault.channels)}, not {channel}")
+        raise LabError(
+            _("{name} takes --channel {channels}, not {channel}").format(
+                name=name, channels=" or ".join(fault.channels), channel=channel
+            )
+        )
     record = require_record(layout)
     if any((one.fault, one.ward, one.channel) == (name, ward, chosen) for one in record.faults):
-        raise LabError(f"{name} holds already in {ward} on the channel {chosen}: `python -m lab heal` first")
+        raise LabError(
+            _("{name} holds already in {ward} on the channel {chosen}: `python -m lab heal` first").format(
+                name=name, ward=ward, chosen=chosen
+            )
+        )
     target = _target(layout, record, ward, chosen)
     assert target.gateway.ward == ward  # says so if the ward is not here
     made = FaultRecord(name, ward, str(chosen), fault.verdict, fault.break_(target))

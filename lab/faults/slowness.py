@@ -10,6 +10,7 @@ from lab.errors import LabError
 from lab.faults.target import Target, inside
 from lab.layout import Layout
 from lab.provide import CONTROL_INSIDE
+from wardnet.locale import _
 
 RATE_SHARE = 10  # of what is contracted, one in so many is left
 EXTRA_DELAY = 0.080  # seconds each way
@@ -54,4 +55,4 @@ def _write_control(layout: Layout, host: str, text: str) -> None:
         try:
             inside(layout, host, ("rm", "-f", CONTROL_INSIDE))
         except LabError as error:
-            raise LabError(f"the portal's control file is still there: {error}") from error
+            raise LabError(_("the portal's control file is still there: {error}").format(error=error)) from error

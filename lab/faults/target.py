@@ -11,6 +11,7 @@ from lab.errors import LabError
 from lab.layout import Layout
 from lab.record import Record
 from lab.topology import Kind, Topology, Wire
+from wardnet.locale import _
 from wardnet.model.intent import Channel, District
 from wardnet.model.plan import GatewayPlan, Plan, Port, PortKind
 
@@ -32,7 +33,11 @@ class Target:
             if node.kind is Kind.GATEWAY and node.ward == self.ward and node.gateway is not None:
                 return node.gateway
         wards = sorted({node.ward for node in self.topology.nodes if node.kind is Kind.GATEWAY and node.ward})
-        raise LabError(f"no ward {self.ward} in the lab {self.layout.name}; it has {', '.join(wards)}")
+        raise LabError(
+            _("no ward {ward} in the lab {name}; it has {wards}").format(
+                ward=self.ward, name=self.layout.name, wards=", ".join(wards)
+            )
+        )
 
     @property
     def wire(self) -> Wire:
@@ -60,7 +65,7 @@ class Target:
             outside = node.outside is not None
             if node.kind is Kind.PORTAL and outside is (self.channel is Channel.INTERNET):
                 return node.id
-        raise LabError(f"no portal on the channel {self.channel} in this lab")
+        raise LabError(_("no portal on the channel {channel} in this lab").format(channel=self.channel))
 
 
 def inside(layout: Layout, host: str, argv: Sequence[str], *, stdin: str | None = None) -> str:
@@ -68,5 +73,7 @@ def inside(layout: Layout, host: str, argv: Sequence[str], *, stdin: str | None 
     done = access.shell(layout, host, argv, stdin=stdin.encode() if stdin is not None else None, timeout=30)
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip() or f"status {done.returncode}"
-        raise LabError(f"on {host}, `{shlex.join(argv)}` failed: {said}")
+        raise LabError(
+            _("on {host}, `{command}` failed: {said}").format(host=host, command=shlex.join(argv), said=said)
+        )
     return done.stdout.decode()

@@ -45,7 +45,7 @@ def test_every_host_of_the_plan_is_booted_or_named_with_a_reason(blueprint: Blue
     assert not booted & set(skipped)
     windows = {host.id for host in blueprint.plan.hosts if host.os is OperatingSystem.WINDOWS}
     assert set(skipped) == windows
-    assert all("windows" in reason for reason in skipped.values())
+    assert all("Windows" in reason for reason in skipped.values())
 
 
 def test_the_number_of_wards_is_what_was_asked_for(blueprint: Blueprint) -> None:
