@@ -127,22 +127,22 @@ class Generator:
         for kind, number in (("ipv4_addr", 4), ("ipv6_addr", 6)):
             if family in ("inet", {4: "ip", 6: "ip6"}[number]):
                 picked = self.random.sample([n for n in NETS[number] if not n.endswith("/0")], 3)
+                elements = ", ".join(picked)
                 lines.append(
-                    f" set s{number} {{ type {kind}; flags interval; auto-merge; elements = {{ {', '.join(picked)} }} }}"
+                    f" set s{number} {{ type {kind}; flags interval; auto-merge; elements = {{ {elements} }} }}"
                 )
-        lines.append(
-            f' map m {{ type ifname : verdict; elements = {{ "p0" : jump c1, "p1" : {self.some(("accept", "drop"))} }} }}'
-        )
+        last = self.some(("accept", "drop"))
+        lines.append(f' map m {{ type ifname : verdict; elements = {{ "p0" : jump c1, "p1" : {last} }} }}')
         for number in (2, 1):
             lines.append(f" chain c{number} {{")
             lines += [f"  {self._rule_text(allow_jump=number == 1)}" for _ in range(self.random.randint(1, 5))]
             lines.append(" }")
-        for hook, priority in self._hooks(family):
+        for hook, priority in self._hooks():
             policy = self.some(("accept", "accept", "drop")) if hook == "forward" else "accept"
             lines.append(
                 f" chain {hook}{priority % 1000} {{ type filter hook {hook} priority {priority}; policy {policy};"
             )
-            lines += [f"  {self._rule_text(hook=hook, priority=priority)}" for _ in range(self.random.randint(1, 10))]
+            lines += [f"  {self._rule_text(hook)}" for _ in range(self.random.randint(1, 10))]
             lines.append(" }")
         if self.translating and family in ("inet", "ip"):
             lines.append(" chain dnat { type nat hook prerouting priority dstnat;")
@@ -152,7 +152,7 @@ class Generator:
             lines.append(" }")
         return "\n".join([*lines, "}"])
 
-    def _hooks(self, family: str) -> list[tuple[str, int]]:
+    def _hooks(self) -> list[tuple[str, int]]:
         found = [("forward", self.random.choice((-10, 0, 10)))]
         if self.chance(0.5):
             found.append(("prerouting", self.random.choice((-300, -150))))
@@ -172,7 +172,7 @@ class Generator:
             + self.some((f"dnat ip to {self.some(V4)}", f"dnat ip to {self.some(V4)}:80", "redirect to :80"))
         )
 
-    def _rule_text(self, hook: str = "", priority: int = 0, *, allow_jump: bool = True) -> str:
+    def _rule_text(self, hook: str = "", *, allow_jump: bool = True) -> str:
         words = [self._match(hook) for _ in range(self.random.choice((0, 1, 1, 1, 2, 2, 3)))]
         if hook == "prerouting" and self.chance(0.4):
             words.append(self.some(("meta mark set 0x1", "meta mark set 0x2", "meta mark set mark or 0x10",
@@ -201,6 +201,7 @@ class Generator:
         side = self.some(("saddr", "daddr"))
         number = self.random.choice(PORT_NUMBERS)
         addresses = V4 if family == 4 else V6
+        pair = f"{self.some(addresses)} . {number}, {self.some(addresses)} . 53"
         options = [
             f"{word} {side} {self.some(addresses)}",
             f"{word} {side} != {self.some(addresses)}",
@@ -208,8 +209,7 @@ class Generator:
             f"{word} {side} @s{family}",
             f"{word} {side} != @s{family}",
             f"{word} {side} {{ {', '.join(self.random.sample(addresses, 3))} }}",
-            f"{word} {side} . {self.some(('tcp', 'udp'))} dport {{ {self.some(addresses)} . {number}, "
-            f"{self.some(addresses)} . 53 }}",
+            f"{word} {side} . {self.some(('tcp', 'udp'))} dport {{ {pair} }}",
             f"tcp dport {number}",
             f"udp dport != {number}",
             f"udp sport {{ {number}, 100-500 }}",

@@ -55,11 +55,6 @@ class Model:
         """Sets speak of headers after a new destination, packets have the one before."""
         return bool(self._pipelines[packet.family].passage.translations)
 
-    def knows(self, family: int) -> bool:
-        """Nothing about the device is unknown in this family."""
-        space = self._pipelines[family].space
-        return not any(name.startswith("unknown") for name in space.guesses)
-
     def by_steps(self, sent: Sent, state: State) -> set[str]:
         """The same, followed step by step."""
         start = {**fields(sent), Field.STATE: State.INVALID}
@@ -136,10 +131,12 @@ def _differences(
         real = {came_out[packet.tag]} if packet.tag in came_out else set()
         steps = model.by_steps(packet, state)
         certain, possible = (steps, steps) if model.translates(packet) else model.by_sets(packet, state)
-        right = real <= possible and certain <= real
-        if model.knows(packet.family):
+        right = real <= possible
+        if certain == possible:
             # Of several next hops of equal weight the model allows each.
-            right = right and bool(possible) == bool(real) and real <= steps and bool(steps) == bool(real)
+            right = right and bool(possible) == bool(real) == bool(steps) and real <= steps
+        else:
+            right = right and bool(certain) <= bool(real)
         if not right:
             yield packet, came_out.get(packet.tag), (certain, possible), steps
 
