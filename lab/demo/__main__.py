@@ -25,7 +25,7 @@ from wardnet.inventory import InventoryErrors, read_district
 
 # The table needs this width; where nobody sets one (a log, a pipe), it is taken.
 out = Console() if sys.stdout.isatty() else Console(width=120)
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -42,7 +42,10 @@ def demo(
         district = read_district(inventory)
         ward = choose_wards(district, wards)[0]
     except InventoryErrors as error:
-        out.print(f"the inventory is not right:\n{error}", markup=False)
+        out.print(f"the inventory is not right:\n{error}", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+    except LabError as error:
+        out.print(f"demo: {error}", markup=False, highlight=False)
         raise typer.Exit(1) from None
     steps.declare(claims, name, ward, district)
     stage = Stage(lab, wards, out, claims)
