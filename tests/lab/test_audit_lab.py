@@ -1,0 +1,92 @@
+"""Gateways that Ansible provisioned: proved as they are, each leak found and its packet sent, proved when healed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import Lab
+from lab.faults import FAULTS
+from lab.replay import replay
+from tests.lab.lab_support import ansible
+
+pytestmark = pytest.mark.lab
+
+WARDNET = str(Path(sys.executable).with_name("wardnet"))
+WARD = "buoi"
+LEAKS = [name for name, fault in FAULTS.items() if fault.verdict.startswith("audit: violated")]
+
+
+@pytest.fixture(scope="module", name="audited")
+def with_audit_accounts(routed: Lab) -> Lab:
+    done = ansible(routed, "audit.yml")
+    assert done.returncode == 0, done.stdout.decode()[-4000:]
+    routed.heal()
+    return routed
+
+
+def audit(lab: Lab, folder: Path) -> tuple[int, dict[str, Any]]:
+    """Collected from the auditor's station over SSH, with pinned keys and the read-only account."""
+    collected = lab.run(
+        "auditor",
+        [WARDNET, "collect", "-i", str(lab.state / "inventory"), "-o", str(folder), "--key",
+         str(lab.state / "ssh" / "auditor"), "--known-hosts", str(lab.state / "known_hosts")],
+        timeout=120,
+    )  # fmt: skip
+    assert collected.returncode == 0, collected.stderr.decode()
+    done = subprocess.run([WARDNET, "audit", str(folder), "--json"], capture_output=True, check=False)
+    assert done.stdout, done.stderr.decode()
+    report: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, report
+
+
+def shown(report: dict[str, Any]) -> str:
+    """Why a verdict is not what it should be."""
+    return json.dumps([(d["problems"], d["crossings"]) for d in report["devices"]], indent=1)[:4000]
+
+
+def test_provisioned_gateways_are_proved_and_wholly_understood(audited: Lab, tmp_path: Path) -> None:
+    status, report = audit(audited, tmp_path / "snapshot")
+    assert (status, report["verdict"]) == (0, "proved"), shown(report)
+    for device in report["devices"]:
+        assert device["collected"]
+        assert [c for c in device["coverage"] if c["unknown"]] == []
+
+
+@pytest.mark.parametrize("fault", LEAKS)
+def test_a_leak_is_found_its_packet_crosses_and_healing_stops_both(audited: Lab, tmp_path: Path, fault: str) -> None:
+    audited.break_(fault, WARD)
+    try:
+        status, report = audit(audited, tmp_path / "broken")
+        assert (status, report["verdict"]) == (1, "violated")
+        crossings = [c for device in report["devices"] for c in device["crossings"]]
+        assert {c["ward"] for c in crossings} == {WARD}
+        assert {c["verdict"] for c in crossings} == {"violated"}
+        first = next(c for c in crossings if c["packet"]["state"] == "new")
+        assert first["rule"]["comment"] == f"lab {fault}"
+        assert first["from_channel"] == "internet"
+        assert replay(audited, first).crossed
+    finally:
+        audited.heal()
+    assert replay(audited, first).stopped
+    status, report = audit(audited, tmp_path / "healed")
+    assert (status, report["verdict"]) == (0, "proved"), shown(report)
+
+
+def test_the_account_gives_artefacts_and_nothing_else(audited: Lab) -> None:
+    """No shell, no other command, no forwarding: exit 2 with a word of why."""
+    address = "10.30.1.1"
+    login = ["ssh", "-i", str(audited.state / "ssh" / "auditor"), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes",
+             "-o", f"UserKnownHostsFile={audited.state / 'known_hosts'}", f"wardnet-audit@{address}"]  # fmt: skip
+    for asked in (["id"], ["nft-ruleset.json; id"], ["/usr/sbin/nft list ruleset"], []):
+        done = audited.run("auditor", [*login, *asked], stdin=b"")
+        assert done.returncode == 2, (asked, done.stdout)
+        assert b"refused: name one artefact of the audit" in done.stderr
+    done = audited.run("auditor", [*login, "ip-rule.json"], stdin=b"")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)
