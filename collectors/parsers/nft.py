@@ -88,9 +88,7 @@ def parse_ruleset(artefact: Artefact) -> ParsedRuleset:
     _note_updated_sets(tables)
     built = [_build(artefact, key, parts, unknowns) for key, parts in tables.items()]
     active = tuple(table for table, parts in zip(built, tables.values(), strict=True) if not parts.dormant)
-    helpers = any(_mentions(rule.values.get("expr"), "ct helper") for rule in _all_rules(tables)) or any(
-        _mentions(rule.values.get("expr"), "helper") for rule in _all_rules(tables)
-    )
+    helpers = any(_sets_helper(rule.values.get("expr")) for rule in _all_rules(tables))
     ruleset = Ruleset(active, _tracked(active), helpers)
     return ParsedRuleset(ruleset, tuple(unknowns), _coverage(artefact, active, built, definitions, len(unknowns)))
 
@@ -214,15 +212,12 @@ def _all_rules(tables: dict[TableKey, _Parts]) -> Iterator[Item]:
             yield from rules
 
 
-def _mentions(value: Any, key: str) -> bool:
-    """Whether a statement `key`, or `ct key set`, stands anywhere in a rule."""
-    match value:
-        case list():
-            return any(_mentions(entry, key) for entry in value)
-        case {"mangle": {"key": {"ct": {"key": str(name)}}}}:
-            return name == key
-        case {**entries}:
-            return key in entries
+def _sets_helper(expressions: Any) -> bool:
+    """Whether a rule hands connections to a helper."""
+    for expression in expressions if isinstance(expressions, list) else []:
+        match expression:
+            case {"ct helper": _} | {"mangle": {"key": {"ct": {"key": "helper"}}}}:
+                return True
     return False
 
 

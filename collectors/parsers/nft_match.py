@@ -164,8 +164,7 @@ class Conditions:
             return Open(span, f"expression {_head(left)} {op} {_head(right)} ({error})")
 
     def _compare(self, op: str, left: Any, right: Any, span: Span) -> Predicate:
-        special = _special(op, left, right, span)
-        if special is not None:
+        if "payload" not in left and (special := _special(op, left, right, span)) is not None:
             return special
         if isinstance(left, dict) and left.keys() == {"concat"}:
             subjects = tuple(left_side(part) for part in left["concat"])
