@@ -120,6 +120,9 @@ def test_a_leak_that_somebody_else_took_back_is_healed_without_complaint(routed:
     assert crossings(routed) == set()
 
 
+SLOW_CONNECT = 0.160  # seconds: the line's 8 ms and the fault's 160, there and back
+QUICK_CONNECT = 0.120
+
 PHASES = "%{time_namelookup} %{time_connect} %{time_appconnect} %{time_starttransfer}"
 
 
@@ -131,20 +134,19 @@ def phases(lab: Lab) -> tuple[float, float]:
 
 
 def test_a_slow_line_is_slow_on_its_channel_alone(routed: Lab) -> None:
-    quick = phases(routed)
+    assert phases(routed)[0] < QUICK_CONNECT
     routed.break_("slow-line", "buoi", "wan")
-    slow = phases(routed)
-    assert slow[0] > quick[0] + 0.15
+    assert phases(routed)[0] >= SLOW_CONNECT
     ping = routed.shell(CITIZEN, ["ping", "-c1", "-W3", "203.0.113.1"]).stdout
     assert float(ping.partition(b"time=")[2].split()[0]) < 60
     routed.heal()
-    assert phases(routed)[0] < 0.1
+    assert phases(routed)[0] < QUICK_CONNECT
 
 
 def test_a_slow_server_answers_late_over_a_quick_line(routed: Lab) -> None:
     routed.break_("slow-server", "buoi")
     connect, server = phases(routed)
-    assert connect < 0.1
+    assert connect < QUICK_CONNECT
     assert server > 1.5
     routed.heal()
     assert phases(routed)[1] < 0.5
