@@ -17,8 +17,8 @@ import struct
 import sys
 from typing import Any
 
-SECONDS = 2.0
-ATTEMPTS = 2  # one packet may be lost while neighbours are resolved
+# One packet may be lost while neighbours are resolved. TCP sends its first again after a second by itself.
+ATTEMPTS = {"tcp": (2.5,), "udp": (1.2, 1.2), "ping": (1.2, 1.2)}
 
 
 async def tcp(item: dict[str, Any]) -> bool:
@@ -99,9 +99,9 @@ KINDS = {"tcp": tcp, "udp": udp, "ping": ping}
 
 
 async def attempt(item: dict[str, Any]) -> bool:
-    for _ in range(ATTEMPTS):
+    for seconds in ATTEMPTS[item["kind"]]:
         try:
-            if await asyncio.wait_for(KINDS[item["kind"]](item), SECONDS):
+            if await asyncio.wait_for(KINDS[item["kind"]](item), seconds):
                 return True
         except TimeoutError:
             continue

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 
 import pytest
 
 from lab import Lab
-from tests.roles.roles_support import PACKETS, Probe, answered, counters, inside, wait_until
+from tests.roles.roles_support import PACKETS, Probe, answered, counters, inside
 
 pytestmark = pytest.mark.lab
 
@@ -64,6 +65,15 @@ def reached(lab: Lab, host: str, family: str, wanted: Iterable[str]) -> set[str]
     sent = probes(family, wanted)
     results = answered(lab, host, list(sent.values()))
     return {text for text, probe in sent.items() if results[str(probe)]}
+
+
+def must_reach(lab: Lab, host: str, family: str, wanted: Iterable[str]) -> None:
+    """Asks again for what is not answered at once: a busy machine loses packets, a filter loses all of them."""
+    left = set(wanted)
+    deadline = time.monotonic() + 20
+    while left and time.monotonic() < deadline:
+        left -= reached(lab, host, family, left)
+    assert not left, f"{host} does not reach in {family}: {sorted(left)}"
 
 
 MAY = {
@@ -124,7 +134,7 @@ CLOSED = {
 
 @pytest.mark.parametrize("host", MAY)
 def test_what_must_be_reached_is_reached(converged: Lab, family: str, host: str) -> None:
-    assert reached(converged, host, family, MAY[host]) == set(MAY[host])
+    must_reach(converged, host, family, MAY[host])
 
 
 @pytest.mark.parametrize("host", MAY_NOT)
@@ -132,7 +142,7 @@ def test_what_others_reach_is_not_reached(converged: Lab, family: str, host: str
     wanted = MAY_NOT[host]
     controls = {by: [text for text, may in wanted.items() if may == by] for by in set(wanted.values())}
     for by, texts in controls.items():
-        assert reached(converged, by, family, texts) == set(texts), f"{by} must reach these, or the test proves nothing"
+        must_reach(converged, by, family, texts)  # or the test proves nothing
     assert reached(converged, host, family, wanted) == set()
 
 
@@ -204,8 +214,8 @@ def test_a_dead_line_is_no_reason_to_take_the_other(converged: Lab, line: str) -
             assert answer.returncode != 0, answer.stdout
             assert b"No route to host" in answer.stderr or b"unreachable" in answer.stderr
             assert reached(converged, host, family, [dead]) == set()
-            assert reached(converged, other, family, [alive]) == {alive}
+            must_reach(converged, other, family, [alive])
     finally:
         inside(converged, "buoi-gw", "ip", "link", "set", line, "up")
     for family in BOTH:
-        assert wait_until(converged, host, probes(family, [dead])[dead]), f"{dead} does not come back in {family}"
+        must_reach(converged, host, family, [dead])
