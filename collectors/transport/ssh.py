@@ -123,7 +123,8 @@ class SshTransport:
         except TimeoutError as error:
             raise UnreachableError(f"{artefact.name}: timeout after {self._login.timeout:g} s") from error
         except (paramiko.SSHException, OSError, EOFError) as error:
-            raise UnreachableError(f"{artefact.name}: {error or 'the connection was lost'}") from error
+            why = f": {error}" if str(error) else ""
+            raise UnreachableError(f"{artefact.name}: the connection was lost{why}") from error
 
 
 def _whole(channel: paramiko.Channel, artefact: Artefact, timeout: float) -> bytes:
