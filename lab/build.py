@@ -148,15 +148,16 @@ def _running(layout: Layout, blueprint: Blueprint, progress: Progress) -> Record
 
 def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_port: int, progress: Progress) -> Record:
     topology = blueprint.topology
+    # The folder comes first: it is what tells another lab that goes now to leave the machine's settings as they are.
+    layout.run.mkdir(parents=True)
+    layout.state.chmod(0o755)
+    record = _record(layout, blueprint, recipe)
+    write_record(layout, record)
+    scope.write(blueprint.files, layout.inventory)
     limits.raise_all()
     progress.step(_("base image and packages"))
     root = image.ensure(recipe, progress.note)
     debs = mirror.fetch(recipe, root, mirror.read_packages(), progress.note)
-    layout.run.mkdir(parents=True)
-    scope.write(blueprint.files, layout.inventory)
-    layout.state.chmod(0o755)
-    record = _record(layout, blueprint, recipe)
-    write_record(layout, record)
 
     progress.step(_("keys, certificates and the package mirror"))
     joins = cgroups.create(layout.host_cgroup(FABRIC), memory_bytes=FABRIC_MEMORY_BYTES, tasks=FABRIC_TASKS)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
+from lab import kernel
 from lab.image import locked
 from lab.layout import NETNS_ROOT, STATE_ROOT
 
@@ -55,11 +57,16 @@ def raise_all(proc: Path = _PROC) -> None:
             (proc / name).write_text(value)
 
 
-def put_back(proc: Path = _PROC) -> None:
-    """Undo `raise_all`; for the caller who knows that no lab is left."""
-    from lab import kernel
+def put_back(unless: Callable[[], bool], last: Callable[[], None], proc: Path = _PROC) -> None:
+    """Undo `raise_all` and do `last`, unless there is a lab that needs them.
 
+    Both run under the lock that a lab takes on its way up after its folder is made, so that one that goes never pulls
+    the ground from under one that comes.
+    """
     with locked(_LOCK):
+        if unless():
+            return
+        last()
         if not RECORD.exists():
             return
         record = json.loads(RECORD.read_text())

@@ -52,9 +52,7 @@ def take_down(layout: Layout, say: Callable[[str], None]) -> bool:
         left_over = remains(layout)
         if left_over:
             raise LabError(_("could not be removed: {left_over}").format(left_over=", ".join(left_over)))
-    if not other_labs(layout):
-        cgroups.remove(CGROUP)
-        limits.put_back()
+    limits.put_back(unless=lambda: bool(other_labs(layout)), last=lambda: cgroups.remove(CGROUP))
     return there
 
 

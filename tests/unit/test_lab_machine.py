@@ -131,6 +131,41 @@ def test_limits_are_raised_and_never_lowered() -> None:
     assert limits.wanted(high) == {}
 
 
+@pytest.fixture
+def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine's settings as they are before a lab, where a test may change them."""
+    before = dict.fromkeys(limits.AT_LEAST, "128") | {limits.ALLOWED: "reno bbr"}
+    for name, value in before.items():
+        path = tmp_path / "proc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{value}\n")
+    monkeypatch.setattr(limits, "RECORD", tmp_path / "machine.json")
+    monkeypatch.setattr(limits, "_LOCK", tmp_path / "machine.lock")
+    monkeypatch.setattr(limits, "NETNS_ROOT", tmp_path / "netns")
+    return tmp_path / "proc"
+
+
+def settings(proc: Path) -> dict[str, str]:
+    return {name: (proc / name).read_text().strip() for name in (*limits.AT_LEAST, limits.ALLOWED)}
+
+
+def test_the_machines_settings_come_back_as_they_were_with_the_last_lab(proc: Path) -> None:
+    before = settings(proc)
+    limits.raise_all(proc)
+    raised = settings(proc)
+    assert raised != before
+    limits.raise_all(proc)  # a second lab
+    assert settings(proc) == raised
+    went: list[str] = []
+    limits.put_back(lambda: True, lambda: went.append("not yet"), proc)
+    assert settings(proc) == raised
+    limits.put_back(lambda: False, lambda: went.append("last"), proc)
+    assert settings(proc) == before
+    assert went == ["last"]
+    limits.put_back(lambda: False, lambda: went.append("again"), proc)
+    assert settings(proc) == before
+
+
 @pytest.mark.parametrize("name", ["a", "wardnet", "wardnet-test", "a" * 24])
 def test_names_of_labs(name: str) -> None:
     assert Layout(name).netns("h") == f"wardlab.{name}.h"
