@@ -60,6 +60,7 @@ systemctl mask console-getty.service apt-daily.timer apt-daily-upgrade.timer fst
 mkdir -p /etc/systemd/journald.conf.d /etc/apt/apt.conf.d /etc/apt/sources.list.d
 printf '[Journal]\\nStorage=volatile\\nRuntimeMaxUse=16M\\n' > /etc/systemd/journald.conf.d/05-lab.conf
 printf 'Acquire::Languages "none";\\nAPT::Install-Recommends "false";\\n' > /etc/apt/apt.conf.d/05-lab
+rm -f /etc/apt/apt.conf.d/99mmdebstrap
 rm -rf /var/log/journal /var/cache/apt/*.bin /var/lib/apt/lists/*
 """
 
@@ -99,6 +100,16 @@ def read_recipe() -> Recipe:
     return Recipe(read_debian_sources())
 
 
+def _proxies() -> list[str]:
+    """This machine's way to Debian's archive, for mmdebstrap's apt; the image forgets it again."""
+    found = []
+    for key in ("Acquire::http::Proxy", "Acquire::https::Proxy"):
+        value = capture(["apt-config", "dump", "--format=%v", key]).strip()
+        if value:
+            found.append(f'--aptopt={key} "{value}"')
+    return found
+
+
 def ensure(recipe: Recipe, say: Callable[[str], None], cache: Path = CACHE_ROOT) -> Path:
     """The root folder of the image, made first if the cache has none. LabError when mmdebstrap fails."""
     folder = recipe.folder(cache)
@@ -120,6 +131,7 @@ def ensure(recipe: Recipe, say: Callable[[str], None], cache: Path = CACHE_ROOT)
                     # What it mounts in the new root goes with it, however it ends.
                     *("unshare", "--mount", "--propagation", "slave", "--"),
                     "mmdebstrap",
+                    *_proxies(),
                     "--mode=root",
                     "--variant=minbase",
                     f"--include={','.join(recipe.packages)}",
