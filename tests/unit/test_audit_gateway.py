@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
+from itertools import product
 
 import pytest
 
+from collectors.parsers.linux import parse_device
 from tests.unit.audit_support import (
     ACCEPT,
     DROP,
@@ -29,6 +31,7 @@ from tests.unit.audit_support import (
     with_rule,
     with_setting,
 )
+from wardnet.audit.pipeline import Pipeline
 from wardnet.audit.records import DeviceResult, Verdict
 
 WAN_TO_INTERNET = ("wan", "internet")
@@ -361,6 +364,21 @@ HARMLESS: dict[str, Callable[[Artefacts], Artefacts]] = {
 def test_harmless_edits_are_not_reported(name: str) -> None:
     result = verdict(HARMLESS[name](gateway()))
     assert result.verdict is Verdict.PROVED, reasons(result)
+
+
+@pytest.mark.parametrize("change", [gateway, forwarding_leak, leaked_route, ipv6_open])
+@pytest.mark.parametrize("family", [4, 6])
+def test_looking_only_at_what_may_cross_loses_nothing(change: Callable[[], Artefacts], family: int) -> None:
+    """As many packets pass between ports of different channels as when all pairs of ports are looked at."""
+    device = parse_device("buoi-gw", change())
+    sides = (("wan0", "clerks0", "mgmt0"), ("inet0", "citizen0", "wifi0"))
+    pairs = [pair for a, b in ((0, 1), (1, 0)) for pair in product(sides[a], sides[b])]
+    counts = []
+    for between in (pairs, None):
+        pipeline = Pipeline(device, family, ("wan0", "inet0"), between=between)
+        space, passed = pipeline.space, pipeline.space.certain(pipeline.passage.packets)
+        counts.append([space.bdd.count(passed & space.entering(a) & space.leaving(b), 400) for a, b in pairs])
+    assert counts[0] == counts[1]
 
 
 def test_both_bdd_packages_say_the_same() -> None:

@@ -62,8 +62,15 @@ class Chains:
         self._pure: dict[str, bool] = {}
         self._functions: dict[str, tuple[Bdd, Bdd]] = {}
         self._bases: dict[str, Bdd] = {}
+        self._care = space.true
 
     # --- as functions
+
+    def only(self, care: Bdd) -> None:
+        """From now on functions need to be right for these packets only: rules that meet none of them cost little."""
+        self._care = care
+        self._functions.clear()
+        self._bases.clear()
 
     def pure(self, name: str) -> bool:
         """No rule of the chain, or of one that it jumps to, changes or diverts a packet."""
@@ -106,12 +113,12 @@ class Chains:
 
     def _before(self, rule: FilterRule, first: int, after: Bdd, end: Bdd) -> Bdd:
         bdd, space = self._space.bdd, self._space
-        hit = space.true
+        hit = self._care
         for position in range(first, len(rule.statements)):
             statement = rule.statements[position]
             match statement:
                 case Match(predicate=predicate):
-                    hit = hit & self._conditions.packets(predicate)
+                    hit = self._conditions.within(predicate, hit)
                     if hit == space.false:
                         return after
                 case Decide():
@@ -199,8 +206,8 @@ class _Step:
         packets: Callable[..., Bdd] = self._chains.conditions.packets
         match statement:
             case Match(predicate=predicate):
-                hit = here & packets(predicate)
-                self.left = self.left | (here & ~hit)
+                hit = self._chains.conditions.within(predicate, here)
+                self.left = self.left | (here & ~hit if hit != space.false else here)
                 return hit
             case Decide():
                 self._decide(statement, here)

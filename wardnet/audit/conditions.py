@@ -60,6 +60,16 @@ class Conditions:
             self._known[id(predicate)] = known
         return known[1]
 
+    def within(self, predicate: Predicate, packets: Bdd) -> Bdd:
+        """Those of the packets for which it holds; its terms are asked one by one, as far as any packet is left."""
+        if not isinstance(predicate, All):
+            return packets & self.packets(predicate)
+        for term in predicate.terms:
+            if packets == self._space.false:
+                break
+            packets = packets & self.packets(term)
+        return packets
+
     def _packets(self, predicate: Predicate) -> Bdd:
         space = self._space
         match predicate:

@@ -62,6 +62,7 @@ class Pipeline:
         between: Collection[tuple[str, str]] | None = None,
     ) -> None:
         self._between = between
+        self._chains: list[Chains] = []
         self.device = device
         self.family = family
         self.states = link_states(circuits, tuple(link.name for link in device.links if not link.loopback))
@@ -84,6 +85,7 @@ class Pipeline:
 
     def _add(self, table: Table) -> None:
         chains = Chains(self.space, self.conditions, table)
+        self._chains.append(chains)
         for chain in table.chains.values():
             if chain.hook is not None:
                 self._bases[chain.hook].append(Base(chain, chains))
@@ -114,10 +116,18 @@ class Pipeline:
         untracked = space.value(Field.STATE, State.UNTRACKED)
         tracked = space.forget(arrived & ~untracked, Field.STATE)
         fresh = space.value(Field.STATE, State.NEW) | space.value(Field.STATE, State.INVALID)
-        first = self._through((arrived & untracked) | (tracked & fresh), walk)
+        wanted = self._wanted(arrived)
+        beginning = (arrived & untracked) | (tracked & fresh)
+        if self._between is not None and self._unchanging():
+            # Neither a crossing nor a flow that one belongs to has other ends than these.
+            ends = space.forget(wanted, Field.SOURCE, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT)
+            ends = ends | space.reversed(ends)
+            beginning = beginning & ends
+            for chains in self._chains:
+                chains.only(ends)
+        first = self._through(beginning, walk)
         flows = first & space.value(Field.STATE, State.NEW)
         passed = first
-        wanted = self._wanted(tracked)
         if wanted != space.false:
             touched = [space.value(Field.TRANSLATED, 1), *walk.source_translated]
             moved = space.any_of(space.forget(flows & packets, "in", "out") for packets in touched)
@@ -126,14 +136,24 @@ class Pipeline:
         self._divert(walk)
         return Passage(passed, flows, walk.translations, walk.diverted)
 
-    def _wanted(self, tracked: Bdd) -> Bdd:
+    def _unchanging(self) -> bool:
+        """No chain rewrites or diverts a packet, but for its source on the way out."""
+        hooks = (Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING, Hook.EGRESS)
+        return all(
+            base.chains.pure(base.chain.name) or (hook is Hook.POSTROUTING and base.chain.translates)
+            for hook in hooks
+            for base in self.bases(hook)
+            if hook is not Hook.PREROUTING or base.chain.translates or base.chain.priority > CONNTRACK
+        )
+
+    def _wanted(self, arrived: Bdd) -> Bdd:
         """Headers of packets that would be led between the ports that are asked about. All, where a chain behind
         connection tracking changes packets, and with them their route."""
         space = self.space
         moving = [base for base in self.bases(Hook.PREROUTING) if base.chain.priority > CONNTRACK]
         if any(not base.chain.translates and not base.chains.pure(base.chain.name) for base in moving):
             return space.true
-        led = self._routed(space.forget(tracked, *WRITTEN))
+        led = self._routed(space.forget(arrived, Field.STATE, *WRITTEN))
         if self._between is not None:
             led = led & space.any_of(space.entering(a) & space.leaving(b) for a, b in self._between)
         chances = space.headers(space.possible(led))
