@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -211,3 +212,19 @@ def test_exceptions_of_hosts_that_are_not_here_go_and_nothing_else_does(
     after = yaml.safe_load(without_exceptions(before, absent))
     assert [one["id"] for one in after["exceptions"]] == kept
     assert after["services"] == yaml.safe_load(before)["services"]
+
+
+def test_a_gateway_that_cannot_be_booted_is_named_and_leaves_the_hubs_port_unplugged(tmp_path: Path) -> None:
+    folder = tmp_path / "district"
+    shutil.copytree(INVENTORY, folder)
+    ward = folder / "wards" / "buoi.yml"
+    ward.write_text(ward.read_text().replace("id: buoi-gw, platform: linux", "id: buoi-gw, platform: huawei_vrp"))
+    found = read_blueprint(folder, 1, DAY)
+    reasons = {one.id: one.reason for one in found.topology.not_booted}
+    assert reasons == {"buoi-gw": "a gateway of this platform with two channels has no stand-in here"}
+    assert found.topology.unplugged == (("tay-ho-hub", "buoi-wan"),)
+    assert "buoi-wan" not in {wire.id for wire in found.topology.wires}
+    hub = found.topology.node("tay-ho-hub")
+    files = bootstrap.files(hub, found.topology, found.plan, found.outside, found.resolvers(hub))
+    assert "RequiredForOnline=no" in text(files, "/etc/systemd/network/05-bootstrap-buoi-wan.network")
+    assert "RequiredForOnline=no" not in text(files, "/etc/systemd/network/05-bootstrap-tay-ho-wan.network")
