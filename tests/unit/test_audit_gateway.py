@@ -278,6 +278,8 @@ def test_a_certain_violation_wins_over_an_unknown_one() -> None:
     ("change", "said"),
     [
         (lambda a: with_setting(a, "net.ipv4.conf.all.accept_source_route", "1"), "source routing"),
+        (lambda a: with_setting(a, "net.ipv6.conf.wan0.accept_ra", "2"), "router advertisements on wan0"),
+        (lambda a: with_setting(a, "net.mpls.platform_labels", "1000"), "MPLS"),
         (lambda a: {**a, "legacy-tables.txt": b"filter\n"}, "legacy iptables table filter"),
         (lambda a: {**a, "xfrm-policy.txt": b"src 10.0.0.0/8 dst 0.0.0.0/0\n"}, "IPsec"),
         (

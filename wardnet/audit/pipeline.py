@@ -81,7 +81,7 @@ class Pipeline:
             # Of two with one priority the kernel runs the one that was added later first; the listing is in the order
             # in which they were added, but for chains that joined an older table after a younger one's.
             found.reverse()
-            found.sort(key=lambda base: base.chain.priority)
+            found.sort(key=lambda base: base.chain.rank)
 
     def _add(self, table: Table) -> None:
         chains = Chains(self.space, self.conditions, table)
@@ -100,7 +100,7 @@ class Pipeline:
         found = []
         for bases in self._bases.values():
             for one, other in combinations(bases, 2):
-                alike = one.chain.priority == other.chain.priority and one.chain.translates == other.chain.translates
+                alike = one.chain.rank == other.chain.rank
                 calm = one.chains.pure(one.chain.name) and other.chains.pure(other.chain.name)
                 if alike and one.chains is not other.chains and not calm:
                     found.append(one.chain.span)

@@ -35,6 +35,7 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
             yield OpenPoint(link.span, reason, f"add {link.name} to the inventory, or switch it off")
     if two_channels:
         yield from _switches(device)
+        yield from _advertised(device, known)
 
 
 def bridge_of(device: Device, link: Link) -> Link | None:
@@ -58,3 +59,18 @@ def _switches(device: Device) -> Iterator[OpenPoint]:
         elif setting == "mc_forwarding" and everywhere == "0" and ".default." not in name:
             reason = f"{name} is {value}: multicast forwarding is not modelled"
             yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, "stop the multicast router")
+
+
+def _advertised(device: Device, ports: set[str]) -> Iterator[OpenPoint]:
+    """Routes that whoever is on the wire can change, and labels that pass by all routes."""
+    for port in sorted(ports):
+        name = f"net.ipv6.conf.{port.replace('.', '/')}.accept_ra"
+        if device.settings.get(name) == "2":
+            reason = f"{name} is 2: whoever sends router advertisements on {port} changes the routes"
+            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, f"`sysctl {name}=0`")
+    labels = device.settings.get("net.mpls.platform_labels", "0")
+    if labels != "0":
+        name = "net.mpls.platform_labels"
+        yield OpenPoint(
+            Span(device.id, "sysctl.txt", name), f"{name} is {labels}: MPLS is not modelled", f"`sysctl {name}=0`"
+        )

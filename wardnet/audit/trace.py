@@ -129,7 +129,7 @@ class Tracer:
             if chain.hook is hook
         ]
         found.reverse()  # of two with one priority the later runs first
-        return sorted(found, key=lambda pair: pair[1].priority)
+        return sorted(found, key=lambda pair: pair[1].rank)
 
     def _prerouting(self, *, before: bool) -> list[tuple[Table, Chain]]:
         return [

@@ -196,6 +196,14 @@ class Chain:
     translates: bool = False
     devices: tuple[str, ...] | None = None
 
+    @property
+    def rank(self) -> tuple[int, int]:
+        """By what the kernel orders the hook's chains. Those that translate all run at translation's own place, in the
+        order of their priorities there."""
+        if not self.translates:
+            return self.priority, 0
+        return (-100 if self.hook is Hook.PREROUTING else 100), self.priority
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
