@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import sys
+from ipaddress import ip_address
 from typing import Any
 
 # One packet may be lost while neighbours are resolved. TCP sends its first again after a second by itself.
@@ -84,7 +85,7 @@ async def ping(item: dict[str, Any]) -> bool:
         while True:
             data, sender = await loop.sock_recvfrom(raw, 2048)
             message = data if six else data[(data[0] & 15) * 4 :]
-            if sender[0] == item["host"] and message[0] == reply and message.endswith(mark):
+            if ip_address(sender[0]) == ip_address(item["host"]) and message[0] == reply and message.endswith(mark):
                 return True
 
 
