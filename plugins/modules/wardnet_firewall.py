@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -19,6 +21,7 @@ description:
     runs, so that a rule added, changed, moved or deleted by hand is found, and so is any table beside it.
   - A changed ruleset is armed, loaded in one transaction, confirmed over a new connection, and only then written
     to disk. Where nobody confirms, the host goes back to the former one by itself.
+  - Connections are forgotten then, so that those that only the former rules allowed end.
   - Kernel settings are compared too, and written after the ruleset is loaded, never before.
 options:
   path:
@@ -114,6 +117,7 @@ def main() -> None:
     if module.params["confirmed"]:
         Rollback(module, "packet-filter").confirm()
         write(module, bundle, changes)
+        forget_connections(module)
         module.exit_json(changed=True, armed=False)
     if not Path(NFT).exists():
         if module.check_mode:
@@ -142,6 +146,8 @@ def hold(module: AnsibleModule, bundle: Bundle, changes: list[Change]) -> None:
         settle(module)
         if not armed:
             write(module, bundle, changes)
+            if intended != running:
+                forget_connections(module)
         if listing(module, [NFT, "-j", "list", "ruleset"]) != intended or differing(module):
             module.fail_json(msg="the kernel still differs after the ruleset was loaded: something else changes it")
     module.exit_json(
@@ -225,6 +231,23 @@ def write(module: AnsibleModule, bundle: Bundle, changes: list[Change]) -> None:
     if not is_started(module):
         run(module, [SYSTEMCTL, "enable", "--quiet", module.params["service"]])
         run(module, [SYSTEMCTL, "restart", module.params["service"]])
+
+
+def forget_connections(module: AnsibleModule) -> None:
+    """Makes every connection prove itself to the new rules: one that only the former ones allowed would go on.
+    The kernel takes up the others again with their next packet, ours too."""
+    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg: no attributes, so all of them
+    delete = (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
+    request = struct.pack("=IHHII", 16 + len(body), delete, 0x5, 1, 0) + body  # NLM_F_REQUEST | NLM_F_ACK
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:  # NETLINK_NETFILTER
+        netlink.settimeout(5)
+        try:
+            netlink.send(request)
+            error = struct.unpack("=i", netlink.recv(4096)[16:20])[0]
+        except OSError as failure:
+            error = failure.errno or -1
+    if error:
+        module.warn(f"connections that the former rules allowed go on until they end by themselves (error {error})")
 
 
 def run(module: AnsibleModule, command: list[str], given: str | None = None) -> str:

@@ -5,6 +5,7 @@ a refusal (RST, port unreachable) comes from the far host, silence or an ICMP er
 
     packets.py probe < JSON      [{"kind": "tcp", "host": ..., "port": ...}, ...] -> [true, false, ...]
     packets.py listen ADDRESS PORT   prints the address of the first that connects
+    packets.py hold ADDRESS PORT     connects, waits for a line, and says whether the far end then still answers
 """
 
 from __future__ import annotations
@@ -121,8 +122,25 @@ def listen(address: str, port: int) -> str:
         return str(server.accept()[1][0])
 
 
+def hold(address: str, port: int) -> str:
+    """Of a server that greets first and ends on nonsense, as SSH does: anything but silence is an answer."""
+    with socket.create_connection((address, port), timeout=10) as connection:
+        connection.recv(256)
+        print("connected", flush=True)
+        sys.stdin.readline()
+        connection.settimeout(5)
+        try:
+            connection.sendall(b"nonsense\r\n")
+            connection.recv(256)
+        except TimeoutError:
+            return "silent"
+        except OSError:
+            return "reset"
+        return "answered"
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "probe":
         print(json.dumps(asyncio.run(probe(json.load(sys.stdin)))))
     else:
-        print(listen(sys.argv[2], int(sys.argv[3])), flush=True)
+        print({"listen": listen, "hold": hold}[sys.argv[1]](sys.argv[2], int(sys.argv[3])), flush=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab import Lab
-from tests.lab.lab_support import CHECKOUT, ansible
+from tests.lab.lab_support import ansible
 
 NAME = "wardnet-roles"
 PACKETS = Path(__file__).with_name("packets.py")
@@ -87,6 +89,30 @@ def wait_until(lab: Lab, host: str, probe: Probe, seconds: float = 30) -> bool:
     return False
 
 
+@contextmanager
+def running(lab: Lab, host: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """packets.py in the host's network for the time of the block, with its input and output."""
+    argv = ["nsenter", f"--net={lab.layout.netns_path(host)}", sys.executable, str(PACKETS), *words]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """The next line of its output."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    """Gives it the line that it waits for."""
+    assert process.stdin is not None
+    process.stdin.write("now\n")
+    process.stdin.flush()
+
+
 def counters(lab: Lab, gateway: str, comment: str) -> int:
     """Packets that the rules with this comment have counted."""
     listing: list[dict[str, Any]] = json.loads(inside(lab, gateway, "nft", "-j", "list", "ruleset"))["nftables"]
@@ -97,6 +123,3 @@ def counters(lab: Lab, gateway: str, comment: str) -> int:
         for part in item["rule"]["expr"]
         if "counter" in part
     )
-
-
-__all__ = ["CHECKOUT", "NAME", "Probe", "Run", "answered", "counters", "inside", "play", "wait_until"]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lab import Lab
-from tests.roles.roles_support import Probe, answered, inside, play, wait_until
+from tests.roles.roles_support import Probe, answered, inside, play, running, said, tell, wait_until
 from wardnet.compile import compile_plan, to_plain
 from wardnet.inventory import read_district
 
@@ -128,13 +128,37 @@ def test_a_gateway_that_vanishes_is_named_and_stops_the_play(converged: Lab) -> 
 
 
 def test_the_leaks_that_the_audit_must_prove_are_drift_to_ansible(converged: Lab) -> None:
-    """A run that knows nothing of them undoes them all."""
+    """A run that knows nothing of them undoes them all, and a connection that they let through ends with them."""
     for fault in ("forwarding-leak", "leaked-route", "ipv6-open"):
         converged.break_(fault, "buoi")
-    found = play(converged, "channels.yml", "--limit", "buoi-gw", "--check", "--diff")
-    assert found.changed == {"buoi-gw": 3}, found.tail  # the filter, and each channel's routes or rules
-    healed = play(converged, "channels.yml", "--limit", "buoi-gw")
-    assert healed.status == 0, healed.tail
+    with running(converged, "buoi-citizen-1", "hold", "10.20.1.12", "22") as leaking:
+        assert said(leaking) == "connected"
+        found = play(converged, "channels.yml", "--limit", "buoi-gw", "--check", "--diff")
+        assert found.changed == {"buoi-gw": 3}, found.tail  # the filter, and each channel's routes or rules
+        healed = play(converged, "channels.yml", "--limit", "buoi-gw")
+        assert healed.status == 0, healed.tail
+        tell(leaking)
+        assert said(leaking) in ("silent", "reset")
     converged.heal()
     after = play(converged, "channels.yml", "--limit", "buoi-gw", "--check", "--diff")
     assert (after.status, after.changed) == (0, {}), after.tail
+
+
+def test_a_change_of_the_filter_alone_ends_a_connection_that_it_forbids(converged: Lab) -> None:
+    """The way is still there, and the old rules' connection would go on by it."""
+    inside(converged, "buoi-gw", "nft", "insert", "rule", "inet", "wardnet", "forward", "accept")
+    with (
+        running(converged, "controller", "hold", "10.20.1.12", "22") as allowed,
+        running(converged, "portal", "hold", "10.20.1.12", "22") as forbidden,
+    ):
+        # the hub forbids it too
+        inside(converged, "tay-ho-hub", "nft", "insert", "rule", "inet", "wardnet", "forward", "accept")
+        assert said(allowed) == "connected"
+        assert said(forbidden) == "connected"
+        healed = play(converged, "channels.yml", "--limit", "buoi-gw")
+        assert healed.changed == {"buoi-gw": 1}, healed.tail
+        for connection in (allowed, forbidden):
+            tell(connection)
+        assert said(allowed) == "answered"
+        assert said(forbidden) in ("silent", "reset")
+    assert play(converged, "channels.yml", "--limit", "tay-ho-hub").changed == {"tay-ho-hub": 1}

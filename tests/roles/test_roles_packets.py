@@ -5,15 +5,13 @@ Every target that must not be reached is shown to be there: somebody who may rea
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterable
 
 import pytest
 
 from lab import Lab
-from tests.roles.roles_support import PACKETS, Probe, answered, counters, inside
+from tests.roles.roles_support import Probe, answered, counters, inside, running, said
 
 pytestmark = pytest.mark.lab
 
@@ -153,20 +151,10 @@ def test_gateways_and_lans_are_closed_to_the_rest(converged: Lab, family: str, h
 
 def seen_by(lab: Lab, server: str, address: str, port: int, client: str) -> str:
     """The address that a server sees when the client connects."""
-    argv = [
-        "nsenter",
-        f"--net={lab.layout.netns_path(server)}",
-        sys.executable,
-        str(PACKETS),
-        "listen",
-        address,
-        str(port),
-    ]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "listening\n"
+    with running(lab, server, "listen", address, str(port)) as listener:
+        assert said(listener) == "listening"
         assert answered(lab, client, [Probe("tcp", address, port)])[f"tcp {address} port {port}"]
-        return process.stdout.readline().strip()
+        return said(listener)
 
 
 def test_ipv4_leaves_with_the_lines_address_and_ipv6_with_its_own(converged: Lab) -> None:
