@@ -26,7 +26,7 @@ from wardnet.model.device import (
     Untrack,
     Verdict,
 )
-from wardnet.model.packet import Field, LocalAddress, State
+from wardnet.model.packet import All, Field, LocalAddress, OfFamily, State
 from wardnet.model.span import Span
 
 _OWN = LocalAddress(Field.DESTINATION)
@@ -108,8 +108,21 @@ class Chains:
         """Accepted packets, when running off the end or returning means `end`."""
         after = end
         for rule in reversed(chain.rules):
-            after = self._before(rule, 0, after, end)
+            if not self._of_another_family(rule):
+                after = self._before(rule, 0, after, end)
         return after
+
+    def _of_another_family(self, rule: FilterRule) -> bool:
+        """Seen at once for most of a large ruleset's rules: no packet of this family meets their first conditions."""
+        for statement in rule.statements:
+            if not isinstance(statement, Match):
+                return False
+            first = statement.predicate
+            if isinstance(first, All) and first.terms:
+                first = first.terms[0]
+            if isinstance(first, OfFamily):
+                return first.version != self._space.family
+        return False
 
     def _before(self, rule: FilterRule, first: int, after: Bdd, end: Bdd) -> Bdd:
         bdd, space = self._space.bdd, self._space

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -88,7 +90,21 @@ def _device(snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: s
     if reader is None or snapshot.platforms[policy.device] != policy.platform:
         found = snapshot.platforms[policy.device]
         return _unread(policy, f"{policy.device} is {found}, which this version can't read", "audit it by hand")
-    return judge(reader(policy.device, snapshot.contents[policy.device]), policy, places, backend)
+    with _uncollected():
+        return judge(reader(policy.device, snapshot.contents[policy.device]), policy, places, backend)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A device is read into very many small objects that all stay: looking for garbage among them again and again would
+    take as long as the reading."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _unread(policy: DevicePolicy, reason: str, settle: str) -> DeviceResult:

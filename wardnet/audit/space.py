@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wardnet.audit.errors import AuditError
 from wardnet.model.packet import ADDRESSES, Field, Masked, width
 from wardnet.model.packet import InRanges as InRangesOf
 from wardnet.model.span import Span
@@ -34,6 +35,7 @@ _ORDER = (
     Field.DESTINATION_PORT,
     Field.SOURCE_PORT,
 )
+_BACKENDS = ("dd.cudd", "dd.autoref")
 _SWAPPED = ((Field.SOURCE, Field.DESTINATION), (Field.SOURCE_PORT, Field.DESTINATION_PORT))
 
 
@@ -47,19 +49,15 @@ class Guess:
 
 def manager(backend: str | None = None) -> Any:
     """A BDD manager: CUDD's where it is installed, else dd's own in Python, with the same results. Variables keep
-    their order, so that a result does not depend on the way to it."""
-    names = [backend] if backend else ["dd.cudd", "dd.autoref"]
-    for name in names:
+    their order, so that a result does not depend on the way to it. Raises AuditError where there is neither."""
+    for name in [backend] if backend else _BACKENDS:
         try:
-            module = importlib.import_module(name)
+            found = importlib.import_module(name).BDD()
         except ImportError:
-            if name == names[-1]:
-                raise
             continue
-        found = module.BDD()
         found.configure(reordering=False)
         return found
-    raise AssertionError
+    raise AuditError("the audit needs the package dd: pip install 'wardnet[audit]'")
 
 
 class Space:
