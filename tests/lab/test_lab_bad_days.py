@@ -19,11 +19,11 @@ from lab import LabError, bootstrap, build, cgroups, hosts, open_lab, processes,
 from lab.hosts import HostFile
 from lab.layout import CGROUP, NETNS_ROOT, Layout
 from lab.record import read_record
-from tests.lab.lab_support import CHECKOUT, lab_command
+from tests.lab.lab_support import CHECKOUT, LABS, lab_command
 
 pytestmark = pytest.mark.lab
 
-NAME = "wardnet-bad-day"
+NAME = f"{LABS}-bad-day"
 INVENTORY = CHECKOUT / "inventory" / "tay-ho"
 
 
@@ -188,7 +188,7 @@ def test_only_one_command_at_a_time_changes_a_lab(layout: Layout) -> None:
 
 
 def test_two_labs_run_side_by_side_and_the_windows_port_moves_on(layout: Layout) -> None:
-    other = Layout("wardnet-other-day")
+    other = Layout(f"{LABS}-other-day")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         try:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from lab.demo.claims import Claims
-from tests.lab.lab_support import CHECKOUT, lab_command
+from tests.lab.lab_support import CHECKOUT, LABS, lab_command
 
 
 def told(claims: Claims) -> list[str]:
@@ -38,7 +38,7 @@ def test_a_claim_is_missed_until_it_was_seen() -> None:
 @pytest.mark.lab
 def test_a_demo_that_cannot_begin_says_what_was_missed_and_ends_with_an_error() -> None:
     """Nine wards are more than the district has."""
-    argv = [sys.executable, "-m", "lab.demo", "--name", "wardnet-demo", "--wards", "9"]
+    argv = [sys.executable, "-m", "lab.demo", "--name", f"{LABS}-demo", "--wards", "9"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=120)
     assert done.returncode == 1
     assert "has 8 wards" in done.stdout + done.stderr
@@ -48,7 +48,7 @@ def test_a_demo_that_cannot_begin_says_what_was_missed_and_ends_with_an_error() 
 @pytest.mark.lab
 @pytest.mark.slow
 def test_the_whole_demo_shows_everything() -> None:
-    argv = [sys.executable, "-m", "lab.demo", "--name", "wardnet-demo", "--wards", "2"]
+    argv = [sys.executable, "-m", "lab.demo", "--name", f"{LABS}-demo", "--wards", "2"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=850)
     lines = [line for line in done.stdout.splitlines() if line.startswith(("SHOWN", "MISSED"))]
     assert [line for line in lines if line.startswith("MISSED")] == [], done.stdout
@@ -59,7 +59,7 @@ def test_the_whole_demo_shows_everything() -> None:
 @pytest.mark.lab
 @pytest.mark.slow
 def test_all_wards_come_up_twice_in_a_row_and_leave_nothing() -> None:
-    name = "wardnet-eight"
+    name = f"{LABS}-eight"
     try:
         first = lab_command("up", "--name", name, "--wards", "8")
         assert first.returncode == 0, first.stderr

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lab import Lab
-from tests.lab.lab_support import ansible
+from tests.lab.lab_support import LABS, ansible
 
-NAME = "wardnet-roles"
+NAME = f"{LABS}-roles"
 PACKETS = Path(__file__).with_name("packets.py")
 # A lab has two gateways that nobody works behind: no canary is needed.
 AT_ONCE = ("-e", json.dumps({"wardnet_serial": ["100%"]}))
