@@ -67,12 +67,18 @@ def test_no_hash_seed_changes_a_byte() -> None:
     assert seen == {f"{expected}\n"}
 
 
-def test_the_model_hash_follows_the_day_and_every_byte() -> None:
+def test_the_model_hash_follows_what_is_valid_and_where_it_is_written() -> None:
     plan = sample_plan()
     assert len(plan.model_sha256) == 64
-    assert compile_plan(sample(), DAY + timedelta(days=1)).model_sha256 != plan.model_sha256
-    comment = changed("wards/buoi.yml", ("# Ward Bưởi", "# The ward Bưởi"))
-    assert compile_plan(comment, DAY).model_sha256 != plan.model_sha256
+    assert compile_plan(sample(), DAY + timedelta(days=1)).model_sha256 == plan.model_sha256
+    after_the_exception = DAY + timedelta(days=800)
+    assert compile_plan(sample(), after_the_exception).model_sha256 != plan.model_sha256
+    reworded = changed("wards/buoi.yml", ("# Ward Bưởi", "# The ward Bưởi"))
+    assert compile_plan(reworded, DAY).model_sha256 == plan.model_sha256
+    moved = changed("wards/buoi.yml", ("# Ward Bưởi", "# Written by hand\n# Ward Bưởi"))
+    assert compile_plan(moved, DAY).model_sha256 != plan.model_sha256
+    renamed = changed("wards/buoi.yml", ("name: Bưởi", "name: Phường Bưởi"))
+    assert compile_plan(renamed, DAY).model_sha256 != plan.model_sha256
 
 
 def test_everything_that_is_generated_carries_the_model_hash() -> None:

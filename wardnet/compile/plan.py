@@ -8,6 +8,7 @@ from datetime import date
 from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.compile.gateways import gateway
+from wardnet.compile.plain import to_json
 from wardnet.locale import N_
 from wardnet.model.intent import (
     Channel,
@@ -55,10 +56,16 @@ def compile_plan(district: District, as_of: date) -> Plan:
         domain=district.domain,
         timezone=district.timezone,
         as_of=as_of,
-        model_sha256=hashlib.sha256(f"{district.sha256} {as_of.isoformat()}".encode()).hexdigest(),
+        model_sha256=_sha256(today),
         gateways=tuple(gateway(today, ward, site) for ward, site in today.sites),
         hosts=tuple(_host(today, ward, site, host) for ward, site in today.sites for host in site.hosts),
     )
+
+
+def _sha256(today: District) -> str:
+    """Over what is valid on the day, and where it is written, since that is generated too: a day on which nothing
+    begins or ends changes no file on any device."""
+    return hashlib.sha256(to_json(dataclasses.replace(today, sha256="")).encode()).hexdigest()
 
 
 def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:

@@ -169,7 +169,7 @@ class HostPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The compiled district. `model_sha256` is over the inventory's bytes and the day."""
+    """The compiled district. `model_sha256` is over what the inventory says for the day."""
 
     district: str
     name: str
