@@ -60,12 +60,14 @@ def test_provisioned_gateways_are_proved_and_wholly_understood(audited: Lab, tmp
 
 @pytest.mark.parametrize("fault", LEAKS)
 def test_a_leak_is_found_its_packet_crosses_and_healing_stops_both(audited: Lab, tmp_path: Path, fault: str) -> None:
-    audited.break_(fault, WARD)
+    made = audited.break_(fault, WARD)
     try:
         status, report = audit(audited, tmp_path / "broken")
         assert (status, report["verdict"]) == (1, "violated")
         crossings = [c for device in report["devices"] for c in device["crossings"]]
         assert {c["ward"] for c in crossings} == {WARD}
+        families = {f"ipv{c['family']}" for c in crossings}
+        assert families == {word for word in ("ipv4", "ipv6") if word in made.verdict}
         assert {c["verdict"] for c in crossings} == {"violated"}
         assert {c["rule"]["comment"] for c in crossings if c["packet"]["state"] == "new"} == {f"lab {fault}"}
         first = next(c for c in crossings if c["packet"]["state"] == "new" and c["from_channel"] == "internet")
