@@ -25,7 +25,20 @@ from wardnet.model.device import (
     Table,
     Verdict,
 )
-from wardnet.model.packet import All, AnyOf, Field, Not, Open, Predicate, looks_at
+from wardnet.model.packet import (
+    All,
+    AnyOf,
+    Field,
+    InPort,
+    InRanges,
+    Masked,
+    Not,
+    OfFamily,
+    Open,
+    OutPort,
+    Predicate,
+    looks_at,
+)
 from wardnet.model.span import Coverage, Unknown
 
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6), "bridge": (4, 6), "arp": ()}
@@ -33,6 +46,8 @@ _DEFINITIONS = frozenset(
     {"counter", "quota", "limit", "ct helper", "ct timeout", "ct expectation", "secmark", "synproxy", "flowtable"}
 )
 _ON_THE_WAY = (Hook.INGRESS, Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING, Hook.EGRESS)
+
+_PLAIN = (InRanges, OfFamily, InPort, OutPort, Masked)
 
 TableKey = tuple[str, str]
 
@@ -242,14 +257,14 @@ def open_reason(rule: FilterRule) -> str | None:
 
 
 def _open(predicate: Predicate) -> str | None:
-    match predicate:
-        case Open(reason=reason):
-            return reason
-        case All(terms=terms) | AnyOf(terms=terms):
-            return next((reason for reason in map(_open, terms) if reason), None)
-        case Not(term=term):
-            return _open(term)
-    return None
+    if isinstance(predicate, All | AnyOf):
+        for term in predicate.terms:
+            if not isinstance(term, _PLAIN) and (reason := _open(term)):
+                return reason
+        return None
+    if isinstance(predicate, Not):
+        return _open(predicate.term)
+    return predicate.reason if isinstance(predicate, Open) else None
 
 
 def on_the_way(table: Table) -> frozenset[str]:

@@ -80,12 +80,25 @@ def joined(values: list[Any], names: dict[str, int] | None, bits: int) -> int:
 def _named(text: str, names: dict[str, int] | None, bits: int) -> int:
     if names is not None and text in names:
         return names[text]
+    if bits == 32 and names is None and (found := _dotted(text)) is not None:
+        return found
     if bits in (32, 128) and names is None:
         try:
             return int(IPv4Address(text)) if bits == 32 else int(IPv6Address(text))
         except AddressValueError as error:
             raise UnmodelledError(f"value {text!r}") from error
     raise UnmodelledError(f"name {text!r}")
+
+
+def _dotted(text: str) -> int | None:
+    """A plain IPv4 address, several times faster than `ipaddress`, which decides on all others."""
+    parts = text.split(".")
+    if len(parts) != 4 or not all(part.isascii() and part.isdigit() and part == str(int(part)) for part in parts):
+        return None
+    first, second, third, last = map(int, parts)
+    if max(first, second, third, last) > 255:
+        return None
+    return first << 24 | second << 16 | third << 8 | last
 
 
 def ranges(value: Any, names: dict[str, int] | None, bits: int) -> Ranges:

@@ -172,11 +172,8 @@ def port_named(name: str, patterns: tuple[str, ...]) -> bool:
 
 def looks_at(predicate: Predicate, field: Field) -> bool:
     """Whether a condition depends on the field."""
-    match predicate:
-        case InRanges(field=own) | Masked(field=own) | LocalAddress(field=own):
-            return own is field
-        case All(terms=terms) | AnyOf(terms=terms):
-            return any(looks_at(term, field) for term in terms)
-        case Not(term=term):
-            return looks_at(term, field)
-    return False
+    if isinstance(predicate, InRanges | Masked | LocalAddress):
+        return predicate.field is field
+    if isinstance(predicate, All | AnyOf):
+        return any(looks_at(term, field) for term in predicate.terms)
+    return isinstance(predicate, Not) and looks_at(predicate.term, field)
