@@ -13,8 +13,8 @@ from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from inventory_cases import CASES, build, judge, read_case
 
+from tests.golden.inventory_cases import CASES, build, judge, read_case
 from wardnet import locale
 from wardnet.locale import N_, _, chosen_language, ngettext
 

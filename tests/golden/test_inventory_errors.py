@@ -9,9 +9,9 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from inventory_cases import CASES, FOLDER, Case, build, judge, read_case
 
 import wardnet.inventory
+from tests.golden.inventory_cases import CASES, FOLDER, Case, build, judge, read_case
 from wardnet.compile import compile_plan
 from wardnet.inventory import read_district
 from wardnet.inventory.problems import Problems

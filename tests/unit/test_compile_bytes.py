@@ -9,8 +9,8 @@ import sys
 from datetime import date, timedelta
 
 import pytest
-from compile_support import DAY, INVENTORY, changed, files, sample, sample_plan
 
+from tests.unit.compile_support import DAY, INVENTORY, changed, files, sample, sample_plan
 from wardnet.compile import (
     compile_agent,
     compile_hosts,

@@ -6,8 +6,8 @@ import dataclasses
 from datetime import date
 
 import pytest
-from compile_support import DAY, changed, sample, sample_plan
 
+from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_agent, compile_plan, compile_policy
 from wardnet.inventory import warnings
 from wardnet.model.intent import District

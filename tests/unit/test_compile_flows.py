@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from compile_support import DAY, changed, sample, sample_plan
 
+from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_plan
 from wardnet.model.intent import Channel, IPNetwork
 from wardnet.model.plan import Endpoint, Flow, GatewayPlan, Hook

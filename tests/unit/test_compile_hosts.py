@@ -5,8 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-from compile_support import DAY, changed, sample, sample_plan
-
+from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
 from wardnet.model.intent import Channel
 from wardnet.model.plan import PortKind

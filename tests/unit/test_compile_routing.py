@@ -5,10 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
-from compile_support import look_up, sample, sample_plan
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.compile_support import look_up, sample, sample_plan
 from wardnet.model.intent import Channel, IPAddress
 from wardnet.model.plan import GatewayPlan, PortKind, RouteKind
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporters_support import Page, WebServer, configuration, web_server
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporters import metrics
+from tests.unit.exporters_support import Page, WebServer, configuration, web_server
 
 MEMORY_BUDGET_KB = 40 * 1024
 

@@ -25,12 +25,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporters_support import DnsServer, Page, WebServer, configuration, dns_server, loopback_channel, web_server
 
 from exporters.config import Family
 from exporters.dns import TYPE_A, TYPE_AAAA
 from exporters.echo import EchoSocket
 from exporters.icmp import checksum
+from tests.unit.exporters_support import (
+    DnsServer,
+    Page,
+    WebServer,
+    configuration,
+    dns_server,
+    loopback_channel,
+    web_server,
+)
 
 pytestmark = pytest.mark.lab
 

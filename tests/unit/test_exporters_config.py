@@ -7,10 +7,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from exporters_support import configuration, parsed
 
 from exporters.config import ConfigError, Family, Service, parse_config, parse_url, read_config
 from exporters.link import main as link_main
+from tests.unit.exporters_support import configuration, parsed
 from wardnet.compile import compile_agent, compile_plan
 from wardnet.inventory import read_district
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
-from exporters_support import DnsServer, dns_server, loopback_channel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from exporters.config import Family
 from exporters.dns import TYPE_A, TYPE_AAAA, DnsError, DnsMismatchError, encode_query, parse_answer
 from exporters.resolver import Resolution, resolve
 from exporters.sockets import Egress
+from tests.unit.exporters_support import DnsServer, dns_server, loopback_channel
 
 NAME = "portal.tayho.example"
 WIRE = b"\x06portal\x05tayho\x07example\x00"

@@ -10,7 +10,6 @@ from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
-from exporters_support import Page, configuration, parsed, service, web_server
 
 from exporters import metrics
 from exporters.config import AgentConfig, Family
@@ -21,6 +20,7 @@ from exporters.httpwire import RequestHead
 from exporters.probing import ProbeFailure, Result, Run
 from exporters.server import Response
 from exporters.sockets import Egress
+from tests.unit.exporters_support import Page, configuration, parsed, service, web_server
 
 CONFIG = parsed(configuration())
 

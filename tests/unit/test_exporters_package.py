@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from exporters_support import configuration
+
+from tests.unit.exporters_support import configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 PLANES = ("link", "software")

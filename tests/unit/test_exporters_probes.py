@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exporters_support import (
+
+from exporters import metrics
+from exporters.config import Family, Target
+from exporters.dns import TYPE_A, TYPE_AAAA
+from exporters.metrics import Metric
+from exporters.probes import MODULES, http
+from exporters.probing import Result, Run, UnsuitableTargetError, execute
+from exporters.sockets import Egress
+from exporters.stream import open_trust
+from tests.unit.exporters_support import (
     LOOPBACK,
     Authority,
     DnsServer,
@@ -27,15 +36,6 @@ from exporters_support import (
     service,
     web_server,
 )
-
-from exporters import metrics
-from exporters.config import Family, Target
-from exporters.dns import TYPE_A, TYPE_AAAA
-from exporters.metrics import Metric
-from exporters.probes import MODULES, http
-from exporters.probing import Result, Run, UnsuitableTargetError, execute
-from exporters.sockets import Egress
-from exporters.stream import open_trust
 
 NAME = "portal.tayho.example"
 PHASES = ("dns", "connect", "tls", "first_byte", "transfer")

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from compile_support import files
 from pydantic import BaseModel
 
+from tests.unit.compile_support import files
 from wardnet.inventory import InventoryErrors, parse_district, schema
 from wardnet.model.intent import HostRole, OperatingSystem, Platform, SiteKind
 

@@ -7,8 +7,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from compile_support import INVENTORY, files, sample
 
+from tests.unit.compile_support import INVENTORY, files, sample
 from wardnet.inventory import InventoryErrors, parse_district, read_district
 from wardnet.model.intent import Channel, SiteKind
 
