@@ -25,7 +25,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
 
 demo: system install dist ## the main job on the lab district (root; WARDS=8 for all wards, KEEP=1 leaves it running)
-	$(BIN)/python -m lab.demo --wards $(WARDS) $(if $(KEEP),--keep)
+	$(BIN)/python -m lab.demo --wards $(WARDS) $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: system install dist lint ## install what it needs and pass all tests (root: it boots the lab)
 	$(BIN)/pytest

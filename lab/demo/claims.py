@@ -42,11 +42,10 @@ class Claims:
     def all_shown(self) -> bool:
         return all(claim.shown for claim in self)
 
-    def tell(self, console: Console, window: str) -> None:
+    def tell(self, console: Console) -> None:
         """One line a claim: SHOWN or MISSED, the figure, what it had to be, and how to see it again."""
         for claim in self:
             word = "[bold green]SHOWN [/]" if claim.shown else "[bold red]MISSED[/]"
-            console.print(f"{word} {claim.what}: ", end="", highlight=False)
-            console.print(f"{claim.figure} (had to be: {claim.wanted})", markup=False, highlight=False)
-            repeat = claim.repeat.replace("{window}", window)
-            console.print(f"         {repeat}", style="dim", markup=False, highlight=False)
+            console.print(f"{word} {claim.what}: ", end="", highlight=False, soft_wrap=True)
+            console.print(f"{claim.figure} (had to be: {claim.wanted})", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"       {claim.repeat}", style="dim", markup=False, highlight=False, soft_wrap=True)

@@ -30,9 +30,12 @@ BIN = Path(sys.executable).parent
 @dataclass(slots=True)
 class Stage:
     lab: Lab
+    inventory: Path
     wards: int
+    ward: str  # the one that things are shown on
     console: Console
     claims: Claims
+    made: bool = False  # whether this run booted the lab
     started: float = field(default_factory=time.monotonic)
     separation: dict[str, str] = field(default_factory=dict)  # the last audit's verdict by gateway
 

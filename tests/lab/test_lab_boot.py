@@ -141,7 +141,7 @@ def test_run_and_shell_hand_on_status_input_and_arguments(lab: Lab) -> None:
 
 
 def test_a_host_that_is_not_there_is_named(lab: Lab) -> None:
-    with pytest.raises(LabError, match="no host nobody in the lab wardnet-test"):
+    with pytest.raises(LabError, match=f"no host nobody in the lab {NAME}"):
         lab.run("nobody", ["true"])
     with pytest.raises(LabError, match="host nobody does not run"):
         lab.shell("nobody", ["true"])

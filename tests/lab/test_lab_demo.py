@@ -15,21 +15,21 @@ from tests.lab.lab_support import CHECKOUT, LABS, lab_command
 
 def told(claims: Claims) -> list[str]:
     text = io.StringIO()
-    claims.tell(Console(file=text, width=200), "http://127.0.0.1:1")
+    claims.tell(Console(file=text, width=40))
     return text.getvalue().splitlines()
 
 
 def test_a_claim_is_missed_until_it_was_seen() -> None:
     claims = Claims()
-    claims.declare("first", "the first thing", "more than 1", "see {window}/first")
+    claims.declare("first", "the first thing", "more than 1", "see the first again")
     claims.declare("second", "the second thing", "less than 1", "see the second")
     claims["first"].settle(True, "2")
     assert not claims.all_shown
     assert told(claims) == [
         "SHOWN  the first thing: 2 (had to be: more than 1)",
-        "         see http://127.0.0.1:1/first",
+        "       see the first again",
         "MISSED the second thing: not reached (had to be: less than 1)",
-        "         see the second",
+        "       see the second",
     ]
     claims["second"].settle(True, "0")
     assert claims.all_shown

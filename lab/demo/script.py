@@ -1,0 +1,67 @@
+"""The demo's script: its steps in order, and what each sets out to show. One more step is one more entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.demo import setup, steps
+from lab.demo.claims import Claims
+from lab.demo.stage import Stage
+from lab.layout import DEFAULT_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`shows` are (key of the claim, what it says, what its figure has to be)."""
+
+    id: str
+    title: str
+    run: Callable[[Stage], None]
+    shows: tuple[tuple[str, str, str], ...]
+
+
+STEPS = (
+    Step("inventory", "The inventory", setup.inventory, (
+        ("inventory", "the inventory is right", "no error"),
+    )),
+    Step("boot", "A district in a box", setup.boot, (
+        ("booted", "the district's hosts boot", "all of them"),
+    )),
+    Step("provision", "Ansible provisions over SSH, from the controller's station", setup.provision, (
+        ("provisioned", "Ansible sets the hosts up over SSH", "none failed, none unreachable"),
+    )),
+    Step("reach", "PCs of both channels reach what they should, and nothing else", setup.reach, (
+        ("clerk", "a clerk's PC opens the portal over the WAN channel", "HTTP 200 in both families"),
+        ("citizen", "a citizen's PC opens the public services over the internet channel", "HTTP 200 in both families"),
+        ("apart", "neither reaches a service of the other channel", "none across, all on the own channel"),
+    )),
+    Step("measure", "Exporters on the gateways measure both channels; Prometheus scrapes them", steps.measure, (
+        ("measured", "Prometheus has line and software of each ward and channel", "every one"),
+    )),
+    Step("prove", "The auditor collects the gateways' state and proves the channels separate", steps.prove, (
+        ("proved", "the audit proves the channels separate", "proved, exit 0"),
+    )),
+    Step("slow-line", "A line is slowed", steps.slow_line, (
+        ("slow line", "a slowed WAN line is named as the line",
+         f"line slow, round trip at least {steps.FAULT_MS} ms above its base"),
+    )),
+    Step("slow-server", "The software is slowed instead", steps.slow_server, (
+        ("slow server", "a slowed portal is named as the server",
+         f"server slow, its part at least {steps.SERVER_MS} ms, the line within {steps.CALM_MS} ms of its base"),
+    )),
+    Step("leak", "A leak is opened from the internet to the WAN, and closed", steps.leak, (
+        ("leak", "the leak is found", "violated, exit 1, with a packet and its rule"),
+        ("replayed", "that packet really crosses, sent through the gateway", "heard on the other channel"),
+        ("healed", "closed, the channels are proved separate again, and the packet is stopped",
+         "proved, exit 0, no packet heard, positive control heard"),
+    )),
+)  # fmt: skip
+
+
+def declare(claims: Claims, chosen: tuple[Step, ...], lab: str) -> None:
+    """Everything that the chosen steps set out to show, before they begin, each with the command that repeats it."""
+    named = "" if lab == DEFAULT_NAME else f" --name {lab}"
+    for step in chosen:
+        for key, what, wanted in step.shows:
+            claims.declare(key, what, wanted, f".venv/bin/python -m lab.demo{named} --only {step.id}")
