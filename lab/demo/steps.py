@@ -162,8 +162,9 @@ def _settle_state(stage: Stage, key: str, seen: ChannelStatus | None) -> None:
     if one is None:
         stage.claims[key].settle(False, "no data")
         return
-    figure = f"{state_text(one.state).plain}, round trip {_ms(one.round_trip_seconds)} (base {_ms(one.base_round_trip_seconds)})"
-    stage.claims[key].settle(seen is not None, f"{figure}, the portal's server part {_server_ms(one):.0f} ms")
+    line = f"round trip {_ms(one.round_trip_seconds)} (base {_ms(one.base_round_trip_seconds)})"
+    figure = f"{state_text(one.state).plain}, {line}, the portal's server part {_server_ms(one):.0f} ms"
+    stage.claims[key].settle(seen is not None, figure)
     stage.say(stage.claims[key].figure)
 
 
