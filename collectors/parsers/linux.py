@@ -17,7 +17,8 @@ from wardnet.model.span import Coverage, Span, Unknown
 # Settings that the pipeline reads; all others are irrelevant to forwarded packets.
 _SETTINGS_READ = (
     ".forwarding", ".force_forwarding", ".rp_filter", ".accept_local", ".route_localnet", ".src_valid_mark",
-    ".accept_source_route", ".seg6_enabled", ".mc_forwarding", ".bc_forwarding", "nf_conntrack_helper",
+    ".accept_source_route", ".seg6_enabled", ".rpl_seg_enabled", ".mc_forwarding", ".bc_forwarding",
+    "nf_conntrack_helper",
 )  # fmt: skip
 
 
@@ -42,7 +43,9 @@ def parse_device(device: str, contents: Mapping[str, bytes]) -> Device:
     settings = plain.parse_settings(artefacts["sysctl.txt"])
     listeners = plain.parse_listeners(artefacts["listeners.txt"])
     bypasses = {
-        "tc-qdisc.json": plain.parse_disciplines(artefacts["tc-qdisc.json"]),
+        "tc-qdisc.json": plain.parse_disciplines(
+            artefacts["tc-qdisc.json"], [link.name for link in links if link.up and not link.loopback]
+        ),
         "xfrm-policy.txt": plain.parse_ipsec(artefacts["xfrm-policy.txt"]),
         "legacy-tables.txt": plain.parse_legacy_tables(artefacts["legacy-tables.txt"]),
     }
@@ -58,7 +61,10 @@ def parse_device(device: str, contents: Mapping[str, bytes]) -> Device:
         _of_routes("ip6-route.json", routes[6]),
         Coverage("sysctl.txt", read, len(settings) - read, 0),
         Coverage("listeners.txt", 0, len(listeners), 0),
-        *(Coverage(name, 0, _lines(artefacts[name]) - len(found), len(found)) for name, found in bypasses.items()),
+        *(
+            Coverage(name, 0, max(0, _lines(artefacts[name]) - len(found)), len(found))
+            for name, found in bypasses.items()
+        ),
     )
     return Device(device, "linux", links, routes, rules, parsed.ruleset, settings, listeners, unknowns, coverage)
 

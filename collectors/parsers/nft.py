@@ -105,6 +105,11 @@ def parse_ruleset(artefact: Artefact) -> ParsedRuleset:
     active = tuple(table for table, parts in zip(built, tables.values(), strict=True) if not parts.dormant)
     helpers = any(_sets_helper(rule.values.get("expr")) for rule in _all_rules(tables))
     ruleset = Ruleset(active, _tracked(active), helpers)
+    unknowns += [
+        Unknown(artefact.span(rule.where), "a rule sets the packet type, which decides what is forwarded", "remove it")
+        for rule in _all_rules(tables)
+        if _sets_packet_type(rule.values.get("expr"))
+    ]
     return ParsedRuleset(ruleset, tuple(unknowns), _coverage(artefact, active, built, definitions, len(unknowns)))
 
 
@@ -228,10 +233,22 @@ def _all_rules(tables: dict[TableKey, _Parts]) -> Iterator[Item]:
 
 
 def _sets_helper(expressions: Any) -> bool:
-    """Whether a rule hands connections to a helper."""
+    """Whether a rule hands connections to a helper, or expects others to follow them."""
     for expression in expressions if isinstance(expressions, list) else []:
         match expression:
-            case {"ct helper": _} | {"mangle": {"key": {"ct": {"key": "helper"}}}}:
+            case (
+                {"ct helper": _}
+                | {"ct expectation": _}
+                | {"mangle": {"key": {"ct": {"key": "helper" | "expectation"}}}}
+            ):
+                return True
+    return False
+
+
+def _sets_packet_type(expressions: Any) -> bool:
+    for expression in expressions if isinstance(expressions, list) else []:
+        match expression:
+            case {"mangle": {"key": {"meta": {"key": "pkttype"}}}}:
                 return True
     return False
 

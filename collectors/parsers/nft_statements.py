@@ -30,8 +30,8 @@ _ENDS = {
     "continue": Verdict.CONTINUE,
     "return": Verdict.RETURN,
 }
-# Nothing of these changes where a packet goes.
-_WITHOUT_EFFECT = frozenset({"counter", "log", "last", "secmark", "ct timeout", "ct expectation"})
+# Nothing of these changes where a packet goes. (What sets the packet type is an unknown of the whole listing.)
+_WITHOUT_EFFECT = frozenset({"counter", "log", "last", "secmark", "ct timeout"})
 # Hold or not by what came before: a rate, a quota, a count, room in a set.
 _CHANCES = frozenset({"limit", "quota", "ct count", "meter", "set", "map"})
 _DIVERTS = frozenset({"fwd", "dup"})
@@ -79,7 +79,7 @@ def _statement(conditions: Conditions, expression: Any, span: Span) -> tuple[Sta
         return _guarded(body, _destination(name, body, span))
     if name == "mangle":
         return _mangle(body, span)
-    if name == "ct helper":
+    if name in ("ct helper", "ct expectation"):
         return ()  # `Ruleset.helpers` says that one is in use
     if name in _DIVERTS:
         return (Opaque(span, f"statement {name}", diverts=True),)

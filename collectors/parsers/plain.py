@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from collectors.parsers.artefact import Artefact, Item
 from wardnet.model.device import Listener
 from wardnet.model.span import Unknown
 
 _SETTING = re.compile(r"([A-Za-z0-9_./@:+-]+) ?= ?(.*)")
-# Disciplines that only order and delay; the two others are where filters that redirect can hang.
-_REDIRECTING = frozenset({"ingress", "clsact"})
+# Disciplines that no filter can hang on in any kernel: without classes, and `mq`, whose classes take none. A filter of
+# any other may redirect packets past nftables.
+_WITHOUT_FILTERS = frozenset({"noqueue", "pfifo_fast", "pfifo", "bfifo", "pfifo_head_drop", "fq", "codel", "pie", "mq"})
 
 
 def parse_settings(artefact: Artefact) -> Mapping[str, str]:
@@ -53,22 +54,36 @@ def parse_listeners(artefact: Artefact) -> tuple[Listener, ...]:
     return tuple(found)
 
 
-def parse_disciplines(artefact: Artefact) -> tuple[Unknown, ...]:
-    """`tc -j qdisc show`: what may hold filters that move packets past everything else."""
+def parse_disciplines(artefact: Artefact, ports: Collection[str]) -> tuple[Unknown, ...]:
+    """`tc -j qdisc show`: what may hold filters that move packets past everything else. Each of `ports` (those that
+    are up) has a discipline: one without is not wholly listed. Raises ParseError for a list of nothing."""
     found = []
+    seen = set()
     for index, record in enumerate(artefact.records()):
         item = Item(artefact, f"item {index}", record)
-        kind = item.string("kind")
-        if kind in _REDIRECTING:
-            port = record.get("dev", "?")
+        kind, port = item.string("kind"), item.string("dev")
+        seen.add(port)
+        if kind not in _WITHOUT_FILTERS:
             found.append(
                 Unknown(
                     artefact.span(f"#{index} dev {port}"),
                     f"filters of queueing discipline {kind} on {port} may redirect packets",
-                    f"`tc filter show dev {port} ingress` and `egress`, or `tc qdisc del dev {port} {kind}`",
+                    _settle_discipline(kind, port),
                 )
             )
+    if not seen:
+        artefact.fail("offset 0", "no queueing discipline at all")
+    found += [
+        Unknown(artefact.span(f"dev {port}"), f"no queueing discipline of {port} is listed", "collect again")
+        for port in sorted(set(ports) - seen)
+    ]
     return tuple(found)
+
+
+def _settle_discipline(kind: str, port: str) -> str:
+    if kind in ("ingress", "clsact"):
+        return f"`tc filter show dev {port} ingress` and `egress`, or `tc qdisc del dev {port} {kind}`"
+    return f"`tc filter show dev {port}`, or `tc qdisc replace dev {port} root pfifo_fast`"
 
 
 def parse_ipsec(artefact: Artefact) -> tuple[Unknown, ...]:

@@ -46,11 +46,33 @@ def test_listeners_have_address_port_and_process() -> None:
 
 def test_what_moves_packets_past_the_filter_is_unknown() -> None:
     disciplines = '[{"kind": "noqueue", "dev": "lo"}, {"kind": "clsact", "dev": "wan0"}]'
-    (unknown,) = plain.parse_disciplines(artefact("tc-qdisc.json", disciplines))
+    (unknown,) = plain.parse_disciplines(artefact("tc-qdisc.json", disciplines), ["wan0"])
     assert "clsact on wan0" in unknown.reason
     assert plain.parse_ipsec(artefact("xfrm-policy.txt", "\n")) == ()
     assert len(plain.parse_ipsec(artefact("xfrm-policy.txt", "src ::/0 dst ::/0\n"))) == 1
     assert len(plain.parse_legacy_tables(artefact("legacy-tables.txt", "filter\nnat\n"))) == 2
+
+
+@pytest.mark.parametrize("kind", ["htb", "prio", "hfsc", "drr", "fq_codel", "ingress", "clsact", "one-to-come"])
+def test_a_discipline_that_filters_can_hang_on_is_unknown(kind: str) -> None:
+    listing = f'[{{"kind": "mq", "dev": "wan0"}}, {{"kind": "{kind}", "dev": "wan0"}}]'
+    (unknown,) = plain.parse_disciplines(artefact("tc-qdisc.json", listing), ["wan0"])
+    assert f"discipline {kind} on wan0" in unknown.reason
+    assert "dev wan0" in unknown.settle
+
+
+@pytest.mark.parametrize("kind", ["noqueue", "mq", "pfifo_fast", "fq"])
+def test_a_discipline_that_no_filter_can_hang_on_is_nothing_to_settle(kind: str) -> None:
+    listing = artefact("tc-qdisc.json", f'[{{"kind": "{kind}", "dev": "wan0"}}]')
+    assert plain.parse_disciplines(listing, ["wan0"]) == ()
+
+
+def test_disciplines_that_are_not_listed_are_unknown() -> None:
+    listing = artefact("tc-qdisc.json", '[{"kind": "noqueue", "dev": "lo"}]')
+    (unknown,) = plain.parse_disciplines(listing, ["wan0"])
+    assert "no queueing discipline of wan0" in unknown.reason
+    with pytest.raises(ParseError, match="no queueing discipline at all"):
+        plain.parse_disciplines(artefact("tc-qdisc.json", "[]"), ["wan0"])
 
 
 def test_a_device_is_its_artefacts_together() -> None:

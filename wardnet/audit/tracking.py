@@ -59,8 +59,10 @@ class Tracking:
         established = (tracked & belongs) | (anything & rewritten)
         related = self._errors() & ((tracked & self._ends(plain, wanted)) | (anything & self._ends(moved, wanted)))
         if self._helpers:
-            span = Span(self._device, "nft-ruleset.json", "connection tracking helpers")
-            related = related | (tracked & space.guess("unknown", span, "helpers let in related connections"))
+            span = Span(self._device, "nft-ruleset.json", "connection tracking helpers and expectations")
+            related = related | (
+                tracked & space.guess("unknown", span, "helpers and expectations let in related connections")
+            )
         return (established & space.value(Field.STATE, State.ESTABLISHED)) | (
             related & space.value(Field.STATE, State.RELATED)
         )

@@ -220,7 +220,7 @@ class Table:
 class Ruleset:
     tables: tuple[Table, ...]
     tracked: frozenset[int]  # families in which connection tracking certainly runs
-    helpers: bool  # a rule hands connections to a helper, which lets in related ones
+    helpers: bool  # a rule hands connections to a helper or an expectation, which lets in related ones
 
     def rules(self) -> Iterator[FilterRule]:
         for table in self.tables:
