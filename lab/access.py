@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import hosts, namespaces
 from lab.errors import LabError
-from lab.layout import DEFAULT_NAME, Layout
+from lab.layout import COMMAND, DEFAULT_NAME, Layout
 from wardnet.locale import _
 
 _INSIDE = {
@@ -34,8 +34,8 @@ def inside_argv(layout: Layout, host: str, argv: Sequence[str]) -> list[str]:
     pid = hosts.leader(layout, host)
     if pid is None:
         raise LabError(
-            _("host {host} does not run in the lab {name}; `python -m lab status` lists them").format(
-                host=host, name=layout.name
+            _("host {host} does not run in the lab {name}; `{lab} status` lists them").format(
+                host=host, name=layout.name, lab=COMMAND
             )
         )
     where = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd"]
@@ -91,7 +91,7 @@ def shell(
     )
 
 
-_USAGE = "usage: python -m lab {verb} [--name NAME] HOST [--] COMMAND [ARGUMENT ...]"
+_USAGE = f"usage: {COMMAND} {{verb}} [--name NAME] HOST [--] COMMAND [ARGUMENT ...]"
 
 
 def main(verb: str, words: Sequence[str]) -> int:

@@ -35,7 +35,7 @@ from lab.circuit.emulator import CircuitConfig, End
 from lab.commands import ip_batch
 from lab.errors import LabError
 from lab.hosts import Machine
-from lab.layout import FABRIC, FABRIC_MEMORY_BYTES, FABRIC_TASKS, Layout
+from lab.layout import COMMAND, FABRIC, FABRIC_MEMORY_BYTES, FABRIC_TASKS, Layout
 from lab.outside import Outside, read_outside
 from lab.record import MAKING, UP, CircuitRecord, HostRecord, Record, read_record, write_record
 from lab.topology import Kind, Node, Topology, choose_wards, compile_topology
@@ -129,8 +129,8 @@ def _running(layout: Layout, blueprint: Blueprint, progress: Progress) -> Record
                 raise LabError(
                     _(
                         "the lab {name} is up with {count} wards of {inventory}: "
-                        "`python -m lab down` first, or give this one another --name"
-                    ).format(name=layout.name, count=len(record.wards), inventory=record.inventory)
+                        "`{lab} down` first, or give this one another --name"
+                    ).format(name=layout.name, count=len(record.wards), inventory=record.inventory, lab=COMMAND)
                 )
             if record.inventory_sha256 != blueprint.district.sha256:
                 progress.note(_("the inventory has changed since: `down` and `up` boot what it says now"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,9 +20,10 @@ from lab import build, mirror, preflight, teardown, verify
 from lab.errors import LabError
 from lab.faults import FAULTS, inject
 from lab.faults import heal as take_back_faults
-from lab.layout import DEFAULT_NAME, STATE_ROOT, Layout
-from lab.record import require_record
-from lab.status import show
+from lab.layout import COMMAND, DEFAULT_NAME, STATE_ROOT, Layout
+from lab.record import UP, Record, read_record, require_record
+from lab.status import in_short, show
+from wardnet.inventory import find_inventory
 from wardnet.inventory.problems import InventoryErrors
 from wardnet.locale import _
 
@@ -40,16 +42,52 @@ Inventory = Annotated[Path | None, typer.Option("--inventory", "-i", help=_("The
 
 @contextmanager
 def locked(layout: Layout) -> Iterator[None]:
-    """One command at a time changes a lab."""
-    STATE_ROOT.mkdir(parents=True, exist_ok=True)
-    with layout.lock.open("a") as handle:
+    """One command at a time changes a lab. The lock's file goes with the lab, or with a command that found none."""
+    while True:
+        STATE_ROOT.mkdir(parents=True, exist_ok=True)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            handle = layout.lock.open("a")
+        except FileNotFoundError:
+            continue  # another command took the folder away in between
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LabError(
+                    _("another command is changing the lab {name} now: wait until it ends").format(name=layout.name)
+                ) from None
+            if not _is_still_there(handle.fileno(), layout.lock):
+                continue  # what was locked is a file that its holder removed; the name may be another's by now
+            try:
+                yield
+            finally:
+                if not layout.state.exists():
+                    layout.lock.unlink(missing_ok=True)
+            return
+
+
+def _is_still_there(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _shown_record(layout: Layout) -> Record:
+    """The record of a lab that is up; LabError, naming what a killed command left behind if there is any of it."""
+    record = read_record(layout)
+    if record is not None and record.state == UP:
+        return record
+    left = teardown.remains(layout)
+    if left:
+        with locked(layout):  # says so if another command is at it now
             raise LabError(
-                _("another command is changing the lab {name} now: wait until it ends").format(name=layout.name)
-            ) from None
-        yield
+                _(
+                    "the lab {name} is not up, but a command that was killed left of it: {left}. "
+                    "`{lab} down` removes that; `{lab} up` does so too, and boots it"
+                ).format(name=layout.name, left=in_short(left), lab=COMMAND)
+            )
+    return require_record(layout)
 
 
 class Shown(build.Progress):
@@ -86,19 +124,6 @@ def showing() -> Iterator[Shown]:
         shown._finish()
 
 
-def _find_inventory(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    found = sorted(path.parent for path in (build.CHECKOUT / "inventory").glob("*/district.yml"))
-    if len(found) != 1:
-        raise LabError(
-            _("{count} inventories in {folder}: name one with --inventory").format(
-                count=len(found), folder=build.CHECKOUT / "inventory"
-            )
-        )
-    return found[0]
-
-
 @app.command(
     help=_("Boot the server room, the district's own office and some wards. Does nothing if they run already.")
 )
@@ -107,21 +132,32 @@ def up(
     name: Name = DEFAULT_NAME,
     inventory: Inventory = None,
     window_port: Annotated[
-        int, typer.Option(help=_("Where 127.0.0.1 shows the lab's Prometheus."))
-    ] = build.WINDOW_PORT,
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            show_default=str(build.WINDOW_PORT),
+            help=_("Where 127.0.0.1 shows the lab's Prometheus; the next free port if it is in use."),
+        ),
+    ] = None,
 ) -> None:
     layout = Layout(name)
-    folder = _find_inventory(inventory)
-    if preflight.not_root():
-        preflight.require(wards)
+    preflight.require_root()
+    folder = inventory or find_inventory(build.CHECKOUT / "inventory")
     with locked(layout), showing() as progress:
-        record, made = build.up(layout, folder, wards, window_port, progress)
+        record, made = build.up(layout, folder, wards, window_port or build.WINDOW_PORT, progress)
     outcome = (
         _("The lab {name} is up: {hosts} hosts, {circuits} circuits.")
         if made
         else _("The lab {name} was up already, whole: {hosts} hosts, {circuits} circuits.")
     )
     out.print(outcome.format(name=name, hosts=len(record.hosts), circuits=len(record.circuits)))
+    if not made and window_port not in (None, record.window):
+        out.print(
+            _("  --window-port {port} changes nothing in a lab that runs: `down` first").format(port=window_port),
+            highlight=False,
+            soft_wrap=True,
+        )
     for host, reason in record.not_booted:
         out.print(
             _("  not booted: {host} ({reason})").format(host=host, reason=_(reason)), highlight=False, soft_wrap=True
@@ -143,8 +179,7 @@ def down(
     ] = False,
     cache: Annotated[bool, typer.Option("--cache", help=_("With --all: the cached image and packages too."))] = False,
 ) -> None:
-    if preflight.not_root():
-        preflight.require(0)
+    preflight.require_root()
     for one in sorted(teardown.all_labs()) if every else [name]:
         layout = Layout(one)
         with locked(layout), showing() as progress:
@@ -160,11 +195,12 @@ def down(
 )
 def status(name: Name = DEFAULT_NAME) -> None:
     layout = Layout(name)
-    record = require_record(layout)
+    preflight.require_root()
+    record = _shown_record(layout)
     for part in show(layout, record):
         out.print(part)
     if verify.faults_of(layout, record):
-        raise LabError(_("the lab {name} is broken: `python -m lab up` makes it anew").format(name=name))
+        raise LabError(_("the lab {name} is broken: `{lab} up` makes it anew").format(name=name, lab=COMMAND))
 
 
 @app.command(name="break", help=_("Inject one named fault."))
@@ -175,6 +211,7 @@ def break_(
     name: Name = DEFAULT_NAME,
 ) -> None:
     layout = Layout(name)
+    preflight.require_root()
     with locked(layout):
         made = inject(layout, fault, ward, channel)
     out.print(
@@ -192,6 +229,7 @@ def heal(
     name: Name = DEFAULT_NAME,
 ) -> None:
     layout = Layout(name)
+    preflight.require_root()
     with locked(layout):
         healed = take_back_faults(layout, fault, ward)
     for one in healed:
@@ -206,6 +244,7 @@ def heal(
 @app.command(help=_("Add a .deb to the mirror of a running lab."))
 def publish(package: Path, name: Name = DEFAULT_NAME) -> None:
     layout = Layout(name)
+    preflight.require_root()
     with locked(layout):
         described = mirror.publish(layout, require_record(layout).suite, package)
     out.print(_("published {described}").format(described=described), highlight=False)
@@ -220,6 +259,7 @@ def replay(
     from lab.replay import crossings_in
     from lab.replay import replay as send
 
+    preflight.require_root()
     crossed = False
     for one in crossings_in(crossing):
         heard = send(Lab(Layout(name)), one)
@@ -256,7 +296,7 @@ def preflight_command(wards: Annotated[int, typer.Option(min=0)] = 1) -> None:
     help=_("HOST -- COMMAND: run a program of this machine in HOST's network."),
 )
 def run_command(host: str) -> None:
-    raise LabError(_("write it as: python -m lab run {host} -- COMMAND").format(host=host))
+    raise LabError(_("write it as: {lab} run {host} -- COMMAND").format(host=host, lab=COMMAND))
 
 
 @app.command(
@@ -265,7 +305,7 @@ def run_command(host: str) -> None:
     help=_("HOST [-- COMMAND]: run a program of HOST inside it, or a login shell."),
 )
 def shell_command(host: str) -> None:
-    raise LabError(_("write it as: python -m lab shell {host} -- COMMAND").format(host=host))
+    raise LabError(_("write it as: {lab} shell {host} -- COMMAND").format(host=host, lab=COMMAND))
 
 
 def run_cli() -> int:
@@ -275,7 +315,7 @@ def run_cli() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     try:
-        app(prog_name="python -m lab")
+        app(prog_name=COMMAND)
     except (LabError, InventoryErrors) as error:
         err.print(f"lab: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1

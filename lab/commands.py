@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lab.errors import LabError
+from lab.layout import COMMAND
 from wardnet.locale import _
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def capture(
         )
     except FileNotFoundError as error:
         raise LabError(
-            _("{program} is not installed; `python -m lab preflight` names the package").format(program=words[0])
+            _("{program} is not installed; `{lab} preflight` names the package").format(program=words[0], lab=COMMAND)
         ) from error
     except subprocess.TimeoutExpired as error:
         raise LabError(

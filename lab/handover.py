@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import yaml
 
-from lab.layout import Layout
+from lab.layout import COMMAND, Layout
 from lab.mirror import COMPONENT, KEY_FILE
 from lab.record import Record
 from lab.topology import Kind, Node, Topology
@@ -55,7 +55,7 @@ def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str)
         "lab_hosts": [host.id for host in record.hosts if topology.node(host.id).outside is None],
     }
     head = (
-        f"# What Ansible needs to know about the lab {layout.name}; written by `python -m lab up`.\n"
+        f"# What Ansible needs to know about the lab {layout.name}; written by `{COMMAND} up`.\n"
         f"# Use it with the part of the inventory that is in this lab: -i {layout.inventory}/wardnet.yml\n"
     )
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)

@@ -15,6 +15,7 @@ CACHE_ROOT = Path("/var/cache/wardnet-lab")
 NETNS_ROOT = Path("/run/netns")
 CGROUP = "wardnet-lab"
 DEFAULT_NAME = "wardnet"
+COMMAND = ".venv/bin/python -m lab"  # as a person types it in the checkout
 FABRIC = "_fabric"  # the namespace of switches and circuits; no host's id begins with an underscore
 FABRIC_MEMORY_BYTES = 2 << 30
 FABRIC_TASKS = 2048

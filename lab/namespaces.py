@@ -9,7 +9,7 @@ from pathlib import Path
 from lab import kernel
 from lab.commands import ip_batch
 from lab.errors import LabError
-from lab.layout import NETNS_ROOT, Layout
+from lab.layout import COMMAND, NETNS_ROOT, Layout
 from wardnet.locale import _
 
 
@@ -51,7 +51,9 @@ def enter_argv(layout: Layout, host: str, argv: Sequence[str]) -> list[str]:
     path = layout.netns_path(host)
     if kernel.namespace_inode(path) is None:
         raise LabError(
-            _("no host {host} in the lab {name}; `python -m lab status` lists them").format(host=host, name=layout.name)
+            _("no host {host} in the lab {name}; `{lab} status` lists them").format(
+                host=host, name=layout.name, lab=COMMAND
+            )
         )
     steps = ["mount -t sysfs sysfs /sys"]
     resolv_conf = layout.host(host) / "upper/etc/resolv.conf"

@@ -201,6 +201,12 @@ def not_root() -> bool:
     return os.geteuid() != 0
 
 
+def require_root() -> None:
+    """Raises LabError, for a command that would otherwise fail in the midst of something, or see only half of it."""
+    if not_root():
+        raise LabError(_("not root: run the same command with sudo, or in a root shell"))
+
+
 def look(wards: int, image: Path | None = None) -> list[Missing]:
     """Everything that keeps this machine from running a lab of `wards` wards; empty when nothing does.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import LabError
-from lab.layout import Layout
+from lab.layout import COMMAND, Layout
 from wardnet.locale import _
 
 MAKING = "making"
@@ -68,8 +68,8 @@ class Record:
             if host.id == host_id:
                 return host
         raise LabError(
-            _("no host {host} in the lab {name}; `python -m lab status` lists them").format(
-                host=host_id, name=self.name
+            _("no host {host} in the lab {name}; `{lab} status` lists them").format(
+                host=host_id, name=self.name, lab=COMMAND
             )
         )
 
@@ -99,7 +99,9 @@ def read_record(layout: Layout) -> Record | None:
 def require_record(layout: Layout) -> Record:
     record = read_record(layout)
     if record is None or record.state != UP:
-        raise LabError(_("the lab {name} is not up: `python -m lab up --wards 1` boots it").format(name=layout.name))
+        raise LabError(
+            _("the lab {name} is not up: `{lab} up --wards 1` boots it").format(name=layout.name, lab=COMMAND)
+        )
     return record
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.console import RenderableType
 from rich.table import Column, Table
@@ -13,39 +15,49 @@ from lab.layout import Layout
 from lab.record import Record
 from wardnet.locale import _
 
+# Ids and addresses are copied into commands: they stay whole in a terminal of 80 columns, and what is prose wraps.
+NARROW: dict[str, Any] = {"box": None, "padding": (0, 1, 0, 0), "header_style": "bold underline"}
+
+
+def in_short(remains: Sequence[str]) -> str:
+    """What is left of a lab (`teardown.remains`): a count of each kind of thing, or the thing where there is one."""
+    kinds = Counter(one.partition(" ")[0] for one in remains)
+    return ", ".join(
+        next(one for one in remains if one.startswith(f"{kind} ")) if count == 1 else f"{kind} x {count}"
+        for kind, count in kinds.items()
+    )
+
 
 def hosts_table(layout: Layout, record: Record) -> Table:
-    names = Column(_("host"), no_wrap=True, min_width=max(len(host.id) for host in record.hosts))
     table = Table(
-        names,
+        *(Column(name, no_wrap=True) for name in (_("host"), _("ward"))),
         _("is"),
-        _("ward"),
         Column(_("address"), no_wrap=True),
         _("state"),
-        _("memory"),
+        Column(_("MB"), no_wrap=True, justify="right"),
         title=_("Hosts of the lab {name}").format(name=record.name),
+        **NARROW,
     )
     for host in record.hosts:
         runs = hosts.leader(layout, host.id) is not None
         memory = cgroups.memory_in_use(layout.host_cgroup(host.id))
         table.add_row(
             host.id,
-            _(host.kind),
             host.ward or _("outside"),
+            _(host.kind),
             host.addresses[0] if host.addresses else "",
             f"[green]{_('runs')}[/]" if runs else f"[red]{_('does not run')}[/]",
-            f"{memory / 1e6:.0f} MB" if memory is not None else "",
+            f"{memory / 1e6:.0f}" if memory is not None else "",
         )
-    for host_id, reason in record.not_booted:
-        table.add_row(host_id, "", "", "", _("not booted: {reason}").format(reason=_(reason)), "")
     return table
 
 
 def circuits_table(layout: Layout, record: Record) -> Table:
     lines = control.read_all(layout)
-    names = Column(_("circuit"), no_wrap=True, min_width=max((len(one.id) for one in record.circuits), default=0))
+    names = (Column(name, no_wrap=True) for name in (_("circuit"), _("channel")))
     numbers = (_("down Mbit/s"), _("up Mbit/s"), _("added RTT ms"), _("loss %"), _("dropped"))
-    table = Table(names, _("channel"), *(Column(number, justify="right") for number in numbers), title=_("Circuits"))
+    columns = (*names, *(Column(number, justify="right") for number in numbers))
+    table = Table(*columns, title=_("Circuits"), **NARROW)
     for circuit in record.circuits:
         line = lines.get(circuit.id)
         if line is None:
@@ -75,6 +87,8 @@ def faults_table(record: Record) -> Table:
 def show(layout: Layout, record: Record) -> Iterator[RenderableType]:
     """The tables, and a line for each part of the lab that is broken."""
     yield hosts_table(layout, record)
+    for host_id, reason in record.not_booted:
+        yield _("  not booted: {host} ({reason})").format(host=host_id, reason=_(reason))
     yield circuits_table(layout, record)
     yield faults_table(record) if record.faults else _("No faults hold.")
     total = cgroups.memory_in_use(layout.cgroup)

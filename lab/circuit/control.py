@@ -13,7 +13,7 @@ from typing import Any
 from lab import switch
 from lab.circuit.emulator import CircuitConfig, dump_config
 from lab.errors import LabError
-from lab.layout import Layout
+from lab.layout import COMMAND, Layout
 from wardnet.locale import _
 
 CIRCUITS_A_PROCESS = 4  # one Python process carries some 200 Mbit/s in all
@@ -73,8 +73,8 @@ def _address_of(layout: Layout, circuit: str) -> Path:
         if any(item["id"] == circuit for item in json.loads(config.read_text())):
             return config.with_suffix(".sock")
     raise LabError(
-        _("no circuit {circuit} in the lab {name}; `python -m lab status` lists them").format(
-            circuit=circuit, name=layout.name
+        _("no circuit {circuit} in the lab {name}; `{lab} status` lists them").format(
+            circuit=circuit, name=layout.name, lab=COMMAND
         )
     )
 

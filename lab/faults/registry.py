@@ -10,7 +10,7 @@ from lab.errors import LabError
 from lab.faults import leaks, slowness
 from lab.faults.edits import take_back
 from lab.faults.target import Target
-from lab.layout import Layout
+from lab.layout import COMMAND, Layout
 from lab.record import FaultRecord, Record, require_record, write_record
 from wardnet.locale import N_, _
 from wardnet.model.intent import Channel
@@ -76,11 +76,16 @@ def _target(layout: Layout, record: Record, ward: str, channel: Channel) -> Targ
     return Target(layout, record, blueprint.district, blueprint.plan, blueprint.topology, ward, channel)
 
 
+def fault_named(name: str) -> Fault:
+    """LabError with all names for an unknown one."""
+    if name not in FAULTS:
+        raise LabError(_("no fault {name}; there are {faults}").format(name=name, faults=", ".join(FAULTS)))
+    return FAULTS[name]
+
+
 def inject(layout: Layout, name: str, ward: str, channel: str | None = None) -> FaultRecord:
     """Inject a fault into a ward of a running lab. LabError for an unknown one, or one that holds already."""
-    fault = FAULTS.get(name)
-    if fault is None:
-        raise LabError(_("no fault {name}; there are {faults}").format(name=name, faults=", ".join(FAULTS)))
+    fault = fault_named(name)
     chosen = Channel(channel) if channel in set(Channel) else None
     if channel is None:
         chosen = fault.channels[0]
@@ -93,8 +98,8 @@ def inject(layout: Layout, name: str, ward: str, channel: str | None = None) -> 
     record = require_record(layout)
     if any((one.fault, one.ward, one.channel) == (name, ward, chosen) for one in record.faults):
         raise LabError(
-            _("{name} holds already in {ward} on the channel {chosen}: `python -m lab heal` first").format(
-                name=name, ward=ward, chosen=chosen
+            _("{name} holds already in {ward} on the channel {chosen}: `{lab} heal` first").format(
+                name=name, ward=ward, chosen=chosen, lab=COMMAND
             )
         )
     target = _target(layout, record, ward, chosen)
@@ -107,6 +112,14 @@ def inject(layout: Layout, name: str, ward: str, channel: str | None = None) -> 
 def heal(layout: Layout, name: str | None = None, ward: str | None = None) -> tuple[FaultRecord, ...]:
     """Take back the faults that hold, the last one first; all of them, or those of a name or ward."""
     record = require_record(layout)
+    if name is not None:
+        fault_named(name)
+    if ward is not None and ward not in {host.ward for host in record.hosts}:
+        raise LabError(
+            _("no ward {ward} in the lab {name}; it has {wards}").format(
+                ward=ward, name=layout.name, wards=", ".join(sorted({host.ward for host in record.hosts if host.ward}))
+            )
+        )
     healed = []
     for one in reversed(record.faults):
         if name in (None, one.fault) and ward in (None, one.ward):

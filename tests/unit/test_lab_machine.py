@@ -290,4 +290,4 @@ def test_the_window_takes_the_next_free_port() -> None:
 )  # fmt: skip
 def test_run_says_how_it_is_used(verb: str, words: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert access.main(verb, words) == status
-    assert "usage: python -m lab" in capsys.readouterr().err
+    assert "usage: .venv/bin/python -m lab" in capsys.readouterr().err

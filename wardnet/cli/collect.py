@@ -18,7 +18,7 @@ from collectors.errors import CollectError
 from collectors.transport.local import LocalTransport
 from collectors.transport.ssh import PORT, Login, SshTransport, read_key, read_known_hosts
 from wardnet import __version__
-from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, load_district, out
+from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, inventory_folder, load_district, out
 from wardnet.compile import compile_plan
 from wardnet.locale import _
 from wardnet.model.intent import District
@@ -64,7 +64,7 @@ def collect(
             fail(_("{folder} exists already: name another folder").format(folder=output))
         readings = _read(targets)
         by = f"{getpass.getuser()}@{socket.gethostname()}, wardnet {__version__}"
-        write_snapshot(output, readings, dict(_files(inventory)), district.sha256, by)
+        write_snapshot(output, readings, dict(_files(inventory_folder(inventory))), district.sha256, by)
     except CollectError as error:
         fail(str(error))
     missing = [reading for reading in readings if reading.reason]

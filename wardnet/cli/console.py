@@ -9,15 +9,15 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from wardnet.inventory import InventoryErrors, read_district
-from wardnet.locale import _
+from wardnet.inventory import DISTRICT_FILE, InventoryErrors, find_inventory, read_district
+from wardnet.locale import ngettext
 from wardnet.model.intent import District
 
 # Errors of the inventory are lines that editors and other programs read: never wrapped, never decorated.
 out = Console(soft_wrap=False, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
-DEFAULT_INVENTORY = Path("inventory/tay-ho")
+DEFAULT_INVENTORY = Path("inventory")  # or the only inventory in it
 
 
 class Exit(IntEnum):
@@ -33,11 +33,24 @@ def fail(message: str, code: int = Exit.USAGE) -> NoReturn:
     raise typer.Exit(code)
 
 
+def inventory_folder(folder: Path, code: int = Exit.FAILED) -> Path:
+    """The folder itself; for the default one, the only inventory in it, or the end of the command with `code`."""
+    if folder != DEFAULT_INVENTORY or (folder / DISTRICT_FILE).exists():
+        return folder
+    try:
+        return find_inventory(folder)
+    except InventoryErrors as errors:
+        fail(str(errors), code)
+
+
 def load_district(folder: Path, code: int = Exit.FAILED) -> District:
     """The inventory, or all its errors on standard error and the end of the command with `code`."""
+    folder = inventory_folder(folder, code)
     try:
         return read_district(folder)
     except InventoryErrors as errors:
         for problem in errors.problems:
             err.print(str(problem), markup=False)
-        fail(_("{count} errors in {folder}").format(count=len(errors.problems), folder=folder), code)
+        count = len(errors.problems)
+        said = ngettext("{count} error in {folder}", "{count} errors in {folder}", count)
+        fail(said.format(count=count, folder=folder), code)

@@ -15,10 +15,24 @@ from wardnet.inventory.yamlfile import YamlFile, parse_yaml
 from wardnet.locale import _
 from wardnet.model.intent import District, Source, Ward
 
-__all__ = ["InventoryErrors", "Problem", "read_district", "warnings"]
+__all__ = ["DISTRICT_FILE", "InventoryErrors", "Problem", "find_inventory", "read_district", "warnings"]
 
 DISTRICT_FILE = "district.yml"
 WARDS_FOLDER = "wards"
+
+
+def find_inventory(root: Path) -> Path:
+    """The only folder of `root` that is an inventory. Raises InventoryErrors when there is none, or several."""
+    found = sorted(path.parent for path in root.glob(f"*/{DISTRICT_FILE}"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        message = _("there are {count} inventories: {names}").format(
+            count=len(found), names=", ".join(path.name for path in found)
+        )
+    else:
+        message = _("there is no inventory in this folder")
+    raise InventoryErrors([Problem(str(root), 1, message, _("name the folder that holds district.yml"))])
 
 
 def read_district(folder: Path) -> District:
@@ -67,9 +81,8 @@ def _district(files: dict[str, bytes], problems: Problems) -> District:
 
 def _read_files(folder: Path, problems: Problems) -> dict[str, bytes]:
     if not folder.is_dir():
-        raise InventoryErrors(
-            [Problem(str(folder), 1, _("there is no such folder"), _("name an inventory, such as inventory/tay-ho"))]
-        )
+        message = _("this is a file, not a folder") if folder.exists() else _("there is no such folder")
+        raise InventoryErrors([Problem(str(folder), 1, message, _("name the folder that holds district.yml"))])
     district = folder / DISTRICT_FILE
     wards = sorted((folder / WARDS_FOLDER).glob("*.yml"))
     files: dict[str, bytes] = {}

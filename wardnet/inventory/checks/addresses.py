@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.checks.sites import CIRCUITS
 from wardnet.locale import _
-from wardnet.model.intent import Channel, Circuit, IPAddress, IPInterface, IPNetwork, Source
+from wardnet.model.intent import Channel, Circuit, IPAddress, IPInterface, IPNetwork, Network, Source
 
 MAX_INTERFACE_NAME = 15  # Linux's IFNAMSIZ less its closing zero
 
@@ -30,6 +30,7 @@ def circuits(context: Context) -> None:
                     context.add(
                         circuit.source,
                         _("circuit '{circuit}' has {peer} at both ends").format(circuit=circuit.id, peer=peer),
+                        _other_end(own),
                     )
                 elif peer not in own.network:
                     context.add(
@@ -37,6 +38,7 @@ def circuits(context: Context) -> None:
                         _("far end {peer} of circuit '{circuit}' is not in {network}").format(
                             peer=peer, circuit=circuit.id, network=own.network
                         ),
+                        _other_end(own),
                     )
                 _in_channel(context, circuit.source, _circuit(circuit), own.network, circuit.channel)
 
@@ -51,6 +53,24 @@ def networks_of_channels(context: Context) -> None:
                     _in_channel(context, network.source, what, own.network, channel)
                 what = _("the gateway in network '{network}'").format(network=network.id)
                 _usable(context, network.source, what, own)
+
+
+def _between(network: IPNetwork) -> str:
+    """What to choose in a network, in words: hosts have the addresses between its first and its last."""
+    first, last = int(network.network_address), int(network.broadcast_address)
+    if last - first > 1:  # the first one stands for the network itself, and IPv4's last one for all its hosts
+        first, last = first + 1, last - (network.version == 4)
+    address = type(network.network_address)
+    return _("choose an address from {first} to {last}").format(first=address(first), last=address(last))
+
+
+def _other_end(own: IPInterface) -> str:
+    """The same for the far end of a circuit: its one address where only one is left beside the near end's."""
+    if own.network.num_addresses <= 4:
+        others = [address for address in own.network.hosts() if address != own.ip]
+        if len(others) == 1:
+            return _("the far end of {own} would be {other}").format(own=own, other=others[0])
+    return _between(own.network)
 
 
 def _circuit(circuit: Circuit) -> str:
@@ -72,9 +92,12 @@ def _in_channel(context: Context, source: Source, what: str, prefix: IPNetwork, 
 def _usable(context: Context, source: Source, what: str, own: IPInterface) -> None:
     if own.version == 4 and own.network.prefixlen < 31:
         if own.ip == own.network.network_address:
-            context.add(source, _("{ip} of {what} is the network's own address").format(ip=own.ip, what=what))
+            said = _("{ip} of {what} is the network's own address").format(ip=own.ip, what=what)
         elif own.ip == own.network.broadcast_address:
-            context.add(source, _("{ip} of {what} is the network's broadcast address").format(ip=own.ip, what=what))
+            said = _("{ip} of {what} is the network's broadcast address").format(ip=own.ip, what=what)
+        else:
+            return
+        context.add(source, said, _between(own.network))
 
 
 def hosts_in_networks(context: Context) -> None:
@@ -97,6 +120,7 @@ def hosts_in_networks(context: Context) -> None:
                             _("address {address} of host '{host}' is not in network '{network}' ({prefix})").format(
                                 address=address, host=host.id, network=network.id, prefix=own.network
                             ),
+                            _elsewhere(address, networks.values()) or _between(own.network),
                         )
                         continue
                     _usable(context, attachment.source, name, type(own)((address, own.network.prefixlen)))
@@ -109,6 +133,14 @@ def hosts_in_networks(context: Context) -> None:
                             ),
                             _("see {where}").format(where=where),
                         )
+
+
+def _elsewhere(address: IPAddress, networks: Iterable[Network]) -> str:
+    """Where an address is of another network of the site, the host may stand there instead; else empty."""
+    for network in networks:
+        if address in network.ipv4.network or address in network.ipv6.network:
+            return _("it is in network '{network}': correct the one or the other").format(network=network.id)
+    return ""
 
 
 def no_overlap(context: Context) -> None:

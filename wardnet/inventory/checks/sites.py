@@ -113,6 +113,7 @@ def networks_have_a_zone(context: Context) -> None:
                 context.add(
                     network.source,
                     _("VLAN {vlan} is used by network '{first}' already").format(vlan=network.vlan, first=first),
+                    _("give each network of a site a VLAN of its own"),
                 )
 
 
@@ -207,6 +208,9 @@ def hosts_on_one_channel(context: Context) -> None:
                     _(
                         "host '{host}' is said to be on channel '{channel}', but network '{network}' is on '{other}'"
                     ).format(host=host.id, channel=host.channel, network=attachment.network, other=next(iter(used))),
+                    _("set 'channel: {other}', or choose a network of channel '{channel}'").format(
+                        other=next(iter(used)), channel=host.channel
+                    ),
                 )
             wanted = CHANNEL_OF_ROLE.get(host.role, host.channel)
             if wanted is not host.channel:
