@@ -39,7 +39,7 @@ class Store:
 
     def add(self, procedure: str, fields: dict[str, str], scan: bytes) -> str:
         """Keep a submission; returns the code that its status is looked up by."""
-        code = f"TH-{secrets.token_hex(5).upper()}"
+        code = f"HS-{secrets.token_hex(5).upper()}"
         now = datetime.now(UTC).isoformat(timespec="seconds")
         row = (code, procedure, now, "Đã tiếp nhận", json.dumps(fields, ensure_ascii=False), scan)
         with self._lock, self._db:

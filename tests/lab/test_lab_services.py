@@ -149,7 +149,7 @@ def test_a_clerk_scans_a_page_and_sends_it_to_the_portal(lab: Lab, tmp_path: Pat
     done = lab.run("controller", argv)
     assert done.returncode == 0, done.stderr.decode()
     status, code, *words = done.stdout.decode().split()
-    assert (status, code[:3], " ".join(words)) == ("201", "TH-", "Đã tiếp nhận True")
+    assert (status, code[:3], " ".join(words)) == ("201", "HS-", "Đã tiếp nhận True")
 
 
 def test_the_window_shows_the_monitoring_hosts_prometheus_port(lab: Lab) -> None:

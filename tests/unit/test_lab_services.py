@@ -212,7 +212,7 @@ def test_a_form_that_is_not_whole_is_not_taken(
     response = browser.send("POST", path, *multipart(fields | change, scan))
     assert response.status == status
     assert message.encode() in response.body
-    assert b"TH-" not in browser.send("GET", "/bang-ket-qua").body
+    assert b"HS-" not in browser.send("GET", "/bang-ket-qua").body
 
 
 def test_signing_out_ends_the_session_on_the_server(browser: Browser) -> None:
