@@ -212,8 +212,7 @@ devices:
       - {interface: citizen0, channel: internet, prefixes: [172.20.1.0/24]}
       - {interface: wifi0, channel: internet, prefixes: [172.21.1.0/24]}
     grants:
-      - &scan
-        id: scan
+      - id: scan
         from: citizen0
         to: clerks0
         sender: 172.20.1.11/32
@@ -222,7 +221,8 @@ devices:
         owner: the office
         document: 12/QD
         expires: 2027-12-31
-      - {<<: *scan, sender: "2001:db8:20:1::11/128", receiver: "fd20:20:1::20/128"}
+      - {id: scan, from: citizen0, to: clerks0, sender: "2001:db8:20:1::11/128", receiver: "fd20:20:1::20/128",
+         allow: [{protocol: tcp, ports: [80]}], owner: the office, document: 12/QD, expires: 2027-12-31}
 assumptions:
   - {subject: the cables, reason: nobody looked}
 """
@@ -243,8 +243,13 @@ def test_an_expired_grant_of_a_policy_file_grants_nothing(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[", "p.yml: not YAML"),
-        ("- a", "p.yml: must be a mapping"),
+        ("[", "p.yml:1: not valid YAML"),
+        ("- a", "p.yml:1: a mapping of keys is expected"),
+        ("", "p.yml:1: the file is empty"),
+        ("a: \ud800".encode("utf-8", "surrogatepass"), "p.yml: not UTF-8"),
+        (POLICY.replace("channel: internet}", "channel: internet, channel: wan}", 1),
+         "p.yml:7: key 'channel' is given twice"),
+        (POLICY + "devices: []\n", "p.yml:26: key 'devices' is given twice"),
         ("{name: x, device: []}", "p.yml: unknown key 'device'"),
         ("{name: x, devices: [{id: a}]}", "p.yml: devices[0]: a device needs ports"),
         ("{name: x, devices: [{id: a, ports: [{interface: b, channel: c}]}]}",
@@ -258,7 +263,16 @@ def test_an_expired_grant_of_a_policy_file_grants_nothing(tmp_path: Path) -> Non
         (POLICY.replace("ports: [80]", "ports: [http]"), "ports must be a list of ports"),
     ],
 )  # fmt: skip
-def test_a_wrong_policy_file_is_refused_with_its_place(text: str, said: str) -> None:
+def test_a_wrong_policy_file_is_refused_with_its_place(text: str | bytes, said: str) -> None:
     with pytest.raises(AuditError) as raised:
-        parse_policy("p.yml", text.encode(), DAY)
+        parse_policy("p.yml", text if isinstance(text, bytes) else text.encode(), DAY)
     assert said in str(raised.value)
+
+
+def test_an_audit_that_compared_nothing_is_unknown(tmp_path: Path) -> None:
+    """All ports on one channel: there is nothing to prove, and so nothing is proved."""
+    one_channel = POLICY.replace("channel: internet", "channel: wan").partition("    grants:")[0]
+    (tmp_path / "policy.yml").write_text(one_channel)
+    result = audit(snapshot(tmp_path), "--policy", tmp_path / "policy.yml")
+    assert result.exit_code == 3, result.output
+    assert "nothing was compared" in result.output

@@ -9,9 +9,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wardnet.audit.errors import AuditError
+from wardnet.inventory.problems import Problems
+from wardnet.inventory.yamlfile import parse_yaml
 from wardnet.model.intent import Channel, IPNetwork, Platform, Ports, Source
 from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort
 
@@ -29,12 +29,15 @@ def read_policy(path: Path, day: date) -> AuditPolicy:
 
 def parse_policy(name: str, content: bytes, day: date) -> AuditPolicy:
     """Strict: unknown and missing keys are errors. A grant that has expired by `day` grants nothing."""
+    problems = Problems()
     try:
-        record = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise AuditError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+        file = parse_yaml(name, content.decode(), problems)
+    except UnicodeDecodeError as error:
+        raise AuditError(f"{name}: not UTF-8: {error.reason} at byte {error.start}") from error
+    if file is None or problems.found:
+        raise AuditError("\n".join(str(problem) for problem in sorted(problems.found)))
     try:
-        top = _Reader(name, "", record, {"name", "devices", "assumptions"})
+        top = _Reader(name, "", file.data, {"name", "devices", "assumptions"})
         devices = tuple(_device(item, day) for item in top.items("devices"))
         names = [device.device for device in devices]
         if len(set(names)) != len(names):
@@ -75,10 +78,10 @@ class _Reader:
         return value
 
     def day(self, key: str) -> date:
-        value = self._record.get(key)
-        if not isinstance(value, date):
-            raise self.error(f"{key} must be a date, such as 2026-01-31")
-        return value
+        try:
+            return date.fromisoformat(self.text(key))
+        except (AuditError, ValueError) as error:
+            raise self.error(f"{key} must be a date, such as 2026-01-31") from error
 
     def items(self, key: str, keys: set[str] | None = None) -> Iterator[_Reader]:
         values = self._record.get(key, [])

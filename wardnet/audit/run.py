@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -61,6 +62,8 @@ def audit(
     results = tuple(_device(snapshot, device, places, backend) for device in devices)
     if not results:
         raise AuditError("the policy names no device")
+    if not any(result.pairs for result in results):
+        results = tuple(_nothing_compared(result) for result in results)
     manifest = snapshot.manifest
     return AuditResult(
         verdict=worst([result.verdict for result in results]),
@@ -92,6 +95,13 @@ def _device(snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: s
         return _unread(policy, f"{policy.device} is {found}, which this version can't read", "audit it by hand")
     with _uncollected():
         return judge(reader(policy.device, snapshot.contents[policy.device]), policy, places, backend)
+
+
+def _nothing_compared(result: DeviceResult) -> DeviceResult:
+    """Of an audit in which no two ports of different channels met: nothing was shown, whatever was read."""
+    reason = "no device read has ports of both channels: nothing was compared"
+    problem = OpenPoint(Span(result.device, "", "policy"), reason, "name ports of both channels, or audit more wards")
+    return replace(result, verdict=worst([result.verdict, Verdict.UNKNOWN]), problems=(*result.problems, problem))
 
 
 @contextmanager
