@@ -107,10 +107,11 @@ def write_snapshot(
         raise CollectError(f"{folder} exists already: a snapshot is never changed, name another folder")
     scratch = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:
-        scratch.mkdir(parents=True)
+        scratch.parent.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(mode=0o700)
         for name, content in inventory.items():
-            _write(scratch / "inventory" / name, content)
-        entries = [_write_device(scratch / "devices" / reading.device, reading) for reading in readings]
+            _write(scratch, f"inventory/{name}", content)
+        entries = [_write_device(scratch, reading) for reading in readings]
         manifest = {
             "format": FORMAT,
             "collected_at": now(),
@@ -118,7 +119,7 @@ def write_snapshot(
             "inventory_sha256": inventory_sha256,
             "devices": entries,
         }
-        _write(scratch / "manifest.json", _json(manifest))
+        _write(scratch, "manifest.json", _json(manifest))
         scratch.rename(folder)
     except OSError as error:
         raise CollectError(f"{error.filename or folder}: {error.strerror}") from error
@@ -126,7 +127,7 @@ def write_snapshot(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _write_device(folder: Path, reading: Reading) -> dict[str, Any]:
+def _write_device(root: Path, reading: Reading) -> dict[str, Any]:
     if reading.reason:
         return {"device": reading.device, "status": "missing", "reason": reading.reason, "artefacts": []}
     kernel = _KERNEL.search(reading.artefacts.get("sysctl.txt", b""))
@@ -139,14 +140,20 @@ def _write_device(folder: Path, reading: Reading) -> dict[str, Any]:
     contents = {"device.json": _json(record), **reading.artefacts}
     stored = []
     for name, content in contents.items():
-        _write(folder / name, content)
+        _write(root, f"devices/{reading.device}/{name}", content)
         stored.append({"name": name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)})
     return {"device": reading.device, "status": "collected", "reason": "", "artefacts": stored}
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+def _write(root: Path, name: str, content: bytes) -> None:
+    """For the owner alone: whole firewalls are in it. `mkdir` gives its mode to the last folder only."""
+    folder = root
+    for part in Path(name).parent.parts:
+        folder /= part
+        folder.mkdir(mode=0o700, exist_ok=True)
+    handle = os.open(root / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
 
 
 def _json(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -153,6 +154,19 @@ def test_a_snapshot_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["devices"]
 
 
+def test_a_snapshot_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds whole firewalls. Whatever the umask."""
+    reading = collecting.Reading("buoi-gw", Platform.LINUX, collecting.now(), gateway(), "")
+    old = os.umask(0)
+    try:
+        write_snapshot(tmp_path / "new" / "snap", [reading], {"wards/a.yml": b"x"}, "0" * 64, "a test")
+    finally:
+        os.umask(old)
+    paths = [tmp_path / "new" / "snap", *(tmp_path / "new" / "snap").rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
+
+
 def test_a_snapshot_is_never_changed(tmp_path: Path) -> None:
     (tmp_path / "snap").mkdir()
     with pytest.raises(CollectError, match="exists already"):
@@ -268,12 +282,36 @@ def test_a_known_key_is_left_as_it_is(world: World) -> None:
     assert world.known_hosts.read_bytes() == before
 
 
-def test_a_changed_key_is_refused_loudly_even_with_yes(world: World) -> None:
+def test_a_key_is_recorded_unasked_only_if_its_fingerprint_is_the_expected_one(world: World) -> None:
+    world.known_hosts.unlink()
+    other, _ = key_pair(world.folder, "other")
+    result = trusting(world, "--fingerprint", fingerprint(other.asbytes()))
+    assert result.exit_code == 1
+    assert "not recorded: the fingerprint is not" in result.stderr.replace("\n", " ")
+    assert not world.known_hosts.exists()
+    assert trusting(world, "--fingerprint", fingerprint(world.device.host_key.asbytes())).exit_code == 0
+    assert not world.read().reason
+
+
+def test_a_key_is_never_recorded_without_a_comparison(world: World) -> None:
+    world.known_hosts.unlink()
+    assert trusting(world, "--yes").exit_code == 2
+    assert trusting(world).exit_code == 1
+    assert not world.known_hosts.exists()
+
+
+def test_a_host_that_the_inventory_does_not_know_is_said_to_be_so(world: World) -> None:
+    result = command("trust", "nosuch", "-i", str(INVENTORY), "--known-hosts", str(world.known_hosts))
+    assert result.exit_code == 2
+    assert "nosuch is not in the inventory" in result.stderr.replace("\n", " ")
+
+
+def test_a_changed_key_is_refused_loudly_even_with_its_fingerprint(world: World) -> None:
     other, _ = key_pair(world.folder, "other")
     world.known_hosts.unlink()
     world.trust(other)
     before = world.known_hosts.read_bytes()
-    result = trusting(world, "--yes")
+    result = trusting(world, "--fingerprint", fingerprint(world.device.host_key.asbytes()))
     assert result.exit_code == 1
     assert "HAS CHANGED" in result.stderr
     assert fingerprint(other.asbytes()) in result.stderr.replace("\n", "")
@@ -283,4 +321,4 @@ def test_a_changed_key_is_refused_loudly_even_with_yes(world: World) -> None:
 def test_nobody_there_ends_with_2(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         world.device.port = unused.getsockname()[1]
-    assert trusting(world, "--yes").exit_code == 2
+    assert trusting(world, "--fingerprint", fingerprint(world.device.host_key.asbytes())).exit_code == 2

@@ -37,11 +37,13 @@ def trust(
         Path, typer.Option("--known-hosts", envvar="WARDNET_KNOWN_HOSTS", help=_("file of pinned host keys"))
     ] = KNOWN_HOSTS,
     inventory: Annotated[Path, typer.Option("--inventory", "-i", help=_("the inventory's folder"))] = DEFAULT_INVENTORY,
-    yes: Annotated[bool, typer.Option("--yes", help=_("don't ask: the fingerprint was compared already"))] = False,
+    expected: Annotated[
+        str, typer.Option("--fingerprint", help=_("don't ask: record the key if this is its fingerprint (SHA256:...)"))
+    ] = "",
     timeout: Annotated[float, typer.Option(min=0.1, help=_("seconds to wait for each answer"))] = 15.0,
 ) -> None:
     """Show a device's SSH host key and, once it is agreed to, record it with who and when. Ends with 0 when the key
-    is recorded; with 1 when it was declined, or is another than the one on record."""
+    is recorded; with 1 when it was declined, or is another than the one on record or expected."""
     where = address or _address(host, inventory)
     names = tuple(dict.fromkeys((host_name(host, port), host_name(where, port))))
     try:
@@ -51,6 +53,8 @@ def trust(
         fail(str(error))
     shown = fingerprint(key.asbytes())
     out.print(f"{host} ({where}:{port})  {key.get_name()}  {shown}", markup=False, soft_wrap=True)
+    if expected and shown != expected:
+        fail(_("not recorded: the fingerprint is not {fingerprint}").format(fingerprint=expected), Exit.FAILED)
     for name in names:
         recorded = dict(known.lookup(name) or {}) if known is not None else {}
         if not recorded:
@@ -59,7 +63,7 @@ def trust(
             out.print(_("on record already in {file}").format(file=known_hosts), markup=False, soft_wrap=True)
             return
         _refuse(name, known_hosts, [fingerprint(old.asbytes()) for old in recorded.values()], shown)
-    if not yes and not typer.confirm(_("Is this the fingerprint that the device's own console shows?")):
+    if not expected and not typer.confirm(_("Is this the fingerprint that the device's own console shows?")):
         fail(_("not recorded"), Exit.FAILED)
     by = f"{getpass.getuser()}@{socket.gethostname()}"
     try:
@@ -83,7 +87,8 @@ def _refuse(name: str, known_hosts: Path, recorded: list[str], shown: str) -> No
 
 
 def _address(host: str, inventory: Path) -> str:
-    """Where the inventory says that the host is reached; the word itself where it is an address or no id."""
+    """Where the inventory says that the host is reached; the word itself where it is an address, or there is no
+    inventory."""
     try:
         return str(ip_address(host))
     except ValueError:
@@ -92,10 +97,8 @@ def _address(host: str, inventory: Path) -> str:
         return host
     district = load_district(inventory, Exit.USAGE)
     plan = compile_plan(district, datetime.now(UTC).astimezone(ZoneInfo(district.timezone)).date())
-    for gateway in plan.gateways:
-        if gateway.id == host and gateway.management_ipv4 is not None:
-            return str(gateway.management_ipv4)
-    for one in plan.hosts:
-        if one.id == host:
-            return str(one.ports[0].ipv4.ip)
-    return host
+    known = {one.id: str(one.ports[0].ipv4.ip) for one in plan.hosts}
+    known |= {one.id: str(one.management_ipv4) for one in plan.gateways if one.management_ipv4 is not None}
+    if host not in known:
+        fail(_("{host} is not in the inventory; --address says where it is reached").format(host=host))
+    return known[host]
