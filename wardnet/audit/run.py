@@ -26,7 +26,7 @@ from wardnet.audit.records import (
 )
 from wardnet.audit.snapshot import Snapshot
 from wardnet.compile import compile_plan, compile_policy
-from wardnet.inventory import read_district
+from wardnet.inventory import parse_district, read_district
 from wardnet.model.intent import Platform, Ports
 from wardnet.model.policy import AuditPolicy, DevicePolicy
 from wardnet.model.span import Span
@@ -36,10 +36,8 @@ READERS = {Platform.LINUX: parse_device}
 
 def snapshot_policy(snapshot: Snapshot, inventory: Path | None = None) -> AuditPolicy:
     """The policy of the inventory in the snapshot, on the snapshot's day; or of another inventory. Raises
-    InventoryErrors, and AuditError where the copy is not the one that was collected with."""
-    district = read_district(inventory or snapshot.folder / "inventory")
-    if inventory is None and district.sha256 != snapshot.manifest.inventory_sha256:
-        raise AuditError(f"{snapshot.folder / 'inventory'}: changed after it was collected (its hash is another)")
+    InventoryErrors."""
+    district = parse_district(dict(snapshot.inventory)) if inventory is None else read_district(inventory)
     return compile_policy(district, compile_plan(district, day_of(snapshot, district.timezone)))
 
 

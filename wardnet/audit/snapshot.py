@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wardnet.audit.errors import AuditError
+from wardnet.inventory import inventory_sha256
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -58,23 +59,25 @@ class Snapshot:
     sha256: str  # of the manifest, and so of all that it hashes
     contents: Mapping[str, Mapping[str, bytes]]
     platforms: Mapping[str, str]
+    inventory: Mapping[str, bytes]  # by name relative to its folder
 
     def entry(self, device: str) -> Entry | None:
         return next((entry for entry in self.manifest.devices if entry.device == device), None)
 
 
 def read_snapshot(folder: Path) -> Snapshot:
-    """Raises AuditError where something is missing, unreadable or not what was collected."""
+    """Raises AuditError where something is missing, unreadable or not what was collected. Every hash is checked before
+    anything but the manifest is parsed."""
     content = _read(folder / MANIFEST)
     manifest = parse_manifest(content)
+    inventory = _read_inventory(folder / "inventory", manifest.inventory_sha256)
     contents = {}
-    platforms = {}
     for entry in manifest.devices:
         if entry.collected:
             found = _read_device(folder / "devices" / entry.device, entry)
-            platforms[entry.device] = _platform(entry.device, found)
             contents[entry.device] = found
-    return Snapshot(folder, manifest, hashlib.sha256(content).hexdigest(), contents, platforms)
+    platforms = {device: _platform(device, found) for device, found in contents.items()}
+    return Snapshot(folder, manifest, hashlib.sha256(content).hexdigest(), contents, platforms, inventory)
 
 
 def _read(path: Path) -> bytes:
@@ -82,6 +85,18 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise AuditError(f"{path}: {error.strerror}") from error
+
+
+def _read_inventory(folder: Path, sha256: str) -> dict[str, bytes]:
+    """The copied inventory, exactly as it was collected with: nothing added, changed or gone."""
+    try:
+        present = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    except OSError as error:
+        raise AuditError(f"{folder}: {error.strerror}") from error
+    files = {name: _read(folder / name) for name in present}
+    if inventory_sha256(files) != sha256:
+        raise AuditError(f"{folder}: changed since it was collected (its hash is another)")
+    return files
 
 
 def _read_device(folder: Path, entry: Entry) -> dict[str, bytes]:
@@ -96,7 +111,7 @@ def _read_device(folder: Path, entry: Entry) -> dict[str, bytes]:
     for artefact in entry.artefacts:
         content = _read(folder / artefact.name)
         if len(content) != artefact.bytes or hashlib.sha256(content).hexdigest() != artefact.sha256:
-            raise AuditError(f"{folder / artefact.name}: changed after it was collected (its hash is another)")
+            raise AuditError(f"{folder / artefact.name}: changed since it was collected (its hash is another)")
         found[artefact.name] = content
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from wardnet.inventory import schema
@@ -15,7 +16,16 @@ from wardnet.inventory.yamlfile import YamlFile, parse_yaml
 from wardnet.locale import _
 from wardnet.model.intent import District, Source, Ward
 
-__all__ = ["DISTRICT_FILE", "InventoryErrors", "Problem", "find_inventory", "read_district", "warnings"]
+__all__ = [
+    "DISTRICT_FILE",
+    "InventoryErrors",
+    "Problem",
+    "find_inventory",
+    "inventory_sha256",
+    "parse_district",
+    "read_district",
+    "warnings",
+]
 
 DISTRICT_FILE = "district.yml"
 WARDS_FOLDER = "wards"
@@ -72,7 +82,7 @@ def _district(files: dict[str, bytes], problems: Problems) -> District:
         )
     if district_file is None or district_record is None:
         raise InventoryErrors(problems.found)
-    district = build_district(district_file, district_record, wards, _sha256(files))
+    district = build_district(district_file, district_record, wards, inventory_sha256(files))
     check(district, problems, complete=complete)
     if problems.found:
         raise InventoryErrors(problems.found)
@@ -122,7 +132,8 @@ def _check_name(ward: Ward, problems: Problems) -> None:
         )
 
 
-def _sha256(files: dict[str, bytes]) -> str:
+def inventory_sha256(files: Mapping[str, bytes]) -> str:
+    """Of an inventory's files by name relative to its folder: names, sizes and contents."""
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         digest.update(f"{name}\0{len(content)}\0".encode())
