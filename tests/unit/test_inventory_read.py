@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.compile_support import INVENTORY, files, sample
-from wardnet.inventory import InventoryErrors, parse_district, read_district
+from wardnet.inventory import InventoryErrors, find_inventory, parse_district, read_district
 from wardnet.model.intent import Channel, SiteKind
 
 
@@ -94,6 +94,23 @@ def test_other_files_beside_the_inventory_are_left_alone(inventory: Path) -> Non
 def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InventoryErrors, match="there is no such folder"):
         read_district(tmp_path / "hanoi")
+
+
+def test_a_file_in_the_place_of_the_folder_is_called_a_file(inventory: Path) -> None:
+    with pytest.raises(InventoryErrors, match="this is a file, not a folder"):
+        read_district(inventory / "district.yml")
+
+
+def test_the_only_inventory_of_a_folder_is_found_and_none_or_several_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(InventoryErrors, match="there is no inventory in this folder"):
+        find_inventory(tmp_path)
+    for name in ("east", "west"):
+        shutil.copytree(INVENTORY, tmp_path / name)
+    with pytest.raises(InventoryErrors, match="there are 2 inventories: east, west"):
+        find_inventory(tmp_path)
+    shutil.rmtree(tmp_path / "west")
+    assert find_inventory(tmp_path) == tmp_path / "east"
 
 
 def test_a_link_to_nowhere_is_not_overlooked(inventory: Path) -> None:
