@@ -57,8 +57,8 @@ dist/.agent: $(AGENT_SOURCES) requirements/dev.txt pyproject.toml | $(INSTALLED)
 	$(BIN)/python packaging/build_agent.py --output dist
 	touch $@
 
-clean: ## take back all that the lab changed, and what was built here (the lab's cached base image stays: make clean CACHE=1)
-	if [ -x $(BIN)/python ]; then $(BIN)/python -m lab down --all $(if $(CACHE),--cache); fi
+clean: ## take back all that this checkout's labs changed, and what was built here (CACHE=1: the cached base image too)
+	if [ -x $(BIN)/python ]; then $(BIN)/python -m lab down --here $(if $(CACHE),--cache); fi
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .ansible
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 

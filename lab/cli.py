@@ -177,16 +177,20 @@ def down(
     every: Annotated[
         bool, typer.Option("--all", help=_("Every lab on this machine, and the folder they share."))
     ] = False,
-    cache: Annotated[bool, typer.Option("--cache", help=_("With --all: the cached image and packages too."))] = False,
+    here: Annotated[bool, typer.Option("--here", help=_("Every lab that was made from this checkout."))] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help=_("With --all or --here: the cached image and packages too."))
+    ] = False,
 ) -> None:
     preflight.require_root()
-    for one in sorted(teardown.all_labs()) if every else [name]:
+    names = teardown.all_labs() if every else teardown.labs_of(build.CHECKOUT) if here else {name}
+    for one in sorted(names):
         layout = Layout(one)
         with locked(layout), showing() as progress:
             progress.step(_("taking down the lab {name}").format(name=one))
             there = teardown.take_down(layout, progress.note)
         out.print((_("The lab {name} is gone.") if there else _("There is no lab {name}.")).format(name=one))
-    if every:
+    if every or here:
         teardown.forget(cache=cache)
 
 
@@ -250,29 +254,34 @@ def publish(package: Path, name: Name = DEFAULT_NAME) -> None:
     out.print(_("published {described}").format(described=described), highlight=False)
 
 
-@app.command(help=_("Send an audit's counterexample as a real packet. Exit 0 if it crossed, 1 if it was stopped."))
+@app.command(
+    help=_(
+        "Send an audit's counterexamples as real packets. Exit 0 if one crossed, 1 if all that were sent were stopped, "
+        "3 if nothing can be said."
+    )
+)
 def replay(
     crossing: Annotated[Path, typer.Argument(help=_("A crossing of `wardnet audit --json`, or a whole report."))],
     name: Name = DEFAULT_NAME,
 ) -> None:
     from lab.handle import Lab
-    from lab.replay import crossings_in
+    from lab.replay import CannotReplay, crossings_in
     from lab.replay import replay as send
 
     preflight.require_root()
-    crossed = False
+    answers = []
     for one in crossings_in(crossing):
-        heard = send(Lab(Layout(name)), one)
-        crossed = crossed or heard.crossed
+        way = f"{one['device']} {one['from_port']} -> {one['to_port']}"
+        try:
+            heard = send(Lab(Layout(name)), one)
+        except CannotReplay as reason:
+            out.print(_("{way}: not sent: {reason}").format(way=way, reason=reason), highlight=False)
+            continue
+        answers.append(heard)
         control = _("positive control heard") if heard.control else _("positive control NOT heard: nothing can be said")
         out.print(
-            _(
-                "{device} {from_port} -> {to_port}: "
-                "{heard} of {sent} packets from {sender} heard at {listener}; {control}"
-            ).format(
-                device=one["device"],
-                from_port=one["from_port"],
-                to_port=one["to_port"],
+            _("{way}: {heard} of {sent} packets from {sender} heard at {listener}; {control}").format(
+                way=way,
                 heard=heard.heard,
                 sent=heard.sent,
                 sender=heard.sender,
@@ -281,7 +290,9 @@ def replay(
             ),
             highlight=False,
         )
-    raise typer.Exit(0 if crossed else 1)
+    if any(heard.crossed for heard in answers):
+        raise typer.Exit(0)
+    raise typer.Exit(1 if answers and all(heard.stopped for heard in answers) else 3)
 
 
 @app.command(name="preflight", help=_("Say all that this machine lacks to run a lab, and what to do about it."))

@@ -10,6 +10,7 @@ from pathlib import Path
 from lab import cgroups, kernel, limits, mounts, namespaces, processes
 from lab.errors import LabError
 from lab.layout import CACHE_ROOT, CGROUP, NETNS_ROOT, STATE_ROOT, Layout
+from lab.record import read_record
 from wardnet.locale import _
 
 _NSPAWN = Path("/run/systemd/nspawn/propagate")
@@ -68,6 +69,16 @@ def all_labs() -> set[str]:
     if NETNS_ROOT.is_dir():
         names |= {path.name.split(".")[1] for path in NETNS_ROOT.glob("wardlab.*.*")}
     return {name for name in names if not name.startswith(".")}
+
+
+def labs_of(checkout: Path) -> set[str]:
+    """The labs whose inventory lies in this checkout; another checkout's, and its running tests, are left alone."""
+    found = set()
+    for name in all_labs():
+        record = read_record(Layout(name))
+        if record is not None and Path(record.inventory).is_relative_to(checkout):
+            found.add(name)
+    return found
 
 
 def other_labs(layout: Layout) -> set[str]:

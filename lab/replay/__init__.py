@@ -29,6 +29,10 @@ LISTEN_SECONDS = 4
 EPHEMERAL_PORT = 40000
 
 
+class CannotReplay(LabError):  # noqa: N818 - an answer, not a fault
+    """This crossing cannot be sent as one packet in this lab; others of the same report may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Replay:
     """`heard` of `sent` packets arrived at `listener`; without `control` nothing can be said."""
@@ -64,11 +68,11 @@ def replay(lab: Lab, crossing: Mapping[str, Any]) -> Replay:
     """
     packet = crossing["packet"]
     if packet["state"] != "new":
-        raise LabError(f"the packet of {crossing['id']} needs a connection to exist first; it is not replayed")
+        raise CannotReplay(f"the packet of {crossing['id']} needs a connection to exist first; it is not replayed")
     topology = blueprint_of(lab.record).topology
     gateway = topology.node(crossing["device"]).gateway
     if gateway is None:
-        raise LabError(f"{crossing['device']} is no gateway of this lab")
+        raise CannotReplay(f"{crossing['device']} is no gateway of this lab")
     sender = _side(topology, gateway, crossing["from_port"])
     listener = _side(topology, gateway, crossing["to_port"])
     source_port = packet["source_port"] or EPHEMERAL_PORT
@@ -119,7 +123,7 @@ def _side(topology: Topology, gateway: GatewayPlan, port_name: str) -> Side:
     for node in topology.nodes:
         if node.host and node.site == gateway.site and node.host.ports[0].network == port.reference:
             return Side(node.id, node.host.ports[0].name, is_lan=True)
-    raise LabError(f"the lab has no host behind {port_name} of {gateway.id}")
+    raise CannotReplay(f"the lab has no host behind {port_name} of {gateway.id}")
 
 
 class _Address:
