@@ -25,7 +25,7 @@ from lab.handle import Lab
 from lab.layout import DEFAULT_NAME, Layout
 from lab.record import require_record
 from lab.topology import choose_wards
-from wardnet.inventory import InventoryErrors, read_district
+from wardnet.inventory import InventoryErrors, find_inventory, read_district
 
 # The table needs this width; where nobody sets one (a log, a pipe), it is taken.
 out = Console() if sys.stdout.isatty() else Console(width=120)
@@ -38,7 +38,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
     only: Annotated[str, typer.Option(help="One step, on a lab that runs: " + ", ".join(s.id for s in STEPS))] = "",
     name: Annotated[str, typer.Option("--name", envvar="WARDNET_LAB")] = DEFAULT_NAME,
-    inventory: Annotated[Path, typer.Option("--inventory", "-i")] = CHECKOUT / "inventory" / "tay-ho",
+    inventory: Annotated[Path | None, typer.Option("--inventory", "-i", help="The inventory's folder.")] = None,
 ) -> None:
     """Show the main job on the lab district. Ends with 0 only if each thing was really seen."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
@@ -51,12 +51,13 @@ def demo(
         if only:
             record = require_record(lab.layout)
             inventory, wards, keep = Path(record.inventory), len(record.wards), True
-        ward = choose_wards(read_district(inventory), wards)[0]
+        folder = inventory or find_inventory(CHECKOUT / "inventory")
+        ward = choose_wards(read_district(folder), wards)[0]
     except (InventoryErrors, LabError) as error:
         out.print(f"demo: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     declare(claims, chosen, name)
-    stage = Stage(lab, inventory, wards, ward, out, claims)
+    stage = Stage(lab, folder, wards, ward, out, claims)
     problem: BaseException | None = None
     try:
         for step in chosen:
