@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def kill_everything(layout: Layout) -> int:
     """As the machine's own out-of-memory killer would on a very bad day."""
     pids = processes.of_lab(layout)
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # gone with another one, or by itself
+            os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{pid}/ns/net").exists() for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -113,7 +115,8 @@ def test_what_a_killed_run_left_never_stops_the_next(layout: Layout) -> None:
 def test_one_dead_host_is_noticed_and_mended_by_up(layout: Layout) -> None:
     assert up().returncode == 0
     for pid in cgroups.members(layout.host_cgroup("tay-ho-pc-1")):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
     while hosts.leader(layout, "tay-ho-pc-1") is not None and time.monotonic() < deadline:
         time.sleep(0.02)
