@@ -1,0 +1,141 @@
+"""What is sent to a host in one run of module wardnet_commit: the candidate, a list of steps. Shared by the
+controller (action plugins) and the host. Standard library only.
+
+A step is what one task of one role adds:
+
+    role         name of the role that added it; names the step in errors
+    part         'files', or a guarded part of wardnet_parts.PARTS: filter, settings, network, access ...
+    early        true: the files are put in place before packages are installed (sources of packages, their keys).
+                 Only for part 'files'
+    packages     names, or name=version; installed before anything is judged
+    start        false: installing the packages starts no service
+    files        [{path, content | link, mode '0644', owner root, group root, tag, secret}]; content is text.
+                 A file with secret: true is never shown, neither in a diff nor in a result
+    directories  [{path, mode '0755', owner, group, purge [patterns], tag}]; what matches purge and is no file of
+                 the whole candidate goes away
+    validate     [[argv]]; must succeed on the candidate before anything is touched. '{root}' in an argument is the
+                 folder that holds all files of the candidate under their final paths
+    units        [{name, state running|off|masked, files [paths], reload_files [paths]}]; held after all is confirmed
+    after        [{tag, command [argv]}]; run when a file of this step with the tag changed, before units
+    <part>       the part's own arguments, a dict under the part's name; what is in it, the part's class says
+
+Files of a guarded part are in place before the part is applied, or, where the part loads what it runs from elsewhere
+(filter, settings), once the change is confirmed. `units` and `after` of all steps come after the confirmation; a
+guarded part that needs a service for its change starts or reloads it in its own apply().
+
+Arguments of wardnet_commit, the module. The action plugin of the same name calls it once, and where the result is
+`armed` a second time, over a new connection, with the same arguments, `confirmed: true` and the `token` of the result:
+
+    steps           the candidate
+    host            what the machine must call itself; else nothing is touched
+    who, run        who changes it (user@controller) and the id of the run; shown to whoever comes second
+    confirm_within  60: seconds within which the new connection must confirm, counted from when all is applied
+    settle          30: seconds within which what runs must have come to what is intended, and likewise the probes
+    probes          [{port, channel, targets [addresses], peers [addresses on the link], device}]: lines of the gateway
+                    itself. Targets are pinged out of the port (`device` where that is another, as ppp0), peers asked by
+                    ARP or neighbour discovery. Of each line and family, whoever answered before must be answered for
+                    after: one of the targets, or, where none answered before, one of the peers
+    reach           ['address:port' or '[address]:port']: what accepted a TCP connection before must do so after
+    min_free        16: MiB that must be free wherever something is written; less is refused before anything is touched
+    confirmed       false; `token` names the very change that is confirmed
+
+Results (all of them always there, in check mode too, unless said otherwise):
+
+    changed         whether anything differs, or differed
+    armed, token    the change is made and waits for its confirmation; token only then, with `goes_back_within` seconds
+    confirmed       this was the second run, and the change lasts now
+    rolled_back     the change was taken back at once by this run (which has failed then); `why` says so in a sentence
+    parts           {name: {missing [], foreign [], needs [], changed_paths [], and the part's own facts}}, only parts
+                    that differ; 'files' for unguarded ones. Foreign nftables tables: parts.filter.foreign_tables
+    changed_paths   of all parts
+    packages        installed, or to be installed
+    actions         of units and after, as 'restart prometheus.service'
+    drift           [{part, what, where 'running' | 'disk'}]: differs although the candidate is the last confirmed one
+    last_rollback   {when, why, run, who, parts, failed [steps of the way back], boot}, told by the first run in
+                    earnest after it (and by check runs till then); absent where there is none
+    diff            as Ansible shows it
+
+It fails with `msg`; with `held` {who, run, since, seconds_left} where another run holds the host; with `refused: true`
+where the candidate, the way back or the disk would not do and nothing was touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+UNGUARDED = "files"
+# In the order in which they are applied: nothing is forwarded before the filter is there, the ports are there before
+# what speaks over them.
+GUARDED = ("filter", "settings", "switch", "network", "routing", "shaping", "access")
+
+
+class CandidateError(Exception):
+    """A step has not the shape that is described above."""
+
+
+@dataclass(frozen=True)
+class Step:
+    role: str
+    part: str
+    early: bool = False
+    packages: tuple[str, ...] = ()
+    start: bool = True
+    files: tuple[dict[str, Any], ...] = ()
+    directories: tuple[dict[str, Any], ...] = ()
+    validate: tuple[tuple[str, ...], ...] = ()
+    units: tuple[dict[str, Any], ...] = ()
+    after: tuple[dict[str, Any], ...] = ()
+    arguments: dict[str, Any] = field(default_factory=dict)
+    key: str = ""  # role, part and place; the same from run to run
+    sha256: str = ""  # of all that is in it
+
+    def __str__(self) -> str:
+        return f"role {self.role}, part {self.part}"
+
+
+_FIELDS = {"early", "packages", "start", "files", "directories", "validate", "units", "after"}
+
+
+def read_steps(items: list[dict[str, Any]]) -> tuple[Step, ...]:
+    """Checked steps, in the order given; CandidateError names the role and what is wrong."""
+    counted: dict[str, int] = {}
+    steps = []
+    for item in items:
+        name = f"{item.get('role')}/{item.get('part')}"
+        counted[name] = counted.get(name, 0) + 1
+        steps.append(read_step(item, f"{name}/{counted[name]}"))
+    return tuple(steps)
+
+
+def read_step(item: dict[str, Any], key: str = "") -> Step:
+    """One step; `key` names it from run to run."""
+    part = str(item.get("part"))
+    where = f"role {item.get('role') or '?'}, part {part}"
+    if part not in (UNGUARDED, *GUARDED):
+        raise CandidateError(f"{where}: part is one of {', '.join((UNGUARDED, *GUARDED))}")
+    unknown = sorted(set(item) - _FIELDS - {"role", "part", part})
+    if unknown:
+        raise CandidateError(f"{where}: unknown: {', '.join(unknown)}")
+    if not item.get("role"):
+        raise CandidateError(f"{where}: role is missing")
+    if item.get("early") and part != UNGUARDED:
+        raise CandidateError(f"{where}: only part {UNGUARDED} can be early")
+    lists = {name: tuple(item.get(name) or ()) for name in _FIELDS - {"early", "start"}}
+    return Step(
+        role=str(item["role"]),
+        part=part,
+        early=bool(item.get("early", False)),
+        start=bool(item.get("start", True)),
+        packages=lists["packages"],
+        files=lists["files"],
+        directories=lists["directories"],
+        validate=tuple(tuple(str(word) for word in argv) for argv in lists["validate"]),
+        units=lists["units"],
+        after=lists["after"],
+        arguments={} if part == UNGUARDED else item.get(part) or {},
+        key=key,
+        sha256=hashlib.sha256(json.dumps(item, sort_keys=True, default=str).encode()).hexdigest(),
+    )

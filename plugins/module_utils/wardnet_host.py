@@ -1,0 +1,56 @@
+"""The host as the engine and its parts see it: commands, and where things are kept. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+IP = "/usr/sbin/ip"
+NFT = "/usr/sbin/nft"
+NETWORKCTL = "/usr/bin/networkctl"
+SYSTEMCTL = "/usr/bin/systemctl"
+
+
+class CommandError(Exception):
+    """A command of ours was not done; the message holds its own words."""
+
+
+@dataclass
+class Host:
+    """`state` holds what must outlive a reboot."""
+
+    check_mode: bool = False
+    state: Path = Path("/var/lib/wardnet")
+    library: Path = Path("/usr/local/lib/wardnet")
+    units: Path = Path("/etc/systemd/system")
+    lock: Path = Path("/run/lock/wardnet.lock")
+    sysctl: Path = Path("/proc/sys")
+    settle: float = 30.0  # seconds within which a change must have taken effect
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self, argv: Sequence[str], stdin: str | bytes | None = None) -> str:
+        """Standard output; CommandError where the status is not 0."""
+        code, out, err = self.attempt(argv, stdin)
+        if code != 0:
+            raise CommandError(f"{shlex.join(argv)}: {(err or out).strip() or f'status {code}'}")
+        return out
+
+    def attempt(self, argv: Sequence[str], stdin: str | bytes | None = None) -> tuple[int, str, str]:
+        """Status, output and errors of a command; status 127 where there is no such program."""
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        feed = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
+        try:
+            done = subprocess.run(  # type: ignore[call-overload]
+                list(argv), capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"}, **feed
+            )
+        except FileNotFoundError:
+            return 127, "", f"{argv[0]} is not installed"
+        return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+    def warn(self, message: str) -> None:
+        """Said at the end of the run."""
+        self.warnings.append(message)
