@@ -85,9 +85,9 @@ def _managed_gateway(gateway: GatewayPlan) -> list[HostFile]:
         if port.channel is not Channel.WAN:
             continue
         if port.kind is PortKind.CIRCUIT:
-            found.append(network_unit(port.name, (port.ipv4, port.ipv6), _peers(port)))
-        elif gateway.management_ipv4 is not None and gateway.management_ipv4 == port.ipv4.ip:
-            found.append(network_unit(port.name, (port.ipv4, port.ipv6)))
+            found.append(network_unit(port.name, port.own, _peers(port)))
+        elif gateway.management_ipv4 is not None and gateway.management_ipv4 in [own.ip for own in port.own]:
+            found.append(network_unit(port.name, port.own))
     return found
 
 
@@ -99,17 +99,13 @@ def _hub(gateway: GatewayPlan, topology: Topology, plan: Plan) -> list[HostFile]
             continue
         near, mine = plan.gateway(wire.near), gateway.port(wire.far_port)
         for port in near.ports:
-            if near.management_ipv4 is not None and port.ipv4.ip == near.management_ipv4:
+            if near.management_ipv4 is not None and near.management_ipv4 in [own.ip for own in port.own]:
                 ways = behind.setdefault(wire.far_port, [])
-                if mine.ipv4_peer is not None:
-                    ways.append((port.ipv4.network, mine.ipv4_peer))
-                if mine.ipv6_peer is not None:
-                    ways.append((port.ipv6.network, mine.ipv6_peer))
+                peers = {peer.version: peer for peer in _peers(mine)}
+                ways += [(own.network, peers[own.version]) for own in port.own if own.version in peers]
     dark = {port for host, port in topology.unplugged if host == gateway.id}
     units = [
-        network_unit(
-            port.name, (port.ipv4, port.ipv6), routes=behind.get(port.name, ()), required=port.name not in dark
-        )
+        network_unit(port.name, port.own, routes=behind.get(port.name, ()), required=port.name not in dark)
         for port in gateway.ports
     ]
     return [*units, _FORWARDING]
@@ -118,7 +114,7 @@ def _hub(gateway: GatewayPlan, topology: Topology, plan: Plan) -> list[HostFile]
 def _provider_box(gateway: GatewayPlan) -> list[HostFile]:
     """NAT for IPv4, forwarding from the LANs to the line, nothing let in: as providers deliver them."""
     units = [
-        network_unit(port.name, (port.ipv4, port.ipv6), _peers(port) if port.kind is PortKind.CIRCUIT else ())
+        network_unit(port.name, port.own, _peers(port) if port.kind is PortKind.CIRCUIT else ())
         for port in gateway.ports
     ]
     lines = ", ".join(f'"{port.name}"' for port in gateway.ports if port.kind is PortKind.CIRCUIT)
@@ -155,14 +151,14 @@ def _isp(outside: Outside, topology: Topology, plan: Plan) -> list[HostFile]:
         if wire.far != router.id:
             continue
         circuit = wire.circuit
-        addresses = (
-            f"{circuit.ipv4_peer}/{circuit.ipv4.network.prefixlen}",
-            f"{circuit.ipv6_peer}/{circuit.ipv6.network.prefixlen}",
-        )
+        if circuit.ipv6 is None:
+            continue
+        addresses = [f"{peer}/{own.network.prefixlen}" for own, peer in zip(circuit.own, circuit.peers, strict=True)]
         behind: list[tuple[IPNetwork, IPAddress]] = [
-            (port.ipv6.network, circuit.ipv6.ip)
+            (own.network, circuit.ipv6.ip)
             for port in plan.gateway(wire.near).ports
-            if port.kind is PortKind.NETWORK and port.channel is Channel.INTERNET
+            for own in port.own
+            if port.kind is PortKind.NETWORK and port.channel is Channel.INTERNET and own.version == 6
         ]
         found.append(network_unit(wire.far_port, addresses, routes=behind))
     return [*found, _FORWARDING]

@@ -16,7 +16,7 @@ from lab.topology import Kind, Node, Topology
 def addresses(node: Node) -> tuple[str, ...]:
     """All addresses of a node, the one that it is reached at by management first."""
     if node.gateway is not None:
-        own = [address for port in node.gateway.ports for address in (port.ipv4.ip, port.ipv6.ip)]
+        own = [address.ip for port in node.gateway.ports for address in port.own]
         first = [node.gateway.management_ipv4, node.gateway.management_ipv6]
         return tuple(dict.fromkeys(str(address) for address in (*first, *own) if address is not None))
     if node.host is not None:

@@ -13,8 +13,8 @@ def forwarding(target: Target) -> dict[str, Any]:
     """IPv4 from the citizens' LAN to the clerks' LAN: an accept, and rules that lead there and back."""
     citizens, clerks = target.lan(Channel.INTERNET), target.lan(Channel.WAN)
     edits = (
-        rule(4, 950, citizens.name, clerks.ipv4.network, target.table(Channel.WAN)),
-        rule(4, 951, clerks.name, citizens.ipv4.network, target.table(Channel.INTERNET)),
+        rule(4, 950, citizens.name, clerks.own[0].network, target.table(Channel.WAN)),
+        rule(4, 951, clerks.name, citizens.own[0].network, target.table(Channel.INTERNET)),
     )
     accept = f'meta nfproto ipv4 iifname "{citizens.name}" oifname "{clerks.name}"'
     return apply(target, "forwarding-leak", accept, edits)
@@ -35,7 +35,7 @@ def ipv6_open(target: Target) -> dict[str, Any]:
     """IPv6 alone: every IPv6 packet is let through, and each table knows the other's LAN."""
     citizens, clerks = target.lan(Channel.INTERNET), target.lan(Channel.WAN)
     edits = (
-        route(6, clerks.ipv6.network, clerks.name, target.table(Channel.INTERNET)),
-        route(6, citizens.ipv6.network, citizens.name, target.table(Channel.WAN)),
+        route(6, clerks.own[1].network, clerks.name, target.table(Channel.INTERNET)),
+        route(6, citizens.own[1].network, citizens.name, target.table(Channel.WAN)),
     )
     return apply(target, "ipv6-open", "meta nfproto ipv6", edits)

@@ -50,7 +50,9 @@ class Target:
         return next(
             port
             for port in gateway.ports
-            if port.kind is PortKind.NETWORK and port.channel is channel and port.ipv4.ip != gateway.management_ipv4
+            if port.kind is PortKind.NETWORK
+            and port.channel is channel
+            and gateway.management_ipv4 not in [own.ip for own in port.own]
         )
 
     def line_port(self, channel: Channel) -> Port:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Interface, IPv6Interface
+
 from wardnet.compile.flows import crossing_hosts, flows
 from wardnet.compile.places import wan_circuits
 from wardnet.compile.routing import rules, tables
@@ -65,12 +67,15 @@ def _circuit_port(circuit: Circuit) -> Port:
 
 
 def _hub_port(circuit: Circuit) -> Port:
-    """The hub's end of a WAN circuit: the same line with its ends exchanged."""
-    kind4, kind6 = type(circuit.ipv4), type(circuit.ipv6)
+    """The hub's end of a WAN circuit, whose addresses are always static: the same line with its ends exchanged."""
+    assert circuit.ipv4 is not None
+    assert circuit.ipv4_peer is not None
+    assert circuit.ipv6 is not None
+    assert circuit.ipv6_peer is not None
     return Port(
         circuit.id, PortKind.CIRCUIT, circuit.id, circuit.channel, None, None,
-        kind4((circuit.ipv4_peer, circuit.ipv4.network.prefixlen)),
-        kind6((circuit.ipv6_peer, circuit.ipv6.network.prefixlen)),
+        IPv4Interface((circuit.ipv4_peer, circuit.ipv4.network.prefixlen)),
+        IPv6Interface((circuit.ipv6_peer, circuit.ipv6.network.prefixlen)),
         circuit.ipv4.ip, circuit.ipv6.ip,
     )  # fmt: skip
 

@@ -82,13 +82,13 @@ def gateway_addresses(district: District, site: Site, channel: Channel) -> tuple
     held: list[IPNetwork] = []
     for circuit in site.circuits:
         if circuit.channel is channel:
-            held += [single(circuit.ipv4.ip), single(circuit.ipv6.ip)]
+            held += [single(own.ip) for own in circuit.own]
     for network in site.networks:
         if district.zone(network.zone).channel is channel:
             held += [single(network.ipv4.ip), single(network.ipv6.ip)]
     if site.kind is SiteKind.SERVER_ROOM and channel is Channel.WAN:
         for _, circuit in wan_circuits(district):
-            held += [single(circuit.ipv4_peer), single(circuit.ipv6_peer)]
+            held += [single(peer) for peer in circuit.peers]
     return ordered(held)
 
 

@@ -27,7 +27,7 @@ def _device(gateway: GatewayPlan, documents: dict[str, tuple[str, str]]) -> Devi
     for port in gateway.ports:
         prefixes: tuple[IPNetwork, ...] = ()
         if port.kind is PortKind.NETWORK:
-            prefixes = (port.ipv4.network, port.ipv6.network)
+            prefixes = tuple(own.network for own in port.own)
         ports.append(PolicyPort(port.name, port.channel, port.zone or port.reference, prefixes))
     grants = [grant for flow in gateway.flows if flow.crosses for grant in _grants(flow, documents)]
     return DevicePolicy(gateway.id, gateway.ward, gateway.site, gateway.platform, tuple(ports), tuple(grants))

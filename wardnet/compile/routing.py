@@ -36,7 +36,7 @@ def tables(
         routes = [
             Route(prefix, RouteKind.CONNECTED, None, port.name, METRIC)
             for port in by_channel[channel]
-            for prefix in (port.ipv4.network, port.ipv6.network)
+            for prefix in [own.network for own in port.own]
         ]
         for end, table_channel in ends:
             if table_channel is channel:
@@ -95,8 +95,9 @@ def _spokes(district: District) -> list[Route]:
     for other, circuit in wan_circuits(district):
         for network in other.networks:
             if district.zone(network.zone).channel is Channel.WAN:
-                routes.append(Route(network.ipv4.network, RouteKind.VIA, circuit.ipv4.ip, circuit.id, METRIC))
-                routes.append(Route(network.ipv6.network, RouteKind.VIA, circuit.ipv6.ip, circuit.id, METRIC))
+                behind: tuple[IPNetwork, ...] = (network.ipv4.network, network.ipv6.network)
+                for prefix, own in zip(behind, circuit.own, strict=True):
+                    routes.append(Route(prefix, RouteKind.VIA, own.ip, circuit.id, METRIC))
     return routes
 
 

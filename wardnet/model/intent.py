@@ -8,70 +8,75 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 
-IPAddress = IPv4Address | IPv6Address
-IPInterface = IPv4Interface | IPv6Interface
-IPNetwork = IPv4Network | IPv6Network
+from wardnet.model.kinds import (
+    Addressing,
+    Channel,
+    HostRole,
+    IPAddress,
+    IPInterface,
+    IPNetwork,
+    OperatingSystem,
+    Platform,
+    PortMode,
+    Routing,
+    SiteKind,
+    Source,
+    SwitchPlatform,
+)
+from wardnet.model.site import (
+    Attachment,
+    Bgp,
+    Circuit,
+    ContractedRate,
+    DhcpRange,
+    Gateway,
+    Host,
+    Network,
+    Pppoe,
+    Site,
+    Switch,
+    SwitchPort,
+    Ward,
+)
 
-
-class Channel(StrEnum):
-    """The two lines of a site that must stay apart."""
-
-    WAN = "wan"
-    INTERNET = "internet"
-
-    @property
-    def other(self) -> Channel:
-        return Channel.INTERNET if self is Channel.WAN else Channel.WAN
-
-
-class SiteKind(StrEnum):
-    SERVER_ROOM = "server_room"  # the hub router and the district's servers
-    DISTRICT_OFFICE = "district_office"
-    WARD_OFFICE = "ward_office"
-    APARTMENT_BUILDING = "apartment_building"
-
-
-class Platform(StrEnum):
-    LINUX = "linux"
-    FRR = "frr"
-    CISCO_IOS = "cisco_ios"
-    HUAWEI_VRP = "huawei_vrp"
-    MIKROTIK_ROUTEROS = "mikrotik_routeros"
-    UNMANAGED = "unmanaged"  # the provider's own box
-
-
-class HostRole(StrEnum):
-    COUNTER = "counter"
-    CITIZEN = "citizen"
-    TOUCH_SCREEN = "touch_screen"
-    SCANNER = "scanner"
-    ACCESS_POINT = "access_point"
-    PORTAL = "portal"
-    RESOLVER = "resolver"
-    MIRROR = "mirror"
-    MONITORING = "monitoring"
-    CONTROLLER = "controller"
-    AUDITOR = "auditor"
-
-
-class OperatingSystem(StrEnum):
-    LINUX = "linux"
-    WINDOWS = "windows"
-    FIRMWARE = "firmware"  # a device's own, nothing to log in to
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a record was written. `file` is relative to the inventory's folder; `line` counts from 1."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+__all__ = [
+    "Addressing",
+    "Attachment",
+    "Bgp",
+    "Channel",
+    "ChannelPlan",
+    "Circuit",
+    "Conduit",
+    "ContractedRate",
+    "DhcpRange",
+    "District",
+    "ExceptionGrant",
+    "Gateway",
+    "Host",
+    "HostRole",
+    "IPAddress",
+    "IPInterface",
+    "IPNetwork",
+    "Network",
+    "OperatingSystem",
+    "Platform",
+    "PortMode",
+    "Ports",
+    "Pppoe",
+    "Reflector",
+    "Routing",
+    "Service",
+    "Site",
+    "SiteKind",
+    "Source",
+    "Switch",
+    "SwitchPlatform",
+    "SwitchPort",
+    "Ward",
+    "Zone",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,102 +88,6 @@ class Zone:
     channel: Channel
     description: str
     outside: bool
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ContractedRate:
-    """Bits a second at the IP layer, as paid for; valid from its date until the next rate's."""
-
-    down_bps: int
-    up_bps: int
-    valid_from: date
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Circuit:
-    """A leased line, seen from the site: `ipv4` is the gateway's own address, `ipv4_peer` the far end's.
-
-    `interface` is the gateway's port. The hub's port of a WAN circuit is named after the circuit.
-    """
-
-    id: str
-    channel: Channel
-    provider: str
-    interface: str
-    ipv4: IPv4Interface
-    ipv4_peer: IPv4Address
-    ipv6: IPv6Interface
-    ipv6_peer: IPv6Address
-    contracted: tuple[ContractedRate, ...]  # oldest first, never empty
-    valid_from: date | None
-    valid_to: date | None
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A LAN of a site: one VLAN, one zone. The gateway holds `ipv4`/`ipv6` on `interface`."""
-
-    id: str  # unique within its site
-    zone: str
-    vlan: int
-    interface: str
-    ipv4: IPv4Interface
-    ipv6: IPv6Interface
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    id: str
-    platform: Platform
-    management_network: str | None  # a network of the site; None where nobody manages it over the WAN
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """One network port of a host."""
-
-    name: str  # eth0
-    network: str
-    ipv4: IPv4Address
-    ipv6: IPv6Address
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    id: str
-    role: HostRole
-    os: OperatingSystem
-    channel: Channel
-    interfaces: tuple[Attachment, ...]
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    id: str
-    name: str
-    kind: SiteKind
-    circuits: tuple[Circuit, ...]
-    networks: tuple[Network, ...]
-    gateway: Gateway
-    hosts: tuple[Host, ...]
-    source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Ward:
-    """A ward, or the district's own unit (`is_district`), with its sites."""
-
-    id: str
-    name: str
-    is_district: bool
-    sites: tuple[Site, ...]
     source: Source = field(compare=False)
 
 
@@ -260,6 +169,7 @@ class ChannelPlan:
     prefixes: tuple[IPNetwork, ...]
     resolvers: tuple[IPAddress, ...]
     source: Source = field(compare=False)
+    time_sources: tuple[IPAddress, ...] = ()  # NTP servers on the channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,49 @@ from datetime import date
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from wardnet.model.duties import BgpPeer, Lease, LineProbe, Priority, Shape, ShapeDirection, Vrf, ZoneService
 from wardnet.model.intent import (
+    Addressing,
     Channel,
     HostRole,
     IPAddress,
+    IPInterface,
     IPNetwork,
     OperatingSystem,
     Platform,
+    PortMode,
     Ports,
+    Pppoe,
     SiteKind,
     Source,
+    SwitchPlatform,
 )
+
+__all__ = [
+    "BgpPeer",
+    "Endpoint",
+    "Flow",
+    "GatewayPlan",
+    "Hook",
+    "HostPlan",
+    "HostPort",
+    "Lease",
+    "LineProbe",
+    "Plan",
+    "Port",
+    "PortKind",
+    "Priority",
+    "Route",
+    "RouteKind",
+    "RoutingRule",
+    "RoutingTable",
+    "Shape",
+    "ShapeDirection",
+    "SwitchPlan",
+    "SwitchPort",
+    "Vrf",
+    "ZoneService",
+]
 
 
 class PortKind(StrEnum):
@@ -28,7 +60,13 @@ class PortKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An interface of a gateway. `reference` is the id of its circuit or network; `zone` is None for circuits."""
+    """An interface of a gateway. `reference` is the id of its circuit or network; `zone` is None for circuits.
+
+    `vlan` is the network's number at the site; `tag` is set where the port is a VLAN subinterface of `parent`. A port
+    that is `dialled` is a PPPoE session over `parent`, tagged `tag` if that is set. Without `addressing` static, the
+    addresses are not known beforehand. `down_bps` and `up_bps` are what a circuit's contract gives on the day, seen
+    from the site; None for networks.
+    """
 
     name: str
     kind: PortKind
@@ -36,16 +74,30 @@ class Port:
     channel: Channel
     zone: str | None
     vlan: int | None
-    ipv4: IPv4Interface
-    ipv6: IPv6Interface
+    ipv4: IPv4Interface | None
+    ipv6: IPv6Interface | None
     ipv4_peer: IPv4Address | None
     ipv6_peer: IPv6Address | None
+    addressing: Addressing = Addressing.STATIC
+    parent: str | None = None
+    tag: int | None = None
+    vrf: str | None = None
+    down_bps: int | None = None
+    up_bps: int | None = None
+    dialled: Pppoe | None = None
+
+    @property
+    def own(self) -> tuple[IPInterface, ...]:
+        """The addresses on it that are known beforehand."""
+        return tuple(each for each in (self.ipv4, self.ipv6) if each is not None)
 
 
 class RouteKind(StrEnum):
     CONNECTED = "connected"
     VIA = "via"
     UNREACHABLE = "unreachable"
+    LEASED = "leased"  # by `port`, once the provider has given an address and a way
+    LEARNED = "learned"  # from the BGP neighbour `via` at `port`, while it announces it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +160,7 @@ class Flow:
     crosses: bool  # between the channels: an exception
     expires: date | None
     source: Source = field(compare=False)
+    expires_at: int | None = None  # seconds since 1970 at the end of the day `expires` in the district's time zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +182,11 @@ class GatewayPlan:
     flows: tuple[Flow, ...]
     masquerade: tuple[str, ...]  # ports whose leaving IPv4 traffic takes the port's address
     source: Source = field(compare=False)
+    services: tuple[ZoneService, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    bgp: tuple[BgpPeer, ...] = ()
+    vrfs: tuple[Vrf, ...] = ()
+    line_probes: tuple[LineProbe, ...] = ()
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -168,6 +226,37 @@ class HostPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchPort:
+    """A port of an access switch: `vlan` for access, `trunks` (sorted) for a trunk, neither for unused."""
+
+    name: str
+    mode: PortMode
+    vlan: int | None
+    trunks: tuple[int, ...]
+    leads_to: str | None
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPlan:
+    """An access switch. `management` is its own port in the management network: with addresses, VLAN and the gateway
+    that leads there; `management_ipv4`/`management_ipv6` are the addresses of it alone. None where unmanaged."""
+
+    id: str
+    ward: str
+    site: str
+    platform: SwitchPlatform
+    managed: bool
+    unmanaged_reason: str | None
+    management_ipv4: IPv4Address | None
+    management_ipv6: IPv6Address | None
+    management: HostPort | None
+    bridge: str
+    ports: tuple[SwitchPort, ...]
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The compiled district. `model_sha256` is over what the inventory says for the day."""
 
@@ -179,9 +268,13 @@ class Plan:
     model_sha256: str
     gateways: tuple[GatewayPlan, ...]
     hosts: tuple[HostPlan, ...]
+    switches: tuple[SwitchPlan, ...] = ()
 
     def gateway(self, gateway_id: str) -> GatewayPlan:
         return next(gateway for gateway in self.gateways if gateway.id == gateway_id)
+
+    def switch(self, switch_id: str) -> SwitchPlan:
+        return next(switch for switch in self.switches if switch.id == switch_id)
 
     def host(self, host_id: str) -> HostPlan:
         return next(host for host in self.hosts if host.id == host_id)

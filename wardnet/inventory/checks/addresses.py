@@ -25,7 +25,7 @@ def circuits(context: Context) -> None:
                     ),
                     _("the hub's port is named after it; choose a shorter id"),
                 )
-            for own, peer in ((circuit.ipv4, circuit.ipv4_peer), (circuit.ipv6, circuit.ipv6_peer)):
+            for own, peer in zip(circuit.own, circuit.peers, strict=False):
                 if peer == own.ip:
                     context.add(
                         circuit.source,
@@ -150,7 +150,7 @@ def no_overlap(context: Context) -> None:
             name = _("network '{network}' of site '{site}'").format(network=network.id, site=site.id)
             prefixes += [(own.network, name, network.source) for own in (network.ipv4, network.ipv6)]
         for circuit in site.circuits:
-            prefixes += [(own.network, _circuit(circuit), circuit.source) for own in (circuit.ipv4, circuit.ipv6)]
+            prefixes += [(own.network, _circuit(circuit), circuit.source) for own in circuit.own]
     for family in (4, 6):
         _sweep(context, sorted((p for p in prefixes if p[0].version == family), key=_by_address))
 
