@@ -249,7 +249,7 @@ def _circuits(layout: Layout, topology: Topology) -> list[CircuitConfig]:
 
 
 def _boot(layout: Layout, machines: Sequence[Machine], root: Path, progress: Progress) -> None:
-    boot = hosts.Boot(layout, root)
+    boot = hosts.Boot(layout)
     ready: list[str] = []
 
     def count(host: str) -> None:
@@ -258,7 +258,7 @@ def _boot(layout: Layout, machines: Sequence[Machine], root: Path, progress: Pro
 
     progress.booted(0, len(machines))
     for machine in machines:
-        boot.start(machine)
+        boot.start(machine, root)
     boot.wait(BOOT_SECONDS, count)
 
 

@@ -1,4 +1,4 @@
-"""The command line: up, status, run, shell, break, heal, publish, preflight, down."""
+"""The command line: up, status, run, shell, break, heal, power, publish, preflight, down."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from lab.errors import LabError
 from lab.faults import FAULTS, inject
 from lab.faults import heal as take_back_faults
 from lab.layout import COMMAND, DEFAULT_NAME, STATE_ROOT, Layout
+from lab.power import Power
+from lab.power import switch as switch_power
 from lab.record import UP, Record, read_record, require_record
 from lab.status import in_short, show
 from wardnet.inventory import find_inventory
@@ -243,6 +245,25 @@ def heal(
         )
     if not healed:
         out.print(_("No such fault holds."))
+
+
+@app.command(
+    name="power", help=_("Cut a host's power as a mains failure does, or give it again; what is on its disk stays.")
+)
+def power_command(
+    host: Annotated[str, typer.Argument(help=_("The host, as `status` names it."))],
+    what: Annotated[Power, typer.Argument(help=_("off, on, or cycle for both."))],
+    name: Name = DEFAULT_NAME,
+) -> None:
+    layout = Layout(name)
+    preflight.require_root()
+    with locked(layout):
+        require_record(layout)
+        switch_power(layout, host, what)
+    if what is Power.OFF:
+        out.print(_("{host} is off.").format(host=host), highlight=False)
+    else:
+        out.print(_("{host} is on and has booted.").format(host=host), highlight=False)
 
 
 @app.command(help=_("Add a .deb to the mirror of a running lab."))

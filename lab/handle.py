@@ -47,6 +47,13 @@ class Lab:
         """Run a program of the booted host inside it."""
         return access.shell(self.layout, host, argv, stdin=stdin, timeout=timeout)
 
+    def power(self, host: str, what: str) -> None:
+        """Cut a host's power (`off`), boot it again (`on`) and wait for it, or both (`cycle`). LabError where it is
+        so already."""
+        from lab import power
+
+        power.switch(self.layout, host, power.Power(what))
+
     def break_(self, fault: str, ward: str, channel: str | None = None) -> FaultRecord:
         """Inject a fault by its name; the record holds the verdict that it must produce."""
         from lab import faults

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 1 << 30
 TASKS = 1024
+LAUNCH = "launch"  # the script in a host's folder that boots it, the first time and after a power cut
 _USR_BIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -133,32 +134,39 @@ def _launch_script(layout: Layout, machine: Machine, base: Path) -> str:
 class Boot:
     """The boot of several hosts at once. Each tells by its own socket when systemd has started everything."""
 
-    def __init__(self, layout: Layout, base: Path) -> None:
+    def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._base = base
         self._waiting: dict[str, tuple[socket.socket, subprocess.Popen[bytes]]] = {}
 
-    def start(self, machine: Machine) -> None:
-        """Lay the host's files and launch it. Its namespace and the ports in it must exist."""
+    def start(self, machine: Machine, base: Path) -> None:
+        """Lay the host's files over the image's root `base` and launch it. Its namespace and the ports in it must
+        exist."""
         layout = self._layout
         folder = layout.host(machine.id)
         if folder.exists():
             shutil.rmtree(folder)
         for name in ("upper", "work", "root"):
             (folder / name).mkdir(parents=True)
-        lay_files(folder / "upper", self._base, machine.files)
-        joins = cgroups.create(layout.host_cgroup(machine.id), memory_bytes=MEMORY_BYTES, tasks=TASKS)
+        lay_files(folder / "upper", base, machine.files)
+        (folder / LAUNCH).write_text(_launch_script(layout, machine, base))
+        self.launch(machine.id)
+
+    def launch(self, host_id: str) -> None:
+        """Launch a host whose files have been laid, now or before an earlier boot."""
+        layout = self._layout
+        folder = layout.host(host_id)
+        joins = cgroups.create(layout.host_cgroup(host_id), memory_bytes=MEMORY_BYTES, tasks=TASKS)
         notify = layout.run / "notify"
         notify.mkdir(parents=True, exist_ok=True)
-        address = notify / machine.id
+        address = notify / host_id
         address.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         listener.bind(str(address))
         listener.setblocking(False)
+        launch = ["unshare", "--mount", "--propagation", "slave", "sh", str(folder / LAUNCH)]
         with (folder / "console.log").open("wb") as console:
-            script = _launch_script(layout, machine, self._base)
             process = subprocess.Popen(
-                cgroups.join_argv(joins, ["unshare", "--mount", "--propagation", "slave", "sh", "-c", script]),
+                cgroups.join_argv(joins, launch),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -171,7 +179,7 @@ class Boot:
                     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
                 },
             )
-        self._waiting[machine.id] = (listener, process)
+        self._waiting[host_id] = (listener, process)
 
     def wait(self, seconds: float, ready: Callable[[str], None]) -> None:
         """Until every started host is up. LabError with the console's last lines of the first that is not."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lab import kernel
-from lab.commands import ip_batch
+from lab.commands import capture, ip_batch
 from lab.errors import LabError
 from lab.layout import COMMAND, NETNS_ROOT, Layout
 from wardnet.locale import _
@@ -41,6 +44,39 @@ def remove(layout: Layout, host: str) -> None:
         except OSError:
             break
     path.unlink(missing_ok=True)
+
+
+def renew(layout: Layout, host: str) -> None:
+    """Give the host a new namespace of the same name, with the same ports and nothing else of the old one: no
+    address, route, rule, filter, queue or setting. Its cables stay plugged; the ports are down until it boots.
+
+    LabError if there is no such namespace. What still runs in the old one keeps it, without ports.
+    """
+    path = layout.netns_path(host)
+    if kernel.namespace_inode(path) is None:
+        raise LabError(_("the namespace of {host} is gone").format(host=host))
+    name = layout.netns(host)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        old = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{descriptor}", "--"]
+        links = json.loads(capture([*old, "ip", "-json", "-details", "link", "show"]))
+        remove(layout, host)
+        create(layout, [host])
+        moves = "".join(f"link set dev {port} netns {name}\n" for port in ports_among(links))
+        capture([*old, "ip", "-batch", "-"], stdin=moves)
+    finally:
+        os.close(descriptor)
+
+
+def ports_among(links: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The lab's ports among what `ip -d -j link` shows: ends of cables, that is veths whose other end is elsewhere,
+    and TAPs of circuits. What the host has made itself is not among them."""
+    found = []
+    for link in links:
+        kind = link.get("linkinfo", {}).get("info_kind")
+        if kind == "tun" or (kind == "veth" and "link_netnsid" in link):
+            found.append(link["ifname"])
+    return found
 
 
 def enter_argv(layout: Layout, host: str, argv: Sequence[str]) -> list[str]:

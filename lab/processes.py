@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lab import cgroups, kernel, namespaces
@@ -49,15 +50,24 @@ def of_lab(layout: Layout) -> set[int]:
 
 def kill_all(layout: Layout, *, seconds: float = 15) -> int:
     """Kill every process of the lab, again until none is found. Returns how many there were."""
+    return _kill(lambda: of_lab(layout), layout.name, seconds)
+
+
+def kill_host(layout: Layout, host: str, *, seconds: float = 15) -> int:
+    """Kill every process of one host at once, as a power cut does. Returns how many there were."""
+    return _kill(lambda: cgroups.members(layout.host_cgroup(host)) - _ancestors(), layout.name, seconds)
+
+
+def _kill(find: Callable[[], set[int]], lab: str, seconds: float) -> int:
     deadline = time.monotonic() + seconds
     killed: set[int] = set()
     while True:
-        present = {pid for pid in of_lab(layout) if not _is_zombie(pid)}
+        present = {pid for pid in find() if not _is_zombie(pid)}
         if not present:
             return len(killed)
         if time.monotonic() > deadline:
             raise LabError(
-                _("processes of the lab {name} do not end: {present}").format(name=layout.name, present=sorted(present))
+                _("processes of the lab {name} do not end: {present}").format(name=lab, present=sorted(present))
             )
         for pid in present:
             try:
