@@ -14,6 +14,8 @@ CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
 AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/__init__.py packaging/*) docs/exporters.md
 WARDS ?= 2
 UPGRADE ?= --upgrade
+# Tests without a lab run side by side, those of a file in one process; those with a lab share it and run one by one.
+BESIDE := -n auto --dist loadfile
 LOCK = build/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
 
 # Debian's promtool, amtool and prometheus, unpacked beside the code: installing them would start their services.
@@ -28,13 +30,14 @@ demo: system install dist ## the main job on the lab district (root; WARDS=8 for
 	$(BIN)/python -m lab.demo --wards $(WARDS) $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: system install dist lint ## install what it needs and pass all tests (root: it boots the lab)
-	$(BIN)/pytest
+	$(BIN)/pytest $(BESIDE) -m 'not slow and not lab'
+	$(BIN)/pytest -m 'lab and not slow'
 
 test-slow: system install dist ## the tests that take long
 	$(BIN)/pytest -m slow
 
 check: install $(TOOLS) lint ## lint, types, import rules, unit tests: no root, about a minute
-	$(BIN)/pytest -m 'not slow and not lab' tests/unit tests/golden
+	$(BIN)/pytest $(BESIDE) -m 'not slow and not lab' tests/unit tests/golden
 
 lint: install
 	$(BIN)/ruff check .
