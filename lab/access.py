@@ -47,16 +47,17 @@ def inside_environment() -> dict[str, str]:
 
 
 def run_environment(layout: Layout) -> dict[str, str]:
-    """This process's environment, with two changes for what runs in a host's network.
+    """This process's environment, with three changes for what runs in a host's network.
 
-    Programs beside this Python are found, such as ansible-playbook and wardnet. And Ansible's SSH connections that
+    Programs beside this Python are found, such as ansible-playbook and wardnet. Ansible's SSH connections that
     stay open have a folder of the lab's own: two labs have the same addresses, and a connection that one left open
-    must never serve the other.
+    must never serve the other. And journals of runs go with the lab.
     """
     return {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(layout.run / "ssh"),
+        "WARDNET_RUNS": os.environ.get("WARDNET_RUNS") or str(layout.runs),
     }
 
 

@@ -62,6 +62,11 @@ class Layout:
         return self.state / "ssh"
 
     @property
+    def runs(self) -> Path:
+        """Journals of Ansible's runs in the lab; the controller sees them as /var/log/wardnet/runs."""
+        return self.state / "runs"
+
+    @property
     def mirror(self) -> Path:
         return self.state / "mirror"
 

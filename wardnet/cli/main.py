@@ -1,4 +1,5 @@
-"""The command `wardnet`. A command is a word in COMMANDS and a module of that name with a function of that name."""
+"""The command `wardnet`. A command is a word in COMMANDS and a module of that name with a function of that name, or a
+Typer of that name where the command has commands of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from wardnet.cli.console import Exit, fail
 from wardnet.locale import _
 
 # In the order in which a newcomer needs them.
-COMMANDS = ("check", "targets", "trust", "status", "collect", "audit")
+COMMANDS = ("check", "targets", "trust", "runs", "status", "collect", "audit")
 
 OWN_PACKAGES = ("wardnet", "collectors", "exporters")
 
@@ -33,11 +34,14 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     named = [word for word in arguments if word in COMMANDS][:1]
     for command in named or COMMANDS:
         function = _function(command)
-        app.command(command, help=_(inspect.getdoc(function) or command))(function)
+        if isinstance(function, typer.Typer):
+            app.add_typer(function, name=command)
+        else:
+            app.command(command, help=_(inspect.getdoc(function) or command))(function)
     return app
 
 
-def _function(command: str) -> Callable[..., Any]:
+def _function(command: str) -> Callable[..., Any] | typer.Typer:
     try:
         module = importlib.import_module(f"wardnet.cli.{command}")
     except ModuleNotFoundError as error:
@@ -45,7 +49,7 @@ def _function(command: str) -> Callable[..., Any]:
         if missing.split(".")[0] in OWN_PACKAGES:
             raise
         return _unavailable(command, missing)
-    function: Callable[..., Any] = getattr(module, command)
+    function: Callable[..., Any] | typer.Typer = getattr(module, command)
     return function
 
 

@@ -1,0 +1,62 @@
+"""The last that is known of each host's drift and of its runs, from all journals. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from wardnet.runs.records import Drift, HostOutcome, HostState, Parts, Run
+
+
+@dataclass(frozen=True, slots=True)
+class HostHistory:
+    """What all journals say of one host.
+
+    `drift` and `pending` are of the last run that read the host whole: what somebody changed by hand, and what the
+    inventory says and the host does not have yet; both empty after a run in earnest that went well. `read_at` is None
+    where no run ever got that far. `rollbacks` counts the times that the host went back by itself.
+    """
+
+    host: str
+    ward: str
+    last_run: str
+    last_at: datetime
+    last_state: HostState
+    last_success: datetime | None = None
+    read_at: datetime | None = None
+    read_run: str = ""
+    drift: Drift = field(default_factory=dict)
+    pending: Parts = field(default_factory=dict)
+    healed: Drift = field(default_factory=dict)
+    rollbacks: int = 0
+
+
+def histories(runs: Iterable[Run]) -> list[HostHistory]:
+    """One record a host, by ward and host. `runs` in any order; a host that a run did not come to keeps its own."""
+    found: dict[str, HostHistory] = {}
+    for run in sorted(runs, key=lambda run: run.started):
+        for outcome in run.hosts:
+            if outcome.state is not HostState.NOT_REACHED:
+                found[outcome.host] = _with(found.get(outcome.host), run, outcome)
+    return sorted(found.values(), key=lambda one: (one.ward, one.host))
+
+
+def _with(before: HostHistory | None, run: Run, outcome: HostOutcome) -> HostHistory:
+    at = outcome.last or run.started
+    success = at if outcome.state.well and not run.check else before.last_success if before else None
+    rollbacks = (before.rollbacks if before else 0) + (outcome.rolled_back is not None)
+    rollbacks += outcome.earlier_rollback is not None and outcome.rolled_back is None and _is_news(before)
+    last = (outcome.host, outcome.ward or (before.ward if before else ""), run.id, at, outcome.state, success)
+    if not outcome.read:
+        old = before or HostHistory(*last)
+        return HostHistory(*last, old.read_at, old.read_run, old.drift, old.pending, old.healed, rollbacks)
+    if run.check:
+        return HostHistory(*last, at, run.id, outcome.drift, outcome.parts, {}, rollbacks)
+    # In earnest what was found is gone; it is remembered as healed.
+    return HostHistory(*last, at, run.id, {}, {}, outcome.drift, rollbacks)
+
+
+def _is_news(before: HostHistory | None) -> bool:
+    """A way back that the host tells of later is counted once: not where its own run had seen it already."""
+    return before is None or before.last_state is not HostState.ROLLED_BACK

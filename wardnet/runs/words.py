@@ -1,0 +1,143 @@
+"""The words for runs, in the reader's language: states, counts, and the table at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from wardnet.locale import _, ngettext
+from wardnet.runs.records import Drift, HostOutcome, HostState, Parts, Run, RunState
+
+# Never the colour alone: each state has its sign.
+SIGNS = {
+    HostState.OK: "●",
+    HostState.CHANGED: "●",
+    HostState.ROLLED_BACK: "↩",
+    HostState.FAILED: "✖",
+    HostState.UNREACHABLE: "○",
+    HostState.UNFINISHED: "▲",
+    HostState.NOT_REACHED: "–",
+}
+GRAVE = (
+    HostState.ROLLED_BACK,
+    HostState.FAILED,
+    HostState.UNREACHABLE,
+    HostState.UNFINISHED,
+    HostState.NOT_REACHED,
+)
+
+
+def host_state(state: HostState) -> str:
+    return {
+        HostState.OK: _("nothing to do"),
+        HostState.CHANGED: _("changed"),
+        HostState.ROLLED_BACK: _("rolled back"),
+        HostState.FAILED: _("failed"),
+        HostState.UNREACHABLE: _("unreachable"),
+        HostState.UNFINISHED: _("not finished"),
+        HostState.NOT_REACHED: _("not begun"),
+    }[state]
+
+
+def run_state(state: RunState) -> str:
+    return {
+        RunState.FINISHED: _("finished"),
+        RunState.FAILED: _("stopped with errors"),
+        RunState.INTERRUPTED: _("interrupted"),
+        RunState.RUNNING: _("running"),
+    }[state]
+
+
+def part_name(part: str) -> str:
+    """A part of a host in words; its own name where there are none for it."""
+    return {
+        "filter": _("packet filter"),
+        "settings": _("kernel settings"),
+        "network": _("addresses, routes and rules"),
+        "routing": _("routing daemon"),
+        "shaping": _("bandwidth shaping"),
+        "switch": _("switch ports"),
+        "access": _("logging in"),
+        "files": _("files and services"),
+        "packages": _("packages"),
+        "units": _("services"),
+    }.get(part, part)
+
+
+def local(at: datetime | None) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at is not None else "-"
+
+
+def reason(host: HostOutcome) -> str:
+    """Why a host is not well, in one line; '' for one that is."""
+    if host.rolled_back is not None:
+        return one_line(host.rolled_back.why)
+    if host.state is HostState.NOT_REACHED:
+        return _("the run stopped before it")
+    if host.state is HostState.UNFINISHED:
+        return _("the run stopped while it was at work there")
+    return one_line(host.message) if not host.state.well else ""
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def part_lines(parts: Parts) -> list[str]:
+    """What was changed, or would be, as lines under the names of the parts: + is intended, - is not."""
+    lines: list[str] = []
+    for part, lists in sorted(parts.items()):
+        lines.append(part_name(part))
+        lines += [f"  + {line.removeprefix('+')}" for line in lists.get("missing", ())]
+        lines += [f"  - {line.removeprefix('-')}" for line in lists.get("foreign", ())]
+        lines += [f"  ~ {line}" for line in lists.get("paths", ())]
+    return lines
+
+
+def drift_lines(drift: Drift) -> list[str]:
+    lines: list[str] = []
+    for part, items in sorted(drift.items()):
+        lines.append(part_name(part))
+        lines += [f"  {line}" for line in items]
+    return lines
+
+
+def counts(run: Run) -> str:
+    """One line: how many hosts came out how."""
+    shown = [state for state in (HostState.OK, HostState.CHANGED, *GRAVE) if run.count(state)]
+    return ", ".join(f"{run.count(state)} {host_state(state)}" for state in shown) or _("no hosts")
+
+
+def end_of_run(run: Run) -> list[str]:
+    """What a person reads when a run has ended: a table of the hosts that are not well, and where to read on."""
+    bad = [host for host in run.hosts if not host.state.well]
+    earlier = [host for host in run.hosts if host.earlier_rollback is not None]
+    lines = [""]
+    if bad:
+        total = len(run.hosts)
+        title = ngettext("{bad} of {total} host is not well:", "{bad} of {total} hosts are not well:", len(bad))
+        lines.append(title.format(bad=len(bad), total=total))
+        order = sorted(bad, key=lambda host: (GRAVE.index(host.state), host.ward, host.host))
+        head = (_("ward"), _("host"), _("state"), _("why"))
+        lines += table([head, *((h.ward, h.host, f"{SIGNS[h.state]} {host_state(h.state)}", reason(h)) for h in order)])
+    for host in earlier:
+        back = host.earlier_rollback
+        assert back is not None
+        told = _("{host} had gone back by itself at {when}: {why}")
+        lines.append(told.format(host=host.host, when=back.when or "?", why=one_line(back.why)))
+    lines.append(_("run {run}: {counts}; `wardnet runs show {run}`").format(run=run.id, counts=counts(run)))
+    if bad:
+        lines.append(
+            _("go on where it stopped, when the reason is mended: `wardnet runs resume {run}`").format(run=run.id)
+        )
+    return lines
+
+
+def table(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows with columns of one width; the last column is as long as it is."""
+    cells = [list(map(str, row)) for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]) - 1)]
+    return [
+        "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
+        for row in cells
+    ]
