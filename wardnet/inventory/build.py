@@ -27,7 +27,9 @@ def build_district(
         timezone=record.timezone,
         domain=record.domain,
         channels=tuple(
-            intent.ChannelPlan(c.id, c.table, tuple(c.prefixes), tuple(c.resolvers), source)
+            intent.ChannelPlan(
+                c.id, c.table, tuple(c.prefixes), tuple(c.resolvers), source, time_sources=tuple(c.time_sources)
+            )
             for c, source in each("channels")
         ),
         zones=tuple(intent.Zone(z.id, z.channel, z.description, z.outside, source) for z, source in each("zones")),
@@ -81,19 +83,41 @@ def _site(file: YamlFile, site: schema.SiteRecord, path: Path) -> intent.Site:
         name=site.name,
         kind=site.kind,
         circuits=tuple(_circuit(file, circuit, at) for circuit, at in each("circuits", site.circuits)),
-        networks=tuple(
-            intent.Network(n.id, n.zone, n.vlan, n.interface, n.ipv4, n.ipv6, file.source(at))
-            for n, at in each("networks", site.networks)
-        ),
+        networks=tuple(_network(file, network, at) for network, at in each("networks", site.networks)),
         gateway=intent.Gateway(
             site.gateway.id,
             site.gateway.platform,
             site.gateway.management_network,
             file.source((*path, "gateway")),
+            site.gateway.vrf,
         ),
         hosts=tuple(_host(file, host, at) for host, at in each("hosts", site.hosts)),
         source=file.source(path),
+        switch=_switch(file, site.switch, (*path, "switch")) if site.switch else None,
     )
+
+
+def _network(file: YamlFile, network: schema.NetworkRecord, path: Path) -> intent.Network:
+    leased = intent.DhcpRange(network.dhcp.first, network.dhcp.last) if network.dhcp else None
+    return intent.Network(
+        network.id, network.zone, network.vlan, network.interface, network.ipv4, network.ipv6, file.source(path),
+        parent=network.parent, dhcp=leased, names=network.names, time=network.time,
+    )  # fmt: skip
+
+
+def _switch(file: YamlFile, switch: schema.SwitchRecord, path: Path) -> intent.Switch:
+    ports = [(port, file.source((*path, "ports", index))) for index, port in enumerate(switch.ports)]
+    return intent.Switch(
+        switch.id, switch.platform, switch.management_network, switch.ipv4, switch.ipv6,
+        tuple(_switch_port(port, source) for port, source in ports),
+        file.source(path),
+    )  # fmt: skip
+
+
+def _switch_port(port: schema.SwitchPortRecord, source: intent.Source) -> intent.SwitchPort:
+    mode = intent.PortMode.ACCESS if port.access else intent.PortMode.TRUNK if port.trunk else intent.PortMode.UNUSED
+    networks = (port.access,) if port.access else tuple(port.trunk)
+    return intent.SwitchPort(port.name, mode, networks, port.to, source)
 
 
 def _circuit(file: YamlFile, circuit: schema.CircuitRecord, path: Path) -> intent.Circuit:
@@ -108,12 +132,18 @@ def _circuit(file: YamlFile, circuit: schema.CircuitRecord, path: Path) -> inten
         circuit.ipv4, circuit.ipv4_peer, circuit.ipv6, circuit.ipv6_peer,
         tuple(sorted(rates, key=lambda rate: rate.valid_from)),
         circuit.valid_from, circuit.valid_to, file.source(path),
+        addressing=circuit.addressing,
+        pppoe=intent.Pppoe(circuit.pppoe.user, circuit.pppoe.password) if circuit.pppoe else None,
+        routing=circuit.routing,
+        bgp=intent.Bgp(circuit.bgp.local_as, circuit.bgp.peer_as) if circuit.bgp else None,
+        parent=circuit.parent,
+        vlan=circuit.vlan,
     )  # fmt: skip
 
 
 def _host(file: YamlFile, host: schema.HostRecord, path: Path) -> intent.Host:
     ports = tuple(
-        intent.Attachment(a.name, a.network, a.ipv4, a.ipv6, file.source((*path, "interfaces", index)))
+        intent.Attachment(a.name, a.network, a.ipv4, a.ipv6, file.source((*path, "interfaces", index)), a.mac)
         for index, a in enumerate(host.interfaces)
     )
     return intent.Host(host.id, host.role, host.os, host.channel, ports, file.source(path))

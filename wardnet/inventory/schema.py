@@ -5,174 +5,45 @@ Every mapping is closed (an unknown key is an error) and every list holds items 
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable
-from datetime import date
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    IPv6Address,
-    IPv6Interface,
-    IPv6Network,
-    ip_address,
-    ip_network,
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+
+from wardnet.inventory.values import (
+    Allow,
+    AnyAddress,
+    AsNumber,
+    Day,
+    Domain,
+    HidesASecret,
+    Ident,
+    Interface,
+    IPv4,
+    IPv4Port,
+    IPv6,
+    IPv6Port,
+    Kbps,
+    Mac,
+    Prefix,
+    Secret,
+    TableNumber,
+    Text,
+    TimeZone,
+    Url,
+    Vlan,
+    misfit,
 )
-from typing import Annotated, Any
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
+from wardnet.locale import _
+from wardnet.model.intent import (
+    Addressing,
+    Channel,
+    HostRole,
+    OperatingSystem,
+    Platform,
+    Routing,
+    SiteKind,
+    SwitchPlatform,
 )
-
-from wardnet.locale import N_, _
-from wardnet.model.intent import Channel, HostRole, OperatingSystem, Platform, Ports, SiteKind
-
-# Validators say what is wrong so that it reads after the value: "'2026-13-01' is not a date, such as 2026-01-31".
-
-
-def _ident(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", value):
-        raise ValueError(_("is not an id: lower-case letters, digits and '-', starting with a letter"))
-    return value
-
-
-def _interface(value: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9._-]{0,14}", value):
-        raise ValueError(_("is not an interface: at most 15 lower-case letters, digits, '.', '_' or '-', such as wan0"))
-    if value in ("lo", "all", "default"):
-        raise ValueError(_("is a name that Linux keeps for itself"))
-    return value
-
-
-def _text(value: str) -> str:
-    text = unicodedata.normalize("NFC", value).strip()
-    if not text:
-        raise ValueError(_("is empty: a text is expected here"))
-    if not text.isprintable():
-        raise ValueError(_("is more than one line, or holds a control character"))
-    return text
-
-
-def _timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(_("is not a time zone, such as Asia/Ho_Chi_Minh")) from None
-    return value
-
-
-def _domain(value: str) -> str:
-    if not re.fullmatch(r"(?=.{1,200}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", value):
-        raise ValueError(_("is not a domain name in lower case, such as tayho.example"))
-    return value
-
-
-def _url(value: str) -> str:
-    problem = _("is not a web address, such as https://dvctt.tayho.example/")
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError(problem)
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:  # a bracket without its pair, or a port that is no number
-        raise ValueError(problem) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError(problem)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError(_("holds a user name or a password, which does not belong here"))
-    return value
-
-
-def _day(value: Any) -> date:
-    text = value if isinstance(value, str) else ""
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(_("is a day that no calendar has")) from None
-    if other := re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})", text):
-        raise ValueError(_("is not a date: write {day}").format(day=f"{other[3]}-{other[2]:0>2}-{other[1]:0>2}"))
-    raise ValueError(_("is not a date, such as 2026-01-31"))
-
-
-def _ports(value: Any) -> Ports:
-    match = re.fullmatch(r"(icmp)|(tcp|udp)/(any|[0-9]{1,5})", value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError(_("is not a protocol with its port, such as tcp/443, udp/53 or icmp"))
-    if match[1]:
-        return Ports("icmp", ())
-    if match[3] == "any":
-        return Ports(match[2], ())
-    number = int(match[3])
-    if not 1 <= number <= 65535:
-        raise ValueError(_("has a port that is not between 1 and 65535"))
-    return Ports(match[2], (number,))
-
-
-def _parsed(kind: Callable[[str], Any], example: str) -> Any:
-    def parse(value: Any) -> Any:
-        try:
-            if isinstance(value, str) and "%" not in value:  # no interface's name belongs to an address here
-                return kind(value)
-        except ValueError:
-            pass
-        raise ValueError(_("is not {example}").format(example=_(example)))
-
-    return BeforeValidator(parse)
-
-
-def _prefix(value: Any) -> IPv4Network | IPv6Network:
-    problem = _("is not a prefix, such as 10.16.0.0/12")
-    if not isinstance(value, str) or not re.search(r"/[0-9]{1,3}\Z", value) or "%" in value:
-        raise ValueError(problem)
-    try:
-        prefix = ip_network(value, strict=False)
-    except ValueError:
-        raise ValueError(problem) from None
-    if prefix.network_address != ip_address(value.split("/")[0]):
-        raise ValueError(_("has bits set behind its length: write {prefix}").format(prefix=prefix))
-    return prefix
-
-
-def _with_length(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    def parse(value: str) -> Any:
-        if not re.search(r"/[0-9]{1,3}\Z", value):
-            raise ValueError
-        return kind(value)
-
-    return parse
-
-
-Ident = Annotated[StrictStr, AfterValidator(_ident)]
-Interface = Annotated[StrictStr, AfterValidator(_interface)]
-Text = Annotated[StrictStr, AfterValidator(_text)]
-Day = Annotated[date, BeforeValidator(_day)]
-IPv4 = Annotated[IPv4Address, _parsed(IPv4Address, N_("an IPv4 address, such as 10.20.1.11"))]
-IPv6 = Annotated[IPv6Address, _parsed(IPv6Address, N_("an IPv6 address, such as fd20:20:1::11"))]
-IPv4Port = Annotated[
-    IPv4Interface,
-    _parsed(_with_length(IPv4Interface), N_("an IPv4 address with its length, such as 10.20.1.1/24")),
-]
-IPv6Port = Annotated[
-    IPv6Interface,
-    _parsed(_with_length(IPv6Interface), N_("an IPv6 address with its length, such as fd20:20:1::1/64")),
-]
-Prefix = Annotated[IPv4Network | IPv6Network, BeforeValidator(_prefix)]
-AnyAddress = Annotated[IPv4Address | IPv6Address, _parsed(ip_address, N_("an IP address"))]
-Allow = Annotated[Any, BeforeValidator(_ports)]
-Kbps = Annotated[StrictInt, Field(ge=64, le=100_000_000)]
-Vlan = Annotated[StrictInt, Field(ge=2, le=4094)]
-TableNumber = Annotated[StrictInt, Field(ge=1, le=252)]
 
 
 class Record(BaseModel):
@@ -185,18 +56,39 @@ class ContractedKbps(Record):
     valid_from: Day
 
 
+class PppoeRecord(Record):
+    user: Text
+    password: Secret
+
+
+class BgpRecord(Record):
+    local_as: AsNumber
+    peer_as: AsNumber
+
+
 class CircuitRecord(Record):
     id: Ident
     channel: Channel
     provider: Text
     interface: Interface
-    ipv4: IPv4Port
-    ipv4_peer: IPv4
-    ipv6: IPv6Port
-    ipv6_peer: IPv6
+    parent: Interface | None = None
+    vlan: Vlan | None = None
+    addressing: Addressing = Addressing.STATIC
+    ipv4: IPv4Port | None = None
+    ipv4_peer: IPv4 | None = None
+    ipv6: IPv6Port | None = None
+    ipv6_peer: IPv6 | None = None
+    pppoe: Annotated[PppoeRecord, HidesASecret] | None = None
+    routing: Routing = Routing.STATIC
+    bgp: BgpRecord | None = None
     contracted_kbps: Annotated[list[ContractedKbps], Field(min_length=1)]
     valid_from: Day | None = None
     valid_to: Day | None = None
+
+
+class DhcpRecord(Record):
+    first: IPv4
+    last: IPv4
 
 
 class NetworkRecord(Record):
@@ -204,14 +96,50 @@ class NetworkRecord(Record):
     zone: Ident
     vlan: Vlan
     interface: Interface
+    parent: Interface | None = None
     ipv4: IPv4Port
     ipv6: IPv6Port
+    dhcp: DhcpRecord | None = None
+    names: StrictBool = False
+    time: StrictBool = False
 
 
 class GatewayRecord(Record):
     id: Ident
     platform: Platform
     management_network: Ident | None = None
+    vrf: StrictBool = False
+
+
+class SwitchPortRecord(Record):
+    name: Interface
+    access: Ident | None = None
+    trunk: list[Ident] = []
+    unused: StrictBool = False
+    to: Ident | None = None
+
+    @model_validator(mode="after")
+    def _one_use(self) -> SwitchPortRecord:
+        if bool(self.access) + bool(self.trunk) + self.unused != 1:
+            raise misfit(
+                _("port '{port}' has not exactly one use").format(port=self.name),
+                _("give it 'access: NETWORK', 'trunk: [NETWORK, ...]' or 'unused: true'"),
+            )
+        if self.unused and self.to:
+            raise misfit(
+                _("port '{port}' is unused and leads to '{to}'").format(port=self.name, to=self.to),
+                _("remove 'to', or say with 'access' which network it carries"),
+            )
+        return self
+
+
+class SwitchRecord(Record):
+    id: Ident
+    platform: SwitchPlatform
+    management_network: Ident | None = None
+    ipv4: IPv4 | None = None
+    ipv6: IPv6 | None = None
+    ports: Annotated[list[SwitchPortRecord], Field(min_length=1)]
 
 
 class AttachmentRecord(Record):
@@ -219,6 +147,7 @@ class AttachmentRecord(Record):
     network: Ident
     ipv4: IPv4
     ipv6: IPv6
+    mac: Mac | None = None
 
 
 class HostRecord(Record):
@@ -236,6 +165,7 @@ class SiteRecord(Record):
     circuits: list[CircuitRecord] = []
     networks: Annotated[list[NetworkRecord], Field(min_length=1)]
     gateway: GatewayRecord
+    switch: SwitchRecord | None = None
     hosts: list[HostRecord] = []
 
 
@@ -250,6 +180,7 @@ class ChannelRecord(Record):
     table: TableNumber
     prefixes: Annotated[list[Prefix], Field(min_length=1)]
     resolvers: list[AnyAddress]
+    time_sources: list[AnyAddress] = []
 
 
 class ZoneRecord(Record):
@@ -284,7 +215,7 @@ class ServiceRecord(Record):
     id: Ident
     name: Text
     channel: Channel
-    url: Annotated[StrictStr, AfterValidator(_url)]
+    url: Url
     ipv4: IPv4 | None = None
     ipv6: IPv6 | None = None
 
@@ -299,8 +230,8 @@ class ReflectorRecord(Record):
 class DistrictFile(Record):
     id: Ident
     name: Text
-    timezone: Annotated[StrictStr, AfterValidator(_timezone)]
-    domain: Annotated[StrictStr, AfterValidator(_domain)]
+    timezone: TimeZone
+    domain: Domain
     channels: Annotated[list[ChannelRecord], Field(min_length=2, max_length=2)]
     zones: Annotated[list[ZoneRecord], Field(min_length=1)]
     conduits: list[ConduitRecord] = []

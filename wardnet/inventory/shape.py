@@ -58,6 +58,14 @@ def _report(schema: type[BaseModel], file: YamlFile, detail: ErrorDetails, probl
         choices = _choices_at(schema, path)
         what = _("is not one word") if isinstance(value, dict | list) else _("is not known")
         problems.add(file.source(path), f"{_label(path)}: {shown(value)} {what}", did_you_mean(str(value), choices))
+    elif kind == "secret":
+        problems.add(
+            file.source(path),
+            f"{_label(path)}: {detail['msg']}",
+            _("put the secret into Ansible's vault, and its name here"),
+        )
+    elif kind == "misfit":
+        problems.add(file.source(path), f"{_label(path)}: {detail['msg']}", detail["ctx"]["hint"])
     elif kind == "value_error":
         problems.add(file.source(path), f"{_label(path)}: {shown(value)} {detail['ctx']['error']}", _quotes(value))
     else:

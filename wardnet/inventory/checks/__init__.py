@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wardnet.inventory.checks import addresses, conduits, exceptions, names, sites
+from wardnet.inventory.checks import addresses, conduits, exceptions, lines, names, served, sites, switches
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.problems import Problems
 from wardnet.model.intent import District
@@ -22,10 +22,17 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
     sites.management,
     sites.rates_and_dates,
     sites.hosts_on_one_channel,
+    lines.addressing,
+    lines.routing,
+    lines.subinterfaces,
+    lines.virtual_routing,
     addresses.circuits,
     addresses.networks_of_channels,
     addresses.hosts_in_networks,
     addresses.no_overlap,
+    served.leases,
+    served.services,
+    switches.switches,
     exceptions.exceptions_cross,
 )
 

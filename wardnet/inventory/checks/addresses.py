@@ -25,7 +25,9 @@ def circuits(context: Context) -> None:
                     ),
                     _("the hub's port is named after it; choose a shorter id"),
                 )
-            for own, peer in zip(circuit.own, circuit.peers, strict=False):
+            for own, peer in ((circuit.ipv4, circuit.ipv4_peer), (circuit.ipv6, circuit.ipv6_peer)):
+                if own is None or peer is None:
+                    continue
                 if peer == own.ip:
                     context.add(
                         circuit.source,
@@ -107,6 +109,11 @@ def hosts_in_networks(context: Context) -> None:
         for network in site.networks:
             for own in (network.ipv4, network.ipv6):
                 taken.setdefault(own.ip, (_("gateway '{gateway}'").format(gateway=site.gateway.id), network.source))
+        if site.switch:
+            name = _("switch '{switch}'").format(switch=site.switch.id)
+            for held in (site.switch.ipv4, site.switch.ipv6):
+                if held is not None:
+                    taken.setdefault(held, (name, site.switch.source))
         for host in site.hosts:
             name = _("host '{host}'").format(host=host.id)
             for attachment in host.interfaces:

@@ -108,6 +108,15 @@ def services_and_reflectors(context: Context) -> None:
                     ).format(item=item.id, channel=item.channel, address=address, where=where),
                 )
     for plan in district.channels:
+        for address in plan.time_sources:
+            if _on_wan(context, address) is (plan.id is Channel.INTERNET):
+                context.add(
+                    plan.source,
+                    _("time source {address} of channel '{channel}' is on the other channel").format(
+                        address=address, channel=plan.id
+                    ),
+                    _("each channel needs time sources of its own"),
+                )
         for address in plan.resolvers:
             if _on_wan(context, address) is (plan.id is Channel.INTERNET):
                 context.add(

@@ -66,4 +66,4 @@ def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]], wh
 
 
 def _devices(site: Site) -> list[Named]:
-    return [site.gateway, *site.hosts]
+    return [site.gateway, *([site.switch] if site.switch else []), *site.hosts]
