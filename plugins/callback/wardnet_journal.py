@@ -177,7 +177,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         action = str(result.task_fields.get("action") or task.action).rsplit(".", 1)[-1]
         if status == "ok" and action in QUIET:
             return
-        kept = keep(result.result, self._withhold(result.host)) if status != "ok" or action == COMMIT else {}
+        bad = status not in ("ok", "changed")
+        kept = keep(result.result, bad, self._withhold(result.host)) if status != "ok" or action == COMMIT else {}
         try:
             self._journal.add(
                 "result",

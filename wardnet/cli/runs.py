@@ -75,12 +75,14 @@ def list_runs(
 def runs_table(found: list[Run]) -> Table:
     """One row a run: when, what, who, how it ended, and how its hosts came out."""
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in (_("run"), _("started"), _("who"), _("playbook"), _("state"), _("hosts")):
-        table.add_column(name, overflow="fold")
+    table.add_column(_("run"), no_wrap=True)
+    table.add_column(_("started"), no_wrap=True)
+    for name in (_("who"), _("playbook"), _("state"), _("hosts")):
+        table.add_column(name)
     for run in found:
         playbook = Path(run.playbook).name + (" --check" if run.check else "")
         state = Text(run_state(run.state), style=RUN_COLOURS[run.state])
-        table.add_row(run.id, local(run.started), Text(run.user), Text(playbook), state, Text(counts(run)))
+        table.add_row(run.id, local(run.started)[:16], Text(run.user), Text(playbook), state, Text(counts(run)))
     return table
 
 
@@ -171,7 +173,6 @@ def _show_host(host: HostOutcome) -> None:
     help=_(
         "Go on with a run where it stopped: hosts that are finished are left alone, a canary that failed is one again."
     ),
-    context_settings={"ignore_unknown_options": False},
 )
 def resume_run(
     run_id: RUN = "",
@@ -183,9 +184,12 @@ def resume_run(
         bool, typer.Option("--changed-inventory", help=_("although the inventory has changed since"))
     ] = False,
 ) -> None:
+    given = list(more or ())
+    if run_id.startswith("-"):  # no run, and arguments behind --
+        run_id, given = "", [run_id, *given]
     run = _find(run_id)
     try:
-        way = resume(run, _model_now(run), changed_inventory, more or ())
+        way = resume(run, _model_now(run), changed_inventory, given)
     except RunsError as error:
         fail(str(error), Exit.FAILED)
     _say(way)

@@ -21,22 +21,22 @@ LONGEST_MESSAGE = 3000
 FILES = "files"
 
 
-def keep(result: Mapping[str, Any], withholder: Withholder) -> dict[str, Any]:
-    """The fields of a result that a journal holds; empty ones are left out."""
+def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[str, Any]:
+    """The fields of a result that a journal holds; empty ones are left out. `bad`: failed, or not reached."""
     if result.get("_ansible_no_log") or result.get("censored"):
-        return {"message": WITHHELD} if result.get("failed") or result.get("unreachable") else {}
+        return {"message": WITHHELD} if bad else {}
     parts = _parts(result)
     kept: dict[str, Any] = {
         "parts": parts,
         "drift": _drift(result.get("drift")),
-        "rolled_back": _rolled_back(result),
+        "rolled_back": _rolled_back(result) if bad else None,
         "armed": bool(result.get("armed")) or None,
         "confirmed": bool(result.get("confirmed")) or None,
-        "earlier_rollback": _earlier(result),
+        "earlier_rollback": _earlier(result, bad),
     }
     if result.get("changed") and not parts:
         kept["changes"] = _headers(result.get("diff"))
-    if result.get("failed") or result.get("unreachable"):
+    if bad:
         kept["message"] = str(result.get("msg") or result.get("stderr") or "").strip()[:LONGEST_MESSAGE]
     clean: dict[str, Any] = withholder.tree({key: value for key, value in kept.items() if value})
     return clean
@@ -108,16 +108,16 @@ def _bounded(lines: list[str]) -> list[str]:
 def _rolled_back(result: Mapping[str, Any]) -> dict[str, Any] | None:
     """When and why the host went back by itself in this run; only a result that failed tells of this run."""
     given = result.get("rolled_back")
-    if not given or not (result.get("failed") or result.get("unreachable")):
+    if not given:
         return None
     details = dict(given) if isinstance(given, Mapping) else {}
     return _story(details, str(result.get("msg") or ""))
 
 
-def _earlier(result: Mapping[str, Any]) -> dict[str, Any] | None:
+def _earlier(result: Mapping[str, Any], bad: bool) -> dict[str, Any] | None:
     """A way back that happened after an earlier run had given up; the next run that gets through tells of it."""
     given = result.get("earlier_rollback") or result.get("last_rollback")
-    if not given and not (result.get("failed") or result.get("unreachable")):
+    if not given and not bad:
         given = result.get("rolled_back")
     return _story(dict(given), "") if isinstance(given, Mapping) and given else None
 

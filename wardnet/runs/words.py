@@ -75,7 +75,7 @@ def reason(host: HostOutcome) -> str:
     if host.state is HostState.NOT_REACHED:
         return _("the run stopped before it")
     if host.state is HostState.UNFINISHED:
-        return _("the run stopped while it was at work there")
+        return _("the run stopped before it was done with it")
     return one_line(host.message) if not host.state.well else ""
 
 
