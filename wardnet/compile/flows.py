@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, time, timedelta
+from ipaddress import ip_network
+from zoneinfo import ZoneInfo
 
+from wardnet.compile.implied import implied_flows
 from wardnet.compile.places import (
     GATEWAY,
     Place,
     central_zones,
     gateway_addresses,
     management_addresses,
+    ordered,
     places,
     single,
 )
-from wardnet.model.intent import Channel, Conduit, District, ExceptionGrant, Host, IPNetwork, Site
+from wardnet.model.intent import Addressing, Channel, Conduit, District, ExceptionGrant, Host, IPNetwork, Site
 from wardnet.model.plan import Endpoint, Flow, Hook
 
 
@@ -24,7 +29,8 @@ def flows(district: District, site: Site) -> tuple[Flow, ...]:
     for conduit in district.conduits:
         found += _conduit(district, site, conduit, around)
     for grant in district.exceptions:
-        found += _exception(site, grant)
+        found += _exception(district, site, grant)
+    found += implied_flows(district, site)
     return tuple(sorted(found, key=lambda flow: list(Hook).index(flow.hook)))
 
 
@@ -63,9 +69,16 @@ def _conduit(district: District, site: Site, conduit: Conduit, around: Iterable[
                 flow(Hook.INPUT, sender.endpoint(), Endpoint(GATEWAY, None, own))
     if conduit.from_zone == GATEWAY:
         for receiver in receivers:
-            own = gateway_addresses(district, site, receiver.channel)
-            flow(Hook.OUTPUT, Endpoint(GATEWAY, None, own), receiver.endpoint())
+            flow(Hook.OUTPUT, _own(district, site, receiver.channel), receiver.endpoint())
     return found
+
+
+def _own(district: District, site: Site, channel: Channel) -> Endpoint:
+    """The gateway as a sender on a channel. An address that a provider will give it is known as no other channel's."""
+    if all(circuit.addressing is Addressing.STATIC for circuit in site.circuits if circuit.channel is channel):
+        return Endpoint(GATEWAY, None, gateway_addresses(district, site, channel))
+    foreign = [prefix for plan in district.channels if plan.id is not channel for prefix in plan.prefixes]
+    return Endpoint(GATEWAY, None, (ip_network("0.0.0.0/0"), ip_network("::/0")), ordered(foreign))
 
 
 def _at_home(site: Site, sender: Place) -> bool:
@@ -84,7 +97,7 @@ def _answering(district: District, site: Site, sender: Place) -> tuple[IPNetwork
     return management_addresses(site)
 
 
-def _exception(site: Site, grant: ExceptionGrant) -> list[Flow]:
+def _exception(district: District, site: Site, grant: ExceptionGrant) -> list[Flow]:
     hosts = {host.id: host for host in site.hosts}
     if grant.from_host not in hosts or grant.to_host not in hosts:
         return []
@@ -98,8 +111,14 @@ def _exception(site: Site, grant: ExceptionGrant) -> list[Flow]:
             crosses=True,
             expires=grant.expires,
             source=grant.source,
+            expires_at=_end_of_day(grant, district.timezone),
         )
     ]
+
+
+def _end_of_day(grant: ExceptionGrant, timezone: str) -> int:
+    """Of the last day that a grant is valid on: the first second, since 1970, that it is not."""
+    return int(datetime.combine(grant.expires + timedelta(days=1), time(), ZoneInfo(timezone)).timestamp())
 
 
 def _host(site: Site, host: Host) -> Endpoint:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv6Interface
 
+from wardnet.compile.duties import bgp, line_probes, services, shapes, vrf_of, vrfs
 from wardnet.compile.flows import crossing_hosts, flows
 from wardnet.compile.places import wan_circuits
 from wardnet.compile.routing import rules, tables
@@ -37,6 +38,11 @@ def gateway(district: District, ward: Ward, site: Site) -> GatewayPlan:
             port.name for port in ports if port.kind is PortKind.CIRCUIT and port.channel is Channel.INTERNET
         ),
         source=site.gateway.source,
+        services=services(district, site),
+        shapes=shapes(district, site),
+        bgp=bgp(district, site),
+        vrfs=vrfs(district, site, frozenset(port.channel for port in ports)),
+        line_probes=line_probes(district, site),
     )
 
 
@@ -52,21 +58,23 @@ def _unmanaged_reason(site: Site) -> str | None:
 
 
 def _ports(district: District, site: Site) -> tuple[Port, ...]:
-    found = [_circuit_port(circuit) for circuit in site.circuits]
+    found = [_circuit_port(site, circuit) for circuit in site.circuits]
     if site.kind is SiteKind.SERVER_ROOM:
-        found += [_hub_port(circuit) for _, circuit in wan_circuits(district)]
-    found += [_network_port(district, network) for network in site.networks]
+        found += [_hub_port(site, circuit) for _, circuit in wan_circuits(district)]
+    found += [_network_port(district, site, network) for network in site.networks]
     return tuple(found)
 
 
-def _circuit_port(circuit: Circuit) -> Port:
+def _circuit_port(site: Site, circuit: Circuit) -> Port:
     return Port(
         circuit.interface, PortKind.CIRCUIT, circuit.id, circuit.channel, None, None,
         circuit.ipv4, circuit.ipv6, circuit.ipv4_peer, circuit.ipv6_peer,
+        addressing=circuit.addressing, parent=circuit.parent, tag=circuit.vlan, vrf=vrf_of(site, circuit.channel),
+        down_bps=circuit.contracted[-1].down_bps, up_bps=circuit.contracted[-1].up_bps, dialled=circuit.pppoe,
     )  # fmt: skip
 
 
-def _hub_port(circuit: Circuit) -> Port:
+def _hub_port(site: Site, circuit: Circuit) -> Port:
     """The hub's end of a WAN circuit, whose addresses are always static: the same line with its ends exchanged."""
     assert circuit.ipv4 is not None
     assert circuit.ipv4_peer is not None
@@ -76,12 +84,15 @@ def _hub_port(circuit: Circuit) -> Port:
         circuit.id, PortKind.CIRCUIT, circuit.id, circuit.channel, None, None,
         IPv4Interface((circuit.ipv4_peer, circuit.ipv4.network.prefixlen)),
         IPv6Interface((circuit.ipv6_peer, circuit.ipv6.network.prefixlen)),
-        circuit.ipv4.ip, circuit.ipv6.ip,
+        circuit.ipv4.ip, circuit.ipv6.ip, vrf=vrf_of(site, circuit.channel),
+        down_bps=circuit.contracted[-1].down_bps, up_bps=circuit.contracted[-1].up_bps,
     )  # fmt: skip
 
 
-def _network_port(district: District, network: Network) -> Port:
+def _network_port(district: District, site: Site, network: Network) -> Port:
+    channel = district.zone(network.zone).channel
     return Port(
-        network.interface, PortKind.NETWORK, network.id, district.zone(network.zone).channel, network.zone,
+        network.interface, PortKind.NETWORK, network.id, channel, network.zone,
         network.vlan, network.ipv4, network.ipv6, None, None,
+        parent=network.parent, tag=network.vlan if network.parent else None, vrf=vrf_of(site, channel),
     )  # fmt: skip

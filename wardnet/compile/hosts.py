@@ -9,7 +9,7 @@ from wardnet.compile.plain import to_plain
 from wardnet.compile.targets import compile_targets
 from wardnet.compile.validity import compile_validity
 from wardnet.model.intent import District, HostRole, SiteKind
-from wardnet.model.plan import GatewayPlan, HostPlan, Plan
+from wardnet.model.plan import GatewayPlan, HostPlan, Plan, SwitchPlan
 from wardnet.model.snapshot import LINUX
 
 GROUP_OF_ROLE = {
@@ -44,6 +44,9 @@ def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
             names.append("servers")
         _enter(groups, host, names)
         hosts[host.id] = _host(district, plan, host)
+    for switch in plan.switches:
+        _enter(groups, switch, ["switches"])
+        hosts[switch.id] = _switch(switch)
     common = {
         "ansible_user": "wardnet",
         "ansible_become": True,
@@ -57,7 +60,7 @@ def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
             "hosts": dict(sorted(hosts.items()))}  # fmt: skip
 
 
-def _enter(groups: dict[str, list[str]], item: GatewayPlan | HostPlan, names: list[str]) -> None:
+def _enter(groups: dict[str, list[str]], item: GatewayPlan | HostPlan | SwitchPlan, names: list[str]) -> None:
     into = [*names, "ward_" + item.ward.replace("-", "_")] if item.managed else ["skipped"]
     for name in into:
         groups.setdefault(name, []).append(item.id)
@@ -91,5 +94,18 @@ def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
     if host.role is HostRole.MONITORING:
         variables["wardnet_prometheus_targets"] = compile_targets(district, plan)
         variables["wardnet_prometheus_validity"] = compile_validity(district, plan)
+    plain: dict[str, Any] = to_plain(variables)
+    return plain
+
+
+def _switch(switch: SwitchPlan) -> dict[str, Any]:
+    variables: dict[str, Any] = {
+        "wardnet_switch": switch,
+        "wardnet_ward": switch.ward,
+        "wardnet_site": switch.site,
+        "wardnet_skip_reason": switch.unmanaged_reason,
+    }
+    if switch.managed:
+        variables["ansible_host"] = switch.management_ipv4
     plain: dict[str, Any] = to_plain(variables)
     return plain

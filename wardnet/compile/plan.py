@@ -9,12 +9,15 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.compile.gateways import gateway
 from wardnet.compile.plain import to_json
+from wardnet.compile.switches import switch_plan
 from wardnet.locale import N_
 from wardnet.model.intent import (
     Channel,
     Circuit,
     District,
     Host,
+    IPAddress,
+    Network,
     OperatingSystem,
     Platform,
     Site,
@@ -59,6 +62,7 @@ def compile_plan(district: District, as_of: date) -> Plan:
         model_sha256=_sha256(today),
         gateways=tuple(gateway(today, ward, site) for ward, site in today.sites),
         hosts=tuple(_host(today, ward, site, host) for ward, site in today.sites for host in site.hosts),
+        switches=tuple(switch_plan(ward, site, site.switch) for ward, site in today.sites if site.switch),
     )
 
 
@@ -97,9 +101,16 @@ def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
         managed=reason is None,
         unmanaged_reason=reason,
         ports=tuple(ports),
-        resolvers=district.channel(host.channel).resolvers,
+        resolvers=_resolvers(district, networks[host.interfaces[0].network], host.channel),
         source=host.source,
     )
+
+
+def _resolvers(district: District, network: Network, channel: Channel) -> tuple[IPAddress, ...]:
+    """The gateway where it answers names in the host's network, else the channel's own."""
+    if network.names:
+        return (network.ipv4.ip, network.ipv6.ip)
+    return district.channel(channel).resolvers
 
 
 def _unmanaged_reason(site: Site, host: Host) -> str | None:

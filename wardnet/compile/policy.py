@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from wardnet.compile.plan import on_day
+from wardnet.locale import N_
 from wardnet.model.intent import District, IPNetwork
 from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, PortKind
 from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort
+
+NO_SWITCHES = N_("a switch: what it carries is taken on trust, the gateway is looked into")
 
 
 def compile_policy(district: District, plan: Plan) -> AuditPolicy:
@@ -13,6 +16,7 @@ def compile_policy(district: District, plan: Plan) -> AuditPolicy:
     documents = {grant.id: (grant.owner, grant.document) for grant in today.exceptions}
     listed: list[GatewayPlan | HostPlan] = [*plan.gateways, *plan.hosts]
     assumptions = [Assumption(item.id, item.unmanaged_reason, item.source) for item in listed if item.unmanaged_reason]
+    assumptions += [Assumption(switch.id, NO_SWITCHES, switch.source) for switch in plan.switches]
     return AuditPolicy(
         district=plan.district,
         model_sha256=plan.model_sha256,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Network, ip_network
 
 from wardnet.compile.places import gateway_addresses, ordered, wan_circuits
-from wardnet.model.intent import Channel, Circuit, District, IPNetwork, Site, SiteKind
+from wardnet.model.intent import Addressing, Channel, Circuit, District, IPNetwork, Routing, Site, SiteKind
 from wardnet.model.plan import Endpoint, Port, Route, RouteKind, RoutingRule, RoutingTable
 
 LINK_LOCAL = IPv6Network("fe80::/10")
@@ -62,8 +62,19 @@ def rules(district: District, site: Site, ports: Iterable[Port]) -> tuple[Routin
             RoutingRule(PRIORITY_SOURCE, table, prefix.version, source=prefix)
             for prefix in gateway_addresses(district, site, channel)
         ]
+    found += _of_leases(district, site)
     found.append(RoutingRule(PRIORITY_OWN, district.channel(channels[0]).table, 0, incoming="lo"))
     return tuple(sorted(found, key=lambda rule: rule.priority))
+
+
+def _of_leases(district: District, site: Site) -> list[RoutingRule]:
+    """An address that a provider gives is known as one of its channel's prefixes alone."""
+    return [
+        RoutingRule(PRIORITY_SOURCE, district.channel(circuit.channel).table, prefix.version, source=prefix)
+        for circuit in site.circuits
+        if circuit.addressing is not Addressing.STATIC
+        for prefix in district.channel(circuit.channel).prefixes
+    ]
 
 
 def _uplinks(district: District, site: Site, channel: Channel) -> list[Route]:
@@ -82,8 +93,14 @@ def _uplinks(district: District, site: Site, channel: Channel) -> list[Route]:
 
 
 def _via(prefix: IPNetwork, circuit: Circuit) -> Route:
+    if circuit.addressing is not Addressing.STATIC:
+        return Route(prefix, RouteKind.LEASED, None, circuit.interface, METRIC)
     peer = circuit.ipv4_peer if prefix.version == 4 else circuit.ipv6_peer
-    return Route(prefix, RouteKind.VIA, peer, circuit.interface, METRIC)
+    return Route(prefix, _kind(circuit), peer, circuit.interface, METRIC)
+
+
+def _kind(circuit: Circuit) -> RouteKind:
+    return RouteKind.LEARNED if circuit.routing is Routing.BGP else RouteKind.VIA
 
 
 def _spokes(district: District) -> list[Route]:
@@ -97,7 +114,7 @@ def _spokes(district: District) -> list[Route]:
             if district.zone(network.zone).channel is Channel.WAN:
                 behind: tuple[IPNetwork, ...] = (network.ipv4.network, network.ipv6.network)
                 for prefix, own in zip(behind, circuit.own, strict=True):
-                    routes.append(Route(prefix, RouteKind.VIA, own.ip, circuit.id, METRIC))
+                    routes.append(Route(prefix, _kind(circuit), own.ip, circuit.id, METRIC))
     return routes
 
 

@@ -95,7 +95,7 @@ class Zone:
 class Ports:
     """What a flow may carry. `ports` is empty for protocols without ports and for 'any port'."""
 
-    protocol: str  # tcp | udp | icmp (both families' echo and errors)
+    protocol: str  # tcp | udp | icmp (both families' echo and errors) | router (what IPv6 routers are asked and say)
     ports: tuple[int, ...]
 
 
