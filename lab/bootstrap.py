@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from lab import shop_switch
 from lab.hosts import HostFile
 from lab.outside import Outside
 from lab.topology import Kind, Node, Topology
@@ -63,6 +64,11 @@ def files(
             found += _hub(node.gateway, topology, plan)
         else:
             found += _managed_gateway(node.gateway) if node.kind is Kind.GATEWAY else _provider_box(node.gateway)
+    elif node.switch is not None:
+        found += shop_switch.files(node.switch)
+        own = node.switch.management
+        if own is not None:
+            found.append(network_unit(own.name, (own.ipv4, own.ipv6), (own.gateway_ipv4, own.gateway_ipv6)))
     elif node.kind is Kind.ISP:
         found += _isp(outside, topology, plan)
     elif node.outside is not None:

@@ -80,7 +80,7 @@ class Blueprint:
     def resolvers(self, node: Node) -> Sequence[IPAddress]:
         if node.host is not None:
             return node.host.resolvers
-        inside = node.gateway is not None and Channel.WAN in node.gateway.channels
+        inside = node.switch is not None or (node.gateway is not None and Channel.WAN in node.gateway.channels)
         return self.district.channel(Channel.WAN if inside else Channel.INTERNET).resolvers
 
 
@@ -171,6 +171,7 @@ def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_por
     namespaces.create(layout, [FABRIC, *(node.id for node in topology.nodes)])
     switch.start(layout, joins)
     switch.plug(layout, machines)
+    switch.lay_cables(layout, topology.cables)
     for host, dark in topology.unplugged:
         ip_batch(layout.netns(host), [f"tuntap add dev {dark} mode tap"])
     control.start(layout, _circuits(layout, topology), joins)
@@ -229,7 +230,7 @@ def _machines(
             *bootstrap.files(node, topology, plan, blueprint.outside, blueprint.resolvers(node)),
             *provide.files(node, layout, blueprint.district, plan, topology),
         ]
-        if node.kind not in (Kind.GATEWAY, Kind.HUB):
+        if node.kind not in (Kind.GATEWAY, Kind.HUB, Kind.SWITCH):
             files += trust
         machines.append(Machine(node.id, node.ports, tuple(files), provide.binds(node, layout)))
     return machines, public_keys

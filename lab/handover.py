@@ -10,6 +10,7 @@ import yaml
 from lab.layout import COMMAND, Layout
 from lab.mirror import COMPONENT, KEY_FILE
 from lab.record import Record
+from lab.shop_switch import DATAPATH
 from lab.topology import Kind, Node, Topology
 
 
@@ -21,6 +22,9 @@ def addresses(node: Node) -> tuple[str, ...]:
         return tuple(dict.fromkeys(str(address) for address in (*first, *own) if address is not None))
     if node.host is not None:
         return tuple(str(one.ip) for port in node.host.ports for one in (port.ipv4, port.ipv6))
+    if node.switch is not None:
+        managed = (node.switch.management_ipv4, node.switch.management_ipv6)
+        return tuple(str(address) for address in managed if address is not None)
     if node.outside is not None:
         return (str(node.outside.ipv4), str(node.outside.ipv6))
     return ()
@@ -46,6 +50,7 @@ def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str)
         "wardnet_mirror_key_file": str(layout.mirror / KEY_FILE),
         "wardnet_mirror_suite": suite,
         "wardnet_mirror_components": [COMPONENT],
+        "wardnet_switch_datapath": DATAPATH,
         "wardnet_ca_file": str(layout.state / "ca.pem"),
         "wardnet_audit_public_keys": [(layout.ssh / "auditor.pub").read_text().strip()],
         # Which of the inventory's hosts exist here.

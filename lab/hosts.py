@@ -45,11 +45,13 @@ class HostFile:
 
 @dataclass(frozen=True, slots=True)
 class AccessPort:
-    """A network port of a host that is plugged into a switch; untagged on the host's side."""
+    """A network port of a host that is plugged into one of the lab's own switches; untagged on the host's side, but
+    with `trunks` these VLANs, tagged."""
 
     name: str
     switch: str
     vlan: int | None
+    trunks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

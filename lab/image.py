@@ -21,7 +21,8 @@ from wardnet.locale import _
 
 log = logging.getLogger(__name__)
 
-# What a technician's installation leaves on every host, and what the lab's own services run on.
+# What a technician's installation leaves on every host, and what the lab's own services run on. Open vSwitch is started
+# on switches alone.
 PACKAGES = (
     "adduser",
     "ca-certificates",
@@ -35,6 +36,7 @@ PACKAGES = (
     "nftables",
     "openssh-server",
     "openssl",
+    "openvswitch-switch",
     "procps",
     "python3",
     "python3-apt",
@@ -56,6 +58,7 @@ chmod 0440 /etc/sudoers.d/{ADMINISTRATOR}
 rm -f /etc/ssh/ssh_host_* /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/hostname /etc/resolv.conf
 : > /etc/machine-id
 systemctl enable systemd-networkd.service ssh.service
+systemctl disable openvswitch-switch.service uuidd.socket
 systemctl mask console-getty.service apt-daily.timer apt-daily-upgrade.timer fstrim.timer e2scrub_all.timer
 mkdir -p /etc/systemd/journald.conf.d /etc/apt/apt.conf.d /etc/apt/sources.list.d
 printf '[Journal]\\nStorage=volatile\\nRuntimeMaxUse=16M\\n' > /etc/systemd/journald.conf.d/05-lab.conf

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lab import cgroups
+from lab.cabling import Cable
 from lab.commands import capture, ip_batch
 from lab.errors import LabError
 from lab.hosts import Machine
@@ -128,6 +129,8 @@ def plug(layout: Layout, machines: Iterable[Machine]) -> None:
             words += ["--", "add-port", bridges[port.switch], end]
             if port.vlan is not None:
                 words.append(f"tag={port.vlan}")
+            if port.trunks:
+                words += [f"trunks={','.join(map(str, port.trunks))}", "vlan_mode=trunk"]
             words += [
                 "--",
                 "set",
@@ -138,11 +141,31 @@ def plug(layout: Layout, machines: Iterable[Machine]) -> None:
             ]
     ip_batch(fabric, links)
     for namespace, names in ends.items():
-        # The userspace datapath forwards frames as they are: checksums must be in them already.
         for name in names:
-            capture(["ip", "netns", "exec", namespace, "ethtool", "-K", name, "tx", "off"])
+            _fill_in_checksums(namespace, name)
     if words:
         vsctl(layout, words[1:], seconds=60)
+
+
+def lay_cables(layout: Layout, cables: Iterable[Cable]) -> None:
+    """Plug ports of hosts into ports of booted switches."""
+    cables = tuple(cables)
+    ip_batch(
+        None,
+        [
+            f"link add {cable.port} netns {layout.netns(cable.host)} type veth "
+            f"peer name {cable.switch_port} netns {layout.netns(cable.switch)}"
+            for cable in cables
+        ],
+    )
+    for cable in cables:
+        _fill_in_checksums(layout.netns(cable.host), cable.port)
+        _fill_in_checksums(layout.netns(cable.switch), cable.switch_port)
+
+
+def _fill_in_checksums(namespace: str, port: str) -> None:
+    """The userspace datapath forwards frames as they are: checksums must be in them already."""
+    capture(["ip", "netns", "exec", namespace, "ethtool", "-K", port, "tx", "off"])
 
 
 def ports(layout: Layout) -> dict[str, str]:

@@ -6,9 +6,11 @@ tested here is what is shipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from lab.cabling import Cable, lay_cables
 from lab.circuit.shaper import LineSettings
 from lab.errors import LabError
 from lab.hosts import AccessPort
@@ -23,8 +25,9 @@ from wardnet.model.intent import (
     OperatingSystem,
     Platform,
     SiteKind,
+    SwitchPlatform,
 )
-from wardnet.model.plan import GatewayPlan, HostPlan, Plan, PortKind
+from wardnet.model.plan import GatewayPlan, HostPlan, Plan, PortKind, SwitchPlan
 
 
 class Kind(StrEnum):
@@ -32,6 +35,7 @@ class Kind(StrEnum):
 
     HUB = N_("hub")
     GATEWAY = N_("gateway")  # managed: only enough to be reached
+    SWITCH = N_("switch")  # managed: its networks are apart, and no more
     PROVIDER_BOX = N_("provider box")  # nobody manages it: works as delivered
     STATION = N_("station")  # a PC or touch screen
     SCANNER = N_("scanner")
@@ -46,7 +50,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One booted machine. `ports` are those on switches; circuits' ports are named in Line."""
+    """One booted machine. `ports` are those on the lab's own switches; circuits' are in Wire, others in Cable."""
 
     id: str
     kind: Kind
@@ -56,6 +60,7 @@ class Node:
     gateway: GatewayPlan | None = None
     host: HostPlan | None = None
     outside: OutsideHost | None = None
+    switch: SwitchPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +90,9 @@ class Topology:
     wards: tuple[str, ...]  # without the district's own unit
     nodes: tuple[Node, ...]
     wires: tuple[Wire, ...]
-    unplugged: tuple[tuple[str, str], ...]  # (host, port) of circuits whose ward is not in this lab
+    unplugged: tuple[tuple[str, str], ...]  # (host, port): circuits whose ward is not in this lab, empty outlets
     not_booted: tuple[NotBooted, ...]
+    cables: tuple[Cable, ...] = ()  # into the ports of booted switches
 
     def node(self, node_id: str) -> Node:
         return next(node for node in self.nodes if node.id == node_id)
@@ -145,7 +151,31 @@ def compile_topology(district: District, plan: Plan, outside: Outside, wards: in
                 nodes.append(_host_node(host))
     booted = {node.id for node in nodes}
     wires, unplugged = _wires(district, plan, outside, booted)
-    return Topology(chosen, tuple(nodes), wires, unplugged, tuple(not_booted))
+    cables: list[Cable] = []
+    for switch in plan.switches:
+        if switch.ward not in included:
+            continue
+        if not switch.managed or switch.platform is not SwitchPlatform.OPENVSWITCH:
+            not_booted.append(NotBooted(switch.id, N_("a switch of the lab's own stands in for it")))
+            continue
+        laid = lay_cables(
+            switch,
+            {gateway.id: gateway for gateway in plan.gateways},
+            {host.id: host for host in plan.hosts},
+            booted,
+        )
+        nodes.append(Node(switch.id, Kind.SWITCH, switch.ward, switch.site, laid.uplinks, switch=switch))
+        cables += laid.cables
+        unplugged += tuple((switch.id, port) for port in laid.dark)
+    return Topology(
+        chosen, tuple(_without(cables, node) for node in nodes), wires, unplugged, tuple(not_booted), tuple(cables)
+    )
+
+
+def _without(cables: Sequence[Cable], node: Node) -> Node:
+    """The node without those of its ports on the lab's own switches that a cable leads from."""
+    taken = {cable.port for cable in cables if cable.host == node.id}
+    return replace(node, ports=tuple(port for port in node.ports if port.name not in taken)) if taken else node
 
 
 def _outside_node(host: OutsideHost) -> Node:
