@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 FRAME = 1514  # bytes of a full packet on Ethernet, as a queueing discipline counts it
@@ -48,6 +48,43 @@ def first(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def neighbours(gateway: dict[str, Any]) -> list[dict[str, Any]]:
+    """The gateway's BGP peers, each with the `table` that what it announces goes into, the gateway's own address there
+    as `router_id`, and `own`: networks at the gateway's ports that lie within what the peer may announce. They are
+    never believed from a neighbour, or it could draw a part of a LAN to itself."""
+    table_of = {table["channel"]: table["number"] for table in gateway["tables"]}
+    port_of = {port["name"]: port for port in gateway["ports"]}
+    found = []
+    for peer in gateway.get("bgp") or []:
+        accepted = [ip_network(prefix) for prefix in peer["accept"]]
+        addresses = [
+            port[family]
+            for port in gateway["ports"]
+            for family in ("ipv4", "ipv6")
+            if port["channel"] == peer["channel"] and port[family]
+        ]
+        networks = sorted({ip_interface(each).network for each in addresses}, key=lambda n: (n.version, n))
+        own = [
+            str(network)
+            for network in networks
+            if any(outer.version == network.version and network.subnet_of(outer) for outer in accepted)  # type: ignore[arg-type]
+        ]
+        router_id = str(ip_interface(port_of[peer["port"]]["ipv4"]).ip)
+        found.append({**peer, "table": table_of[peer["channel"]], "router_id": router_id, "own": own})
+    return found
+
+
+def or_more_specific(prefix: str) -> str:
+    """How a prefix list of FRR says that longer prefixes within this one match too; a host has none."""
+    network = ip_network(prefix)
+    return "" if network.prefixlen == network.max_prefixlen else f" le {network.max_prefixlen}"
+
+
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"wardnet_shapes": shapes, "wardnet_first": first}
+        return {
+            "wardnet_first": first,
+            "wardnet_neighbours": neighbours,
+            "wardnet_or_more_specific": or_more_specific,
+            "wardnet_shapes": shapes,
+        }

@@ -1,0 +1,103 @@
+"""Part `routing`: what FRR runs, as far as its configuration says it.
+
+    routing: {path: /etc/frr/frr.conf, daemons: /etc/frr/daemons}
+
+The running configuration of all daemons is compared with the candidate's file, line by line with the section that a
+line stands in. FRR writes lines in an order of its own, and says some that nobody wrote; neither is a difference.
+A change goes in by FRR's own reload, which leaves sessions alone that it does not concern; a change of which daemons
+run, by a restart. The way back is the same with the former files. Whether neighbours answer is the probes' business.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError
+from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
+
+VTYSH = "/usr/bin/vtysh"
+FRR = "frr.service"
+# Said by every daemon, or about the program and not about what it does.
+SAID = ("Building configuration", "Current configuration", "frr version", "frr defaults", "hostname ", "end",
+        "service integrated-vtysh-config", "exit", "log ")  # fmt: skip
+
+
+def parse_lines(text: str) -> frozenset[str]:
+    """The lines of a configuration, each behind the sections it stands in: 'router bgp 64512 / timers bgp 10 30'."""
+    found, sections = set(), []
+    for line in text.splitlines():
+        words = line.strip()
+        if not words or words.startswith(("!", "#", *SAID)):
+            continue
+        depth = len(line) - len(line.lstrip())
+        sections = [(at, name) for at, name in sections if at < depth]
+        found.add(" / ".join([*(name for _, name in sections), words]))
+        sections.append((depth, words))
+    return frozenset(found)
+
+
+class Routing(Part):
+    name = "routing"
+
+    def services(self) -> tuple[str, ...]:
+        return (FRR,)
+
+    def read(self) -> None:
+        arguments = [step.arguments for step in self.steps]
+        self._path = str(next((each["path"] for each in arguments if each.get("path")), "/etc/frr/frr.conf"))
+        self._daemons = str(next((each["daemons"] for each in arguments if each.get("daemons")), "/etc/frr/daemons"))
+        self._intended = parse_lines(self.content(self._path))
+        self._was_active = self.host.unit(FRR).get("ActiveState") == "active"
+        self._running = self._look() if self._was_active else None
+
+    def _look(self) -> frozenset[str] | None:
+        """None where FRR does not answer."""
+        code, out, _ = self.host.attempt([VTYSH, "-c", "show running-config"])
+        return parse_lines(out) if code == 0 else None
+
+    def difference(self) -> Difference:
+        running = self._running or frozenset()
+        return Difference(
+            missing=tuple(sorted(self._intended - running)),
+            foreign=tuple(sorted(running - self._intended)),
+            needs=() if self._running is not None else (f"start {FRR}",),
+        )
+
+    def judge(self, root: Path) -> None:
+        if not Path(VTYSH).exists():
+            if self.host.check_mode:
+                return
+            raise RefusedError(f"{VTYSH} is not installed: the candidate's package frr brings it")
+        candidate = str(root / self._path.lstrip("/"))
+        code, out, err = self.host.attempt([VTYSH, "-C", "-f", candidate])
+        if code != 0:
+            raise RefusedError(f"FRR refuses {self._path}: {(out + err).strip()}")
+
+    def undo(self) -> list[Undo]:
+        if not self._was_active:
+            return [UndoCommand((SYSTEMCTL, "stop", FRR), harmless=("not loaded",))]
+        return [UndoCommand((SYSTEMCTL, self._verb(), FRR))]
+
+    def _verb(self) -> str:
+        restart = self._running is None or any(str(change.path) == self._daemons for change in self.files)
+        return "restart" if restart else "reload"
+
+    def apply(self) -> None:
+        try:
+            self.host.run([SYSTEMCTL, self._verb(), FRR])
+        except CommandError as error:
+            raise PartError(f"routing: {error}") from error
+        begun = time.monotonic()
+        while self._look() != self._intended:
+            if time.monotonic() > begun + self.host.settle:
+                running = self._look() or frozenset()
+                raise PartError(
+                    "FRR does not come to what is intended: see missing and foreign",
+                    missing=sorted(self._intended - running),
+                    foreign=sorted(running - self._intended),
+                )
+            time.sleep(0.5)
+
+    def confirmed(self) -> None:
+        self.host.run([SYSTEMCTL, "enable", "--quiet", FRR])
