@@ -48,6 +48,7 @@ author: the wardnet developers
 # What a run that is gone on with needs of its environment. Paths and days, no secrets.
 ENVIRONMENT = ("ANSIBLE_CONFIG", "WARDNET_AS_OF", "WARDNET_KNOWN_HOSTS", "WARDNET_SSH_KEY")
 RESUMES = "WARDNET_RESUMES"
+RUN = "WARDNET_RUN"
 # Runs on the controller alone: good ones tell nothing about a host.
 QUIET = frozenset({"wardnet_candidate", "wardnet_skipped", "include_role", "include_tasks", "set_fact", "meta"})
 COMMIT = "wardnet_commit"
@@ -152,6 +153,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         }
         self._journal = Journal(write_folder(), self._started)
         self._journal.begin(header)
+        os.environ[RUN] = self._journal.id  # the workers' too: a host is told which run changes it
 
     def _plays(self, inventory: Any) -> Iterator[dict[str, Any]]:
         """What is to come, as far as it is known before it comes; the hosts of a play that cannot be said are null."""
