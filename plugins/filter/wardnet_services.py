@@ -36,8 +36,6 @@ def _served(gateway: dict[str, Any], service: dict[str, Any]) -> dict[str, Any]:
         )
     low, high = (ipv6.network.network_address + offset for offset in LEASED6)
     own = [str(ipv4.ip), str(ipv6.ip)]
-    named = {4: [own[0]] if service["names"] else [r for r in service["resolvers"] if ":" not in r],
-             6: [own[1]] if service["names"] else [r for r in service["resolvers"] if ":" in r]}  # fmt: skip
     return {
         **service,
         "public": service["channel"] == "internet",
@@ -49,8 +47,6 @@ def _served(gateway: dict[str, Any], service: dict[str, Any]) -> dict[str, Any]:
         "netmask": str(ipv4.netmask),
         "dhcp6_first": str(low),
         "dhcp6_last": str(high),
-        "name_servers_ipv4": named[4],
-        "name_servers_ipv6": [f"[{address}]" for address in named[6]],
         "elsewhere": list(_elsewhere(gateway, service)),
     }
 
