@@ -12,8 +12,10 @@ import os
 import pwd
 import stat
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 class BundleError(Exception):
@@ -31,6 +33,7 @@ class Entry:
     owner: str
     group: str
     tag: str | None
+    secret: bool = False  # its content is never shown
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,13 @@ class Change:
     tag: str | None
     before: str = ""
     after: str = ""
+    secret: bool = False
 
     def as_diff(self) -> dict[str, str]:
         header = f"{self.path} ({self.kind})"
+        if self.secret and self.kind == "write":
+            hidden = f"{header}: its content is a secret"
+            return {"before_header": hidden, "after_header": hidden, "before": "", "after": ""}
         return {"before_header": header, "after_header": header, "before": self.before, "after": self.after}
 
 
@@ -63,7 +70,8 @@ class Change:
 class Bundle:
     entries: tuple[Entry, ...]
     directories: tuple[Directory, ...]
-    lenient: bool = False  # in check mode owners may not exist yet
+    lenient: bool = False  # owners may not exist yet, before packages are installed
+    beside: frozenset[Path] = frozenset()  # paths of other bundles, which no purge of this one takes away
     unknown_owners: list[str] = field(default_factory=list)
 
     def changes(self) -> list[Change]:
@@ -129,7 +137,7 @@ class Bundle:
             found.append(Change(directory.path, "directory", directory.tag, _rights(have), _rights(wanted)))
         if not directory.purge or status is None:
             return found
-        kept = {entry.path for entry in self.entries} | {other.path for other in self.directories}
+        kept = {entry.path for entry in self.entries} | {other.path for other in self.directories} | self.beside
         for path in sorted(directory.path.iterdir()):
             if path in kept or not _purged(path.name, directory.purge):
                 continue
@@ -148,11 +156,11 @@ class Bundle:
         content = entry.content or b""
         if status is None or not stat.S_ISREG(status.st_mode):
             before = "" if status is None else "something else than a file\n"
-            return Change(entry.path, "write", entry.tag, before, content.decode(errors="replace"))
+            return Change(entry.path, "write", entry.tag, before, content.decode(errors="replace"), entry.secret)
         present = entry.path.read_bytes()
         if present != content:
             before, after = present.decode(errors="replace"), content.decode(errors="replace")
-            return Change(entry.path, "write", entry.tag, before, after)
+            return Change(entry.path, "write", entry.tag, before, after, entry.secret)
         wanted = (entry.mode, *self._ids(entry.owner, entry.group))
         have_rights = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
         if have_rights != wanted:
@@ -216,7 +224,12 @@ ARGUMENTS = {
 }
 
 
-def read_bundle(files: list[dict], directories: list[dict], lenient: bool = False) -> Bundle:  # type: ignore[type-arg]
+def read_bundle(
+    files: Sequence[dict[str, Any]],
+    directories: Sequence[dict[str, Any]],
+    lenient: bool = False,
+    beside: frozenset[Path] = frozenset(),
+) -> Bundle:
     """Takes the module's arguments; raises BundleError for a relative or doubled path or a wrong mode."""
     entries = []
     for item in files:
@@ -232,6 +245,7 @@ def read_bundle(files: list[dict], directories: list[dict], lenient: bool = Fals
                 owner=item.get("owner") or "root",
                 group=item.get("group") or "root",
                 tag=item.get("tag"),
+                secret=bool(item.get("secret", False)),
             )
         )
     paths = [entry.path for entry in entries]
@@ -249,7 +263,7 @@ def read_bundle(files: list[dict], directories: list[dict], lenient: bool = Fals
         )
         for item in directories
     )
-    return Bundle(tuple(entries), owned, lenient)
+    return Bundle(tuple(entries), owned, lenient, beside)
 
 
 def _purged(name: str, patterns: tuple[str, ...]) -> bool:

@@ -31,6 +31,7 @@ class Host:
     sysctl: Path = Path("/proc/sys")
     settle: float = 30.0  # seconds within which a change must have taken effect
     warnings: list[str] = field(default_factory=list)
+    shown: dict[str, dict[str, str]] = field(default_factory=dict)  # properties of units by name, as read
 
     def run(self, argv: Sequence[str], stdin: str | bytes | None = None) -> str:
         """Standard output; CommandError where the status is not 0."""
@@ -50,6 +51,10 @@ class Host:
         except FileNotFoundError:
             return 127, "", f"{argv[0]} is not installed"
         return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+    def unit(self, name: str) -> dict[str, str]:
+        """Properties of a unit that services() of a part named; see wardnet_units.PROPERTIES."""
+        return self.shown.get(name, {})
 
     def warn(self, message: str) -> None:
         """Said at the end of the run."""

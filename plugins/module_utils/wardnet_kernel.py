@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 MAIN, LOCAL, DEFAULT = 254, 255, 253
@@ -38,6 +39,7 @@ class Route:
     via: str
     unreachable: bool
     other: str = ""
+    learned: bool = field(default=False, compare=False)  # by a routing protocol or a lease
 
     def __str__(self) -> str:
         kind = "unreachable " if self.unreachable else ""
@@ -89,6 +91,16 @@ class Intent:
     rules: frozenset[Rule]
     known_routes: frozenset[Route]
     known_rules: frozenset[Rule]
+    dynamic: frozenset[str] = frozenset()  # ports that get addresses and routes from elsewhere
+    learning: frozenset[int] = frozenset()  # tables that a routing protocol adds to
+
+
+def join_intents(intents: Sequence[Intent]) -> Intent:
+    """What all channels' roles answer for together."""
+    return Intent(*(frozenset().union(*(getattr(i, f.name) for i in intents)) for f in fields(Intent)))
+
+
+_FROM_ELSEWHERE = ("leased", "learned")  # routes that are there only while somebody else gives them
 
 
 def read_intent(gateway: dict[str, Any], channel: str, hold_main: bool) -> Intent:
@@ -97,16 +109,23 @@ def read_intent(gateway: dict[str, Any], channel: str, hold_main: bool) -> Inten
     names = frozenset(port["name"] for port in ports)
     tables = {int(table["number"]) for table in gateway["tables"] if table["channel"] == channel}
     tables |= {MAIN} if hold_main else set()
-    routes = frozenset(_route(table, route) for table in gateway["tables"] for route in table["routes"])
+    given = [(table, route) for table in gateway["tables"] for route in table["routes"]]
+    routes = frozenset(_route(table, route) for table, route in given if route["kind"] not in _FROM_ELSEWHERE)
     rules = frozenset(record for rule in gateway["rules"] for record in _rules(rule))
     return Intent(
         ports=names,
         tables=frozenset(tables),
-        addresses=frozenset(Address(port["name"], port[family]) for port in ports for family in ("ipv4", "ipv6")),
+        addresses=frozenset(
+            Address(port["name"], port[family]) for port in ports for family in ("ipv4", "ipv6") if port[family]
+        ),
         routes=frozenset(r for r in routes if (r.port in names if r.port else r.table in tables)),
         rules=frozenset(rule for rule in rules if rule.table in tables),
         known_routes=routes,
         known_rules=rules,
+        dynamic=frozenset(port["name"] for port in ports if port.get("addressing") in ("dhcp", "pppoe")),
+        learning=frozenset(
+            int(t["number"]) for t, route in given if route["kind"] == "learned" and t["channel"] == channel
+        ),
     )
 
 
@@ -161,6 +180,7 @@ def parse_carrier(text: str) -> frozenset[str]:
 
 
 _ROUTE_PLAIN = {"dst", "table", "metric", "dev", "gateway", "type", "protocol", "scope", "pref", "prefsrc"}
+_LEARNED = {11, 16, 186}  # RTPROT_ZEBRA, RTPROT_DHCP, RTPROT_BGP
 _ROUTE_FLAGS = {"onlink", "linkdown", "offload"}
 
 
@@ -193,6 +213,7 @@ def parse_routes(text: str, family: int) -> frozenset[Route]:
                 via=route.get("gateway", ""),
                 unreachable=kind == UNREACHABLE,
                 other=json.dumps(other, sort_keys=True) if other else "",
+                learned=int(route.get("protocol", 0)) in _LEARNED,
             )
         )
     return frozenset(found)
@@ -253,8 +274,16 @@ def compare(running: Running, intent: Intent) -> Difference:
     expected += [r for r in intent.routes if not r.port or r.port in running.carrier]
     expected += intent.rules
     present = running.addresses | running.routes | running.rules
-    foreign: list[Item] = [a for a in running.addresses if a.port in intent.ports and a not in intent.addresses]
-    foreign += [r for r in running.routes if r.table in intent.tables and r not in intent.known_routes]
+    held = intent.ports - intent.dynamic
+    foreign: list[Item] = [a for a in running.addresses if a.port in held and a not in intent.addresses]
+    foreign += [
+        route
+        for route in running.routes
+        if route.table in intent.tables
+        and route not in intent.known_routes
+        and route.port not in intent.dynamic
+        and not (route.learned and route.table in intent.learning)
+    ]
     foreign += [r for r in running.rules if r not in intent.known_rules]
     return Difference(
         missing=_in_order(item for item in expected if item not in present),

@@ -22,14 +22,17 @@ What the engine does with it, in this order, and what each call may do:
                                host runs them itself, by timer or at boot. Each must be harmless when it is run
                                twice, or when its change never happened. The files of the steps need none: the engine
                                keeps them
-       -- log written, timer armed; files in place where `files_when` is 'apply' --
+       -- log written, timer armed --
+    part.prepare()             what must be there before the files are, as the owner of one
+       -- files in place where `files_when` is 'apply' --
     part.apply()               changes what runs; waits until it has taken effect; raises PartError where it does
                                not: then the engine takes everything back at once
     part.verify()              after all parts are applied: raises PartError where what runs is still not as intended
        -- the gateway's own probes, then the manager's new connection, then in a second run of the module --
     part.confirmed()           files in place where `files_when` is 'persist'; makes the change last beyond a reboot
 
-Instances live for one run; the second run (confirmed) makes new ones, and calls only read() and confirmed().
+Instances live for one run; the second run (confirmed) makes new ones of the parts that the first one changed, and calls
+only confirmed().
 """
 
 from __future__ import annotations
@@ -115,6 +118,10 @@ class Part:
         self.host = host
         self.files: list[Change] = []
 
+    def services(self) -> tuple[str, ...]:
+        """Units whose properties the part wants in host.unit(), which are read together."""
+        return ()
+
     def read(self) -> None:
         """Reads what runs. Where the tool itself is not installed (yet), difference() says so."""
 
@@ -126,6 +133,9 @@ class Part:
 
     def undo(self) -> list[Undo]:
         return []
+
+    def prepare(self) -> None:
+        """Raises PartError."""
 
     def apply(self) -> None:
         """Raises PartError."""

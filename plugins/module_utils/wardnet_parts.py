@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from ansible.module_utils.wardnet_part import Part
+from ansible.module_utils.wardnet_part_access import Access
+from ansible.module_utils.wardnet_part_filter import Filter
+from ansible.module_utils.wardnet_part_network import Network
+from ansible.module_utils.wardnet_part_settings import Settings
 
-# In the order in which they are applied.
-PARTS: tuple[type[Part], ...] = ()
+# The order in which they are applied is that of wardnet_candidate.GUARDED.
+PARTS: tuple[type[Part], ...] = (Access, Filter, Network, Settings)

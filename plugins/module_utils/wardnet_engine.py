@@ -1,0 +1,238 @@
+"""The commit of a candidate on a host: survey, judge, arm, apply, probe, and in a second run confirm. The order of it
+is what this file is about; what each part does is in the parts. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils import wardnet_packages as packages
+from ansible.module_utils import wardnet_probe as probe
+from ansible.module_utils import wardnet_units as units
+from ansible.module_utils.wardnet_bundle import Bundle, BundleError
+from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
+from ansible.module_utils.wardnet_host import CommandError, Host
+from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
+from ansible.module_utils.wardnet_survey import Survey
+from ansible.module_utils.wardnet_transaction import Transaction, keep_file, last_rollback, mark_told
+
+MEBI = 1 << 20
+INODES = 64
+BROKEN = (PartError, CommandError, BundleError, OSError)
+
+
+@dataclass(frozen=True)
+class Options:
+    who: str
+    run: str
+    host: str
+    confirm_within: int
+    probes: tuple[dict[str, Any], ...]
+    reach: tuple[str, ...]
+    min_free: int
+
+
+class TakenBackError(Exception):
+    """The change was made and taken back by this run."""
+
+    def __init__(self, why: str, facts: dict[str, Any]) -> None:
+        super().__init__(why)
+        self.facts = facts
+
+
+def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, Any]:
+    """The result of the first run, as wardnet_candidate.py says. The caller holds the lock, but in check mode."""
+    transaction = Transaction(host)
+    if not host.check_mode:
+        transaction.finish_former()
+    survey = Survey(host, steps)
+    survey.read_files()
+    survey.read_packages()
+    survey.make_parts()
+    survey.read_units()
+    awaits_packages = bool(survey.due_packages) and not host.check_mode
+    if not awaits_packages:
+        survey.read_parts()
+        survey.judge()
+    result = {"armed": False, "confirmed": False, "rolled_back": False, **_told(host)}
+    if host.check_mode or (not awaits_packages and not survey.differs):
+        if not host.check_mode:
+            survey.remember(options.run)
+        return {**survey.as_result(), **result}
+    check_disk(host, survey, options.min_free)
+    if awaits_packages:
+        install_packages(survey)
+        survey.read_units()
+        survey.read_parts()
+        survey.judge()
+    said = survey.as_result()
+    if survey.guarded:
+        token = change(host, survey, transaction, options)
+        if options.confirm_within:
+            goes_back = options.confirm_within
+            return {**said, **result, "armed": True, "token": token, "goes_back_within": goes_back}
+        make_last(host, survey, transaction, token)
+    done = finish(host, survey, options)
+    return {**said, **result, "actions": done, "confirmed": bool(survey.guarded)}
+
+
+def confirm(host: Host, steps: tuple[Step, ...], options: Options, token: str) -> dict[str, Any]:
+    """The result of the second run, over the new connection."""
+    transaction = Transaction(host)
+    survey = Survey(host, steps)
+    survey.read_files()
+    survey.make_parts()
+    survey.read_units()
+    log = make_last(host, survey, transaction, token)
+    done = finish(host, survey, options, log.get("tags") or {})
+    return {"changed": True, "armed": False, "confirmed": True, "rolled_back": False, "actions": done}
+
+
+def change(host: Host, survey: Survey, transaction: Transaction, options: Options) -> str:
+    """Makes the change of all guarded parts, from armed to probed; its token. TakenBackError where it was undone."""
+    guarded = survey.guarded
+    asked = probe.questions(options.probes)
+    demands = probe.demanded(asked, probe.ask(asked))
+    reach = probe.reached(options.reach)
+    names = [part.name for part in guarded]
+    tags = {key: sorted(found) for key, found in changed_tags(survey).items() if found}
+    facts = {"who": options.who, "run": options.run, "host": options.host, "parts": names, "tags": tags}
+    budget = options.confirm_within + int(host.settle)
+    token = transaction.begin(list(way_back(survey)), **facts)
+    try:
+        transaction.arm(0, budget, f"the change was not finished within {budget} s")
+        for part in guarded:
+            part.prepare()
+            if part.files_when == "apply":
+                put_files(survey, (step for step in survey.steps if step.part == part.name))
+            part.apply()
+        for part in guarded:
+            part.verify()
+        until = time.monotonic() + host.settle
+        silent = probe.wait_for(demands, until)
+        silent += probe.wait_until_reached(reach, until)
+        if silent:
+            raise PartError(f"no longer answered: {', '.join(silent)}")
+        if options.confirm_within:
+            seconds = options.confirm_within
+            transaction.arm(1, seconds, f"nobody confirmed the change over a new connection within {seconds} s")
+            transaction.disarm(0)
+    except (*BROKEN, RefusedError) as error:
+        _go_back(transaction, names, error)
+    return token
+
+
+def _go_back(transaction: Transaction, names: list[str], error: Exception) -> None:
+    why = str(error)
+    report = transaction.take_back(why)
+    facts = {**getattr(error, "facts", {}), "why": why, "rolled_back_parts": names}
+    if report and report["failed"]:
+        facts["way_back_failed"] = report["failed"]
+    raise TakenBackError(why, facts) from error
+
+
+def way_back(survey: Survey) -> Iterable[tuple[str, Undo]]:
+    """All that brings the host back, the part that is changed last first."""
+    for part in reversed(survey.guarded):
+        for path in dict.fromkeys(change.path for change in part.files):
+            yield part.name, keep_file(path)
+        for entry in part.undo():
+            yield part.name, entry
+
+
+def make_last(host: Host, survey: Survey, transaction: Transaction, token: str) -> dict[str, Any]:
+    """The confirmed change is written for the next boot; where that fails, all of it is taken back."""
+    log = transaction.claim(token)
+    parts = [part for part in survey.parts if part.name in log["parts"]]
+    try:
+        for part in parts:
+            part.files = survey.all_changes(part.name)
+            put_files(survey, (step for step in survey.steps if step.part == part.name))
+            part.confirmed()
+    except BROKEN as error:
+        _go_back(transaction, [part.name for part in parts], error)
+    transaction.end()
+    mark_told(host)
+    return log
+
+
+def changed_tags(survey: Survey) -> dict[str, set[str]]:
+    """Tags of the files that changed, by the step's key."""
+    return {key: {change.tag for change in changes if change.tag} for key, changes in survey.changes.items()}
+
+
+def finish(host: Host, survey: Survey, options: Options, former: dict[str, list[str]] | None = None) -> list[str]:
+    """What cannot cut the way to the host: files, commands after them, units. What was done, in words. `former` holds
+    tags of the files that the first run has put in place already."""
+    tags = {key: found | set((former or {}).get(key, ())) for key, found in changed_tags(survey).items()}
+    put_files(survey, (step for step in survey.steps if step.part == UNGUARDED))
+    done = []
+    for step in survey.steps:
+        for item in step.after:
+            if item.get("tag") in tags[step.key]:
+                host.run([str(word) for word in item["command"]])
+                done.append(" ".join(str(word) for word in item["command"]))
+    survey.read_units()
+    if any(str(change.path).startswith("/etc/systemd/system") for change in survey.all_changes()):
+        host.run([units.SYSTEMCTL, "daemon-reload"])
+    units.carry_out(host, survey.due_units, host.shown)
+    survey.remember(options.run)
+    return [*done, *(f"{verb} {name}" for verb, name in survey.due_units)]
+
+
+def put_files(survey: Survey, steps: Iterable[Step]) -> None:
+    """The files of the steps, as far as they are not there yet."""
+    for step in steps:
+        bundle: Bundle = survey.bundles[step.key]
+        bundle.lenient = False
+        bundle.install(bundle.changes())
+
+
+def install_packages(survey: Survey) -> None:
+    put_files(survey, (step for step in survey.steps if step.early))
+    quiet = {name for step in survey.steps if not step.start for name in step.packages}
+    for start in (True, False):
+        due = [name for name in survey.due_packages if (name not in quiet) is start]
+        if due:
+            packages.install(survey.host, due, start)
+    for step in survey.steps:  # packages bring files and owners
+        if not step.early:
+            survey.changes[step.key] = survey.bundles[step.key].changes()
+    survey.make_parts()
+
+
+def check_disk(host: Host, survey: Survey, min_free: int) -> None:
+    """RefusedError where one of the file systems that will be written to is full or read-only."""
+    paths = {host.state, host.library, host.units, Path("/run"), *(change.path for change in survey.all_changes())}
+    if survey.due_packages:
+        paths |= {Path("/var/cache/apt"), Path("/usr")}
+    seen = set()
+    for path in sorted(paths):
+        folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
+        device = folder.stat().st_dev
+        if device in seen:
+            continue
+        seen.add(device)
+        state = os.statvfs(folder)
+        free = state.f_bavail * state.f_frsize
+        if state.f_flag & os.ST_RDONLY:
+            raise RefusedError(f"the file system of {folder} is read-only: nothing was touched")
+        if free < min_free * MEBI or (state.f_files and state.f_favail < INODES):
+            raise RefusedError(
+                f"the file system of {folder} is full ({free // MEBI} MiB and {state.f_favail} inodes left, "
+                f"{min_free} MiB wanted): nothing was touched. Make room, then run again"
+            )
+
+
+def _told(host: Host) -> dict[str, Any]:
+    report = last_rollback(host)
+    if report is None:
+        return {}
+    if not host.check_mode:
+        mark_told(host)
+    return {"last_rollback": report}

@@ -1,0 +1,72 @@
+"""Debian packages of a candidate: which are due, and their installation. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ansible.module_utils.wardnet_host import CommandError, Host
+
+FORMAT = r"${Package}\t${db:Status-Status}\t${Version}\n"
+POLICY = Path("/usr/sbin/policy-rc.d")
+FORBIDS = "#!/bin/sh\n# wardnet: services wait for their configuration\nexit 101\n"
+APT = ["/usr/bin/env", "DEBIAN_FRONTEND=noninteractive", "/usr/bin/apt-get"]
+APT += ["--quiet", "--yes", "--no-install-recommends", "--option=DPkg::Lock::Timeout=120"]
+OPTIONS = [
+    "--option=Dpkg::Options::=--force-confdef",
+    "--option=Dpkg::Options::=--force-confold",
+    "--option=APT::Update::Error-Mode=any",
+]
+
+
+def parse_installed(text: str) -> dict[str, str]:
+    """Versions by name, from lines of 'name<TAB>status<TAB>version'; only what is fully installed counts."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return {row[0]: row[2] for row in rows if len(row) == 3 and row[1] == "installed"}
+
+
+def missing(wanted: list[str], installed: dict[str, str]) -> list[str]:
+    """Those of the wanted that are not installed, or not in the version asked for."""
+    due = []
+    for package in wanted:
+        name, _, version = package.partition("=")
+        if name not in installed or version not in ("", installed[name]):
+            due.append(package)
+    return due
+
+
+def read_due(host: Host, wanted: list[str]) -> list[str]:
+    """The packages that are not as wanted on this host, by one question to dpkg."""
+    if not wanted:
+        return []
+    names = sorted({package.partition("=")[0] for package in wanted})
+    # dpkg-query exits 1 where a name is unknown to it, which is an answer here
+    _, out, _ = host.attempt(["/usr/bin/dpkg-query", "--show", f"--showformat={FORMAT}", *names])
+    return missing(list(dict.fromkeys(wanted)), parse_installed(out))
+
+
+def install(host: Host, due: list[str], start: bool) -> None:
+    """CommandError with what APT says."""
+    with policy(start):
+        for action in (["update"], ["install", *due]):
+            code, out, err = host.attempt([*APT, *OPTIONS, *action])
+            if code != 0:
+                said = [line for line in err.splitlines() if line.startswith(("E:", "W:"))]
+                raise CommandError(f"apt-get {' '.join(action)}: {' '.join(said) or (err or out).strip()}")
+
+
+@contextmanager
+def policy(start: bool) -> Iterator[None]:
+    """Debian's way to keep packages from starting services; one of ours that a killed run left is taken away."""
+    if POLICY.exists() and POLICY.read_text() == FORBIDS:
+        POLICY.unlink()
+    ours = not start and not POLICY.exists()
+    if ours:
+        POLICY.write_text(FORBIDS)
+        POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        if ours:
+            POLICY.unlink(missing_ok=True)

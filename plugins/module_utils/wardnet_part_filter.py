@@ -1,0 +1,126 @@
+"""Part `filter`: the running packet filter, held to a ruleset.
+
+    filter: {path: /etc/nftables.conf, service: nftables.service}
+
+`path` is the file of the step that is the ruleset; it begins with `flush ruleset`. The ruleset is loaded into an empty
+network namespace and what the kernel makes of it compared with what it runs, so that a rule added, changed, moved or
+deleted by hand is found, and any table beside it. It is loaded in one transaction and written to disk once confirmed;
+then connections are forgotten, so that those that only the former rules allowed end.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from pathlib import Path
+
+from ansible.module_utils.wardnet_host import NFT, SYSTEMCTL, CommandError
+from ansible.module_utils.wardnet_kernel import parse_ruleset
+from ansible.module_utils.wardnet_part import ALWAYS, Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_units import is_started
+
+SCRATCH = ("/usr/bin/unshare", "--net", "/bin/sh", "-c", f"{NFT} -f - && {NFT} -j list ruleset")
+
+
+class Filter(Part):
+    name = "filter"
+    files_when = "persist"
+
+    def services(self) -> tuple[str, ...]:
+        return (self._service,)
+
+    @property
+    def _service(self) -> str:
+        return str(self.steps[-1].arguments.get("service") or "nftables.service")
+
+    def read(self) -> None:
+        self._there = Path(NFT).exists()
+        if not self._there:
+            if not self.host.check_mode:
+                raise RefusedError(f"{NFT} is not installed")
+            return
+        self._ruleset = self.content(str(self.steps[-1].arguments.get("path") or "/etc/nftables.conf"))
+        code, out, err = self.host.attempt(SCRATCH, self._ruleset)
+        if code != 0:
+            raise RefusedError(f"the ruleset is refused: {err.strip()}")
+        self._intended = parse_ruleset(out)
+        self._running = self._list()
+
+    def _list(self) -> list[str]:
+        return parse_ruleset(self.host.run([NFT, "-j", "list", "ruleset"]))
+
+    def difference(self) -> Difference:
+        if not self._there:
+            return Difference(missing=("nftables itself",))
+        before, after = set(self._running), set(self._intended)
+        moved = before == after and self._running != self._intended
+        return Difference(
+            missing=tuple(line for line in self._intended if line not in before) if not moved else ("rules in order",),
+            foreign=tuple(line for line in self._running if line not in after),
+            needs=() if is_started(self.host.unit(self._service)) else (f"start {self._service}",),
+            before="\n".join([*self._running, ""]) if self._running != self._intended else None,
+            after="\n".join([*self._intended, ""]) if self._running != self._intended else None,
+            facts={"foreign_tables": sorted(tables(self._running) - tables(self._intended))},
+        )
+
+    def judge(self, root: Path) -> None:  # noqa: ARG002 - the ruleset has been loaded elsewhere already
+        if not self._there:
+            return
+        self._former = "flush ruleset\n" + self.host.run([NFT, "--stateless", "list", "ruleset"])
+        code, _, err = self.host.attempt([NFT, "--check", "--file", "-"], self._former)
+        if code != 0:
+            others = ", ".join(sorted(tables(self._running) - tables(self._intended)))
+            hint = f" (not of wardnet: {others})" if others else ""
+            raise RefusedError(
+                "the way back is refused: nft does not take the ruleset that runs now as it prints it"
+                f"{hint}. Take away what it complains of, then run again: {err.strip()}"
+            )
+
+    def undo(self) -> list[Undo]:
+        return [UndoCommand((NFT, "--file", "-"), stdin=self._former.encode(), when=ALWAYS)]
+
+    def apply(self) -> None:
+        if self._running == self._intended:
+            return
+        try:
+            self.host.run([NFT, "--file", "-"], self._ruleset)
+        except CommandError as error:
+            raise PartError(str(error)) from error
+
+    def verify(self) -> None:
+        if self._list() != self._intended:
+            raise PartError("the packet filter still differs after it was loaded: something else changes it")
+
+    def confirmed(self) -> None:
+        if any(str(change.path).startswith("/etc/systemd/") for change in self.files):
+            self.host.run([SYSTEMCTL, "daemon-reload"])
+        if not is_started(self.host.unit(self._service)):
+            self.host.run([SYSTEMCTL, "enable", "--quiet", self._service])
+            self.host.run([SYSTEMCTL, "restart", self._service])
+        error = forget_connections()
+        if error:
+            self.host.warn(
+                f"connections that the former rules allowed go on until they end by themselves (error {error})"
+            )
+
+
+def tables(listing: list[str]) -> set[str]:
+    """Names of the tables in a listing, as 'inet wardnet'."""
+    items = [json.loads(line) for line in listing if line.startswith('{"table"')]
+    return {f"{item['table']['family']} {item['table']['name']}" for item in items}
+
+
+def forget_connections() -> int:
+    """Makes every connection prove itself to the new rules: one that only the former ones allowed would go on. The
+    kernel takes up the others again with their next packet, ours too. The kernel's error, or 0."""
+    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg: no attributes, so all of them
+    delete = (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
+    request = struct.pack("=IHHII", 16 + len(body), delete, 0x5, 1, 0) + body  # NLM_F_REQUEST | NLM_F_ACK
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:  # NETLINK_NETFILTER
+        netlink.settimeout(5)
+        try:
+            netlink.send(request)
+            return int(struct.unpack("=i", netlink.recv(4096)[16:20])[0])
+        except OSError as failure:
+            return failure.errno or -1

@@ -1,0 +1,73 @@
+"""Part `settings`: kernel settings below /proc/sys, held to their values.
+
+    settings: {values: {net/ipv4/ip_forward: "1", ...}, optional: [net/ipv4/conf/wan0/, ...]}
+
+Names have slashes. Each setting must exist, but those whose name begins with one of `optional`, such as those of a port
+that is not there. They are written after the packet filter is loaded, never before.
+"""
+
+from __future__ import annotations
+
+from ansible.module_utils.wardnet_part import ALWAYS, Difference, Part, PartError, RefusedError, Undo, UndoCommand
+
+SYSCTL = "/usr/sbin/sysctl"
+FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+
+
+class Settings(Part):
+    name = "settings"
+    files_when = "persist"
+
+    def read(self) -> None:
+        self._values: dict[str, str] = {}
+        self._optional: list[str] = []
+        for step in self.steps:
+            self._values.update({name: str(value) for name, value in (step.arguments.get("values") or {}).items()})
+            self._optional += step.arguments.get("optional") or []
+        self._wrong = self._differing()
+
+    def _differing(self) -> dict[str, str]:
+        """Present values of the settings that are not as intended."""
+        wrong = {}
+        for name, value in self._values.items():
+            try:
+                present = (self.host.sysctl / name).read_text().strip()
+            except FileNotFoundError:
+                if any(name.startswith(beginning) for beginning in self._optional):
+                    continue
+                raise RefusedError(f"this kernel has no setting {name}") from None
+            if present.split() != value.split():
+                wrong[name] = present
+        return wrong
+
+    def difference(self) -> Difference:
+        return Difference(
+            missing=tuple(f"{name} = {self._values[name]}" for name in self._wrong),
+            foreign=tuple(f"{name} = {present}" for name, present in self._wrong.items()),
+        )
+
+    def undo(self) -> list[Undo]:
+        # Switching forwarding sets others back, so it comes first; and those that the switch will have changed are
+        # among the values that are right now.
+        former = {name: self._wrong.get(name, value) for name, value in self._values.items()}
+        order = [*(name for name in FORWARDING if name in former), *(name for name in former if name not in FORWARDING)]
+        words = tuple(f"{name}={former[name]}" for name in order)
+        missing = ("No such file",)
+        return [UndoCommand((SYSCTL, "-q", "-w", *words), harmless=missing, when=ALWAYS)] if words else []
+
+    def apply(self) -> None:
+        self._write()
+
+    def verify(self) -> None:
+        self._write()  # ports that have come with the change
+        wrong = self._differing()
+        if wrong:
+            raise PartError(f"settings do not keep their values: {', '.join(wrong)}")
+
+    def _write(self) -> None:
+        for _ in range(3):  # the kernel sets others back when forwarding is switched
+            for name in self._differing():
+                try:
+                    (self.host.sysctl / name).write_text(f"{self._values[name]}\n")
+                except OSError as error:
+                    raise PartError(f"{name} cannot be {self._values[name]}: {error}") from error

@@ -1,0 +1,224 @@
+"""What differs on a host from its candidate: files, packages, units and all guarded parts, read once and compared three
+ways: what runs, what is on disk, what is intended. Changes nothing. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils import wardnet_packages as packages
+from ansible.module_utils import wardnet_undo as undo
+from ansible.module_utils import wardnet_units as units
+from ansible.module_utils.wardnet_bundle import Bundle, Change, read_bundle
+from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step
+from ansible.module_utils.wardnet_host import Host
+from ansible.module_utils.wardnet_part import Difference, Part, RefusedError
+from ansible.module_utils.wardnet_parts import PARTS
+
+CONFIRMED = "confirmed.json"
+SHOWN = 20  # items of drift a part; the rest are counted
+
+
+@dataclass
+class Survey:
+    """`changes` by the step's key, `differences` by the part's name; units as (verb, unit)."""
+
+    host: Host
+    steps: tuple[Step, ...]
+    bundles: dict[str, Bundle] = field(default_factory=dict)
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
+    differences: dict[str, Difference] = field(default_factory=dict)
+    due_packages: list[str] = field(default_factory=list)
+    due_units: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def guarded(self) -> tuple[Part, ...]:
+        """Guarded parts that differ, in the order in which they are applied."""
+        return tuple(part for part in self.parts if part.files or self.differences.get(part.name))
+
+    @property
+    def differs(self) -> bool:
+        return bool(any(self.changes.values()) or self.guarded or self.due_packages or self.due_units)
+
+    def all_changes(self, part: str | None = None) -> list[Change]:
+        return [
+            change
+            for step in self.steps
+            if part is None or step.part == part
+            for change in self.changes.get(step.key, [])
+        ]
+
+    def read_files(self) -> None:
+        """Compares all files. Owners need not exist yet."""
+        contents: dict[str, Any] = {}
+        for step in self.steps:
+            for item in step.files:
+                known = contents.setdefault(item["path"], (item.get("content"), item.get("link"), str(step)))
+                if known[:2] != (item.get("content"), item.get("link")):
+                    raise CandidateError(f"{item['path']} is given differently by {known[2]} and {step}")
+        every = frozenset(Path(item["path"]) for step in self.steps for item in step.files)
+        for step in self.steps:
+            bundle = read_bundle(step.files, step.directories, lenient=True, beside=every)
+            self.bundles[step.key] = bundle
+            self.changes[step.key] = bundle.changes()
+
+    def read_packages(self) -> None:
+        self.due_packages = packages.read_due(self.host, [name for step in self.steps for name in step.packages])
+
+    def make_parts(self) -> None:
+        by_name = {part.name: part for part in PARTS}
+        wanted = [name for name in GUARDED if any(step.part == name for step in self.steps)]
+        unknown = [name for name in wanted if name not in by_name]
+        if unknown:
+            raise CandidateError(f"there is no part {', '.join(unknown)}")
+        self.parts = tuple(
+            by_name[name](tuple(step for step in self.steps if step.part == name), self.host) for name in wanted
+        )
+        for part in self.parts:
+            part.files = self.all_changes(part.name)
+
+    def read_units(self) -> None:
+        names = [unit["name"] for step in self.steps for unit in step.units]
+        names += [name for part in self.parts for name in part.services()]
+        self.host.shown = units.show(self.host, list(dict.fromkeys(names)))
+        self.due_units = units.plan((unit for step in self.steps for unit in step.units), self.host.shown)
+
+    def read_parts(self) -> None:
+        for part in self.parts:
+            part.read()
+            self.differences[part.name] = part.difference()
+
+    # ---- judging ----
+
+    @contextmanager
+    def candidate(self) -> Iterator[Path]:
+        """A folder with all files of the candidate under their final paths, for their owner alone."""
+        with tempfile.TemporaryDirectory(prefix="wardnet-candidate-") as root:
+            for bundle in self.bundles.values():
+                bundle.candidate(Path(root))
+            yield Path(root)
+
+    def judge(self) -> None:
+        """RefusedError where a validator or a part does not take the candidate, or a part the way back."""
+        if not any(self.changes.values()) and not self.guarded:
+            return
+        with self.candidate() as root:
+            for step in self.steps:
+                if self.changes[step.key]:
+                    for argv in step.validate:
+                        self._validate([word.replace("{root}", str(root)) for word in argv], str(root))
+            for part in self.guarded:
+                part.judge(root)
+
+    def _validate(self, argv: list[str], root: str) -> None:
+        if self.host.check_mode and not Path(argv[0]).exists():
+            self.host.warn(f"{argv[0]} is not installed yet: its validation waits for the converge")
+            return
+        code, out, err = self.host.attempt(argv)
+        if code != 0:
+            said = (err or out).strip().replace(root, "")
+            raise RefusedError(f"{argv[0]} refuses it, nothing was touched: {said}")
+
+    # ---- three ways ----
+
+    def drift(self) -> list[dict[str, str]]:
+        """What differs although the candidate is the one that was confirmed last: somebody changed the host."""
+        confirmed = read_confirmed(self.host)
+        found = []
+        for step in self.steps:
+            if confirmed.get(step.key) == step.sha256:
+                found += [
+                    {"part": step.part, "what": f"{change.path} ({change.kind})", "where": "disk"}
+                    for change in self.changes[step.key]
+                ]
+        for part in self.parts:
+            if all(confirmed.get(step.key) == step.sha256 for step in part.steps):
+                found += _in_words(part.name, self.differences.get(part.name, Difference()))
+        if self.steps and all(confirmed.get(step.key) == step.sha256 for step in self.steps):
+            found += [
+                {"part": UNGUARDED, "what": f"{verb} {name}", "where": "running"} for verb, name in self.due_units
+            ]
+            found += [{"part": UNGUARDED, "what": f"package {name}", "where": "disk"} for name in self.due_packages]
+        return found
+
+    def remember(self, run: str) -> None:
+        """That the host is now as this candidate wants it."""
+        former = read_confirmed(self.host)
+        steps = {**former, **{step.key: step.sha256 for step in self.steps}}
+        if steps != former:
+            self.host.state.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"run": run, "steps": steps}, indent=1, sort_keys=True) + "\n"
+            undo.write(self.host.state / CONFIRMED, text, 0o600)
+
+    # ---- in words ----
+
+    def as_result(self) -> dict[str, Any]:
+        """What the module says of it: changed_paths, packages, actions, parts, drift, diff."""
+        parts: dict[str, Any] = {}
+        for part in self.guarded:
+            difference = self.differences.get(part.name, Difference())
+            parts[part.name] = {
+                "missing": list(difference.missing),
+                "foreign": list(difference.foreign),
+                "needs": list(difference.needs),
+                "changed_paths": [str(change.path) for change in part.files],
+                **difference.facts,
+            }
+        plain = self.all_changes(UNGUARDED)
+        actions = [f"{verb} {name}" for verb, name in self.due_units]
+        if plain or self.due_units or self.due_packages:
+            needs = [*actions, *(f"install {name}" for name in self.due_packages)]
+            paths = [str(change.path) for change in plain]
+            parts[UNGUARDED] = {"missing": [], "foreign": [], "needs": needs, "changed_paths": paths}
+        changes = self.all_changes()
+        return {
+            "changed": self.differs,
+            "parts": parts,
+            "changed_paths": list(dict.fromkeys(str(change.path) for change in changes)),
+            "packages": list(self.due_packages),
+            "actions": actions,
+            "drift": self.drift(),
+            "diff": [*(change.as_diff() for change in changes), *self._diffs()],
+        }
+
+    def _diffs(self) -> Iterator[dict[str, str]]:
+        for part in self.guarded:
+            difference = self.differences.get(part.name, Difference())
+            if not difference:
+                continue
+            before, after = difference.before, difference.after
+            if before is None and after is None:
+                before, after = _lines(difference.foreign), _lines((*difference.missing, *difference.needs))
+            yield {
+                "before_header": f"running {part.name}",
+                "after_header": f"intended {part.name}",
+                "before": before or "",
+                "after": after or "",
+            }
+
+
+def _lines(items: tuple[str, ...]) -> str:
+    return "".join(f"{item}\n" for item in items)
+
+
+def _in_words(part: str, difference: Difference) -> list[dict[str, str]]:
+    words = [f"missing: {item}" for item in difference.missing]
+    words += [f"foreign: {item}" for item in difference.foreign]
+    words += list(difference.needs)
+    if len(words) > SHOWN:
+        words = [*words[:SHOWN], f"and {len(words) - SHOWN} more"]
+    return [{"part": part, "what": item, "where": "running"} for item in words]
+
+
+def read_confirmed(host: Host) -> dict[str, str]:
+    """Hashes of the steps that were confirmed last, by their keys."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return dict(json.loads((host.state / CONFIRMED).read_text())["steps"])
+    return {}

@@ -1,0 +1,295 @@
+"""One change of a host that takes itself back unless it is confirmed: the lock, the log of the way back, the timer.
+
+In /var/lib/wardnet:
+    undo/armed.json        the way back of a change that waits for its confirmation
+    undo/confirming.json   the same while the change is being made to last; at boot it is taken back as well
+    undo/undoing.json      being gone now
+    last-rollback.json     what was taken back last, and why
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils import wardnet_undo as undo
+from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError, Host
+from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo, UndoFile
+
+SYSTEMD_RUN = "/usr/bin/systemd-run"
+PYTHON = "/usr/bin/python3"
+UNIT = "wardnet-undo.service"
+# The second is started before the first is stopped, so that there is no moment without one.
+TIMERS = ("wardnet-rollback-apply", "wardnet-rollback-confirm")
+
+BOOT_UNIT = """\
+# Kept by wardnet. Finishes what a reboot cut short: a change that nobody had confirmed is taken back before the
+# network comes up.
+[Unit]
+Description=Take back a change that nobody confirmed
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/wardnet /usr/local/lib/wardnet
+After=local-fs.target
+Before=network-pre.target systemd-sysctl.service nftables.service systemd-networkd.service ovsdb-server.service
+Before=openvswitch-switch.service frr.service ssh.service sysinit.target shutdown.target
+Conflicts=shutdown.target
+Wants=network-pre.target
+ConditionPathExistsGlob=/var/lib/wardnet/undo/*.json
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 -I /usr/local/lib/wardnet/undo.py boot
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+class HeldError(Exception):
+    """Another run holds the host. `holder` says who, for the module's result."""
+
+    def __init__(self, message: str, holder: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
+@contextmanager
+def locked(host: Host, who: str, run: str, patience: float = 5.0) -> Iterator[None]:
+    """Holds the host for this process; HeldError where another one does and does not let go in time."""
+    host.lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(host.lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise HeldError(*_held(_parse(os.pread(descriptor, 4096, 0)), "is at work here")) from None
+                time.sleep(0.2)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"who": who, "run": run, "since": now()}).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(holder: dict[str, Any], doing: str, left: int | None = None) -> tuple[str, dict[str, Any]]:
+    record = {"who": holder.get("who"), "run": holder.get("run"), "since": holder.get("since") or holder.get("armed")}
+    record["seconds_left"] = left
+    text = f"{record['who'] or 'somebody'} {doing} since {record['since'] or 'a while'} (run {record['run'] or '?'})"
+    return f"{text}: nothing was touched", record
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        value = json.loads(data or b"{}")
+        if isinstance(value, dict):
+            return value
+    return {}
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+class Transaction:
+    """The way back of one change on this host."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._folder = host.state / undo.FOLDER
+
+    # ---- what an earlier run left ----
+
+    def finish_former(self) -> None:
+        """HeldError where a change of another run still waits for its confirmation; one that was left by a run that
+        died without a timer is taken back."""
+        present = self._armed()
+        if present is None:
+            self._wait_for_undo()
+            return
+        if self._timer_runs():
+            left = self._seconds_left()
+            doing = f"has made a change that is not confirmed yet and goes back by itself in {left} s; it waits"
+            raise HeldError(*_held(present, doing, left))
+        undo.take_back(self._host.state, "now", "the run that made the change died before it was confirmed")
+        self._wait_for_undo()
+
+    def _armed(self) -> dict[str, Any] | None:
+        for name in (undo.ARMED, undo.CONFIRMING):
+            with suppress(FileNotFoundError):
+                return _parse((self._folder / name).read_bytes())
+        return None
+
+    def _wait_for_undo(self) -> None:
+        deadline = time.monotonic() + undo.PATIENCE
+        while (self._folder / undo.UNDOING).exists():
+            if self._host.attempt([SYSTEMCTL, "is-active", "--quiet", *(f"{name}.service" for name in TIMERS)])[0]:
+                undo.take_back(self._host.state, "now", "going back had been cut off")
+                return
+            if time.monotonic() > deadline:
+                raise HeldError(*_held({}, "is going back to the former state"))
+            time.sleep(0.2)
+
+    # ---- arming ----
+
+    def begin(self, entries: list[tuple[str, Undo]], **facts: Any) -> str:
+        """Writes the whole way back to disk, as (part, entry) in the order in which it is gone; the token of it."""
+        install(self._host)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.chmod(0o700)
+        token = secrets.token_hex(16)
+        log = {
+            **facts,
+            "token": token,
+            "armed": now(),
+            "pid": os.getpid(),
+            "started": undo.began(os.getpid()),
+            "entries": [_plain(part, entry) for part, entry in entries],
+        }
+        undo.write(self._folder / undo.ARMED, json.dumps(log), 0o600)
+        if json.loads((self._folder / undo.ARMED).read_text()) != json.loads(json.dumps(log)):
+            (self._folder / undo.ARMED).unlink()
+            raise RefusedError("the way back cannot be read again from the disk: nothing was touched")
+        return token
+
+    def arm(self, timer: int, seconds: int, why: str) -> None:
+        """Has the host go back in `seconds` of its own steady clock, which no setting of the time moves."""
+        name = TIMERS[timer]
+        self._host.attempt([SYSTEMCTL, "stop", f"{name}.timer"])
+        self._host.attempt([SYSTEMCTL, "reset-failed", f"{name}.service"])
+        script = [PYTHON, "-I", str(self._host.library / "undo.py"), "timer", why]
+        self._host.run(
+            [
+                SYSTEMD_RUN, "--quiet", "--collect", f"--unit={name}", f"--on-active={seconds}",
+                "--timer-property=AccuracySec=100ms", *script,
+            ]
+        )  # fmt: skip
+        deadline = self._host.lock.with_name("wardnet-goes-back")
+        deadline.write_text(str(time.monotonic() + seconds))
+
+    def disarm(self, *timers: int) -> None:
+        for timer in timers or range(len(TIMERS)):
+            self._host.attempt([SYSTEMCTL, "stop", f"{TIMERS[timer]}.timer"])
+
+    def _timer_runs(self) -> bool:
+        units = [f"{name}.{kind}" for name in TIMERS for kind in ("timer", "service")]
+        # One active unit of several is enough for status 0.
+        return self._host.attempt([SYSTEMCTL, "is-active", "--quiet", *units])[0] == 0
+
+    def _seconds_left(self) -> int:
+        try:
+            deadline = float(self._host.lock.with_name("wardnet-goes-back").read_text())
+        except (OSError, ValueError):
+            return 0
+        return max(0, round(deadline - time.monotonic()))
+
+    # ---- its end ----
+
+    def take_back(self, why: str) -> dict[str, Any] | None:
+        """Goes back now. None where the timer was first; then it has been waited for."""
+        report = undo.take_back(self._host.state, "now", why)
+        self.disarm()
+        if report is None:
+            self._wait_for_undo()
+        return report
+
+    def claim(self, token: str) -> dict[str, Any]:
+        """The log of the change that the token names, which from now on no timer takes back; PartError where there is
+        none any more, or another."""
+        armed = self._folder / undo.ARMED
+        try:
+            log = json.loads(armed.read_text())
+            if log["token"] != token:
+                message, holder = _held(log, "has changed this host")
+                raise HeldError(f"another change than the one to be confirmed waits here: {message}", holder)
+            armed.replace(self._folder / undo.CONFIRMING)
+        except FileNotFoundError:
+            raise PartError(self._gone(token)) from None
+        self.disarm()
+        return dict(log)
+
+    def _gone(self, token: str) -> str:
+        report = last_rollback(self._host) or {}
+        self._wait_for_undo()
+        why = f": {report['why']} ({report['when']})" if report else f" (no trace of {token[:8]})"
+        return f"the change was not confirmed in time: the host has taken it back by itself{why}"
+
+    def end(self) -> None:
+        """The change lasts: what it wrote is on disk, and the way back is no more."""
+        os.sync()
+        (self._folder / undo.CONFIRMING).unlink(missing_ok=True)
+        undo.sync(self._folder)
+
+
+def keep_file(path: Path, when: str = "always") -> UndoFile:
+    """The file, link or directory as it is now, or its absence."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return UndoFile(str(path), when=when)
+    rights = {"mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid, "when": when}
+    if stat.S_ISLNK(status.st_mode):
+        return UndoFile(str(path), link=str(path.readlink()), when=when)
+    if stat.S_ISDIR(status.st_mode):
+        return UndoFile(str(path), directory=True, **rights)  # type: ignore[arg-type]
+    return UndoFile(str(path), content=path.read_bytes(), **rights)  # type: ignore[arg-type]
+
+
+def _plain(part: str, entry: Undo) -> dict[str, Any]:
+    if isinstance(entry, UndoFile):
+        content = None if entry.content is None else base64.b64encode(entry.content).decode()
+        return {"part": part, "kind": "file", **entry.__dict__, "content": content}
+    stdin = None if entry.stdin is None else base64.b64encode(entry.stdin).decode()
+    return {"part": part, "kind": "command", **entry.__dict__, "stdin": stdin}
+
+
+def install(host: Host) -> None:
+    """The script that goes back, and the unit that runs it at boot."""
+    script = host.library / "undo.py"
+    unit = host.units / UNIT
+    wanted = host.units / "sysinit.target.wants" / UNIT
+    for path, text, mode in ((script, source(), 0o755), (unit, BOOT_UNIT, 0o644)):
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            undo.write(path, text, mode)
+    if not wanted.is_symlink():
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        wanted.symlink_to(unit)
+
+
+def source() -> str:
+    """Text of wardnet_undo.py, also from within the archive that Ansible sends."""
+    loader = undo.__spec__.loader if undo.__spec__ else None
+    text = loader.get_source(undo.__name__) if hasattr(loader, "get_source") else None
+    if not text:
+        raise CommandError("the script that goes back is not in this module: nothing was touched")
+    return str(text)
+
+
+def last_rollback(host: Host) -> dict[str, Any] | None:
+    """What the host took back last, unless a run has told it already."""
+    try:
+        report = _parse((host.state / undo.REPORT).read_bytes())
+    except FileNotFoundError:
+        return None
+    return None if report.get("told") or not report else report
+
+
+def mark_told(host: Host) -> None:
+    """The report has been told to somebody; it stays on disk."""
+    report = last_rollback(host)
+    if report:
+        undo.write(host.state / undo.REPORT, json.dumps({**report, "told": now()}, indent=1) + "\n")

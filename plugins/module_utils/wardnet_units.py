@@ -1,0 +1,145 @@
+"""systemd units of a candidate: what each needs to come to its state, and bringing it there. Standard library only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.wardnet_host import SYSTEMCTL, Host
+from ansible.module_utils.wardnet_part import PartError
+
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "MainPID",
+    "ActiveEnterTimestampMonotonic",
+    "StateChangeTimestampMonotonic",
+)
+STEADY = 20  # seconds within which a started unit must be active, and stay so on a second look
+
+
+def parse_show(text: str) -> list[dict[str, str]]:
+    """One dict a unit, in the order asked for, from `systemctl show` output."""
+    return [
+        dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line)
+        for block in text.strip().split("\n\n")
+    ]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Unix seconds: when the files of a unit last changed, and when it last took files up."""
+
+    files: float
+    reload_files: float
+    started: float
+    changed_state: float  # a reload is a change of state, a start too
+
+    @property
+    def needs_restart(self) -> bool:
+        return self.files > self.started
+
+    @property
+    def needs_reload(self) -> bool:
+        return self.reload_files > max(self.started, self.changed_state)
+
+
+def decide(unit: dict[str, Any], shown: dict[str, str], times: Times) -> list[str]:
+    """The verbs that bring a unit to its state."""
+    enabled, active = shown.get("UnitFileState"), shown.get("ActiveState")
+    state = unit.get("state") or "running"
+    if state == "masked":
+        stop = [] if active in ("inactive", "failed") else ["stop"]
+        return stop + ([] if enabled == "masked" else ["mask"])
+    if state == "off":
+        if shown.get("LoadState") == "not-found":
+            return []
+        stop = [] if active in ("inactive", "failed") else ["stop"]
+        return stop + (["disable"] if enabled == "enabled" else [])
+    verbs = []
+    if shown.get("LoadState") == "masked":
+        verbs.append("unmask")
+    if enabled not in ("enabled", "static", "alias", "indirect", "generated"):
+        verbs.append("enable")
+    if active != "active" or times.needs_restart or shown.get("NeedDaemonReload") == "yes":
+        verbs.append("restart")
+    elif times.needs_reload:
+        verbs.append("reload")
+    return verbs
+
+
+def show(host: Host, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The properties of each unit by its name, by one question to systemd."""
+    if not names:
+        return {}
+    out = host.run([SYSTEMCTL, "show", f"--property={','.join(PROPERTIES)}", "--", *names])
+    return dict(zip(names, parse_show(out)))  # noqa: B905 - a managed host's Python may be older than 3.10
+
+
+def is_started(shown: dict[str, str]) -> bool:
+    """Whether the unit has run since boot and will at the next one."""
+    return shown.get("ActiveState") == "active" and shown.get("UnitFileState") == "enabled"
+
+
+def plan(units: Iterable[dict[str, Any]], shown: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
+    """What is due, as (verb, unit)."""
+    return [
+        (verb, unit["name"])
+        for unit in units
+        for verb in decide(unit, shown[unit["name"]], times(unit, shown[unit["name"]]))
+    ]
+
+
+def times(unit: dict[str, Any], shown: dict[str, str]) -> Times:
+    boot = time.time() - time.monotonic()
+    return Times(
+        files=newest(unit.get("files") or []),
+        reload_files=newest(unit.get("reload_files") or []),
+        started=boot + int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
+        changed_state=boot + int(shown.get("StateChangeTimestampMonotonic") or 0) / 1e6,
+    )
+
+
+def newest(paths: list[str]) -> float:
+    return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
+
+
+def carry_out(host: Host, due: list[tuple[str, str]], shown: dict[str, dict[str, str]]) -> None:
+    """PartError, with the unit's journal, where one does not come to its state or does not stay there."""
+    if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown.values()):
+        host.run([SYSTEMCTL, "daemon-reload"])
+    for verb, name in due:
+        code, _, err = host.attempt([SYSTEMCTL, verb, "--", name])
+        if code != 0:
+            raise PartError(f"systemctl {verb} {name}: {err.strip()}", journal=journal(host, name))
+    steady(host, [name for verb, name in due if verb == "restart"])
+
+
+def steady(host: Host, names: list[str]) -> None:
+    """Waits until all started units are active with the same process on two looks."""
+    deadline = time.monotonic() + STEADY
+    before: list[tuple[str, str]] = []
+    while names:
+        states = show(host, names)
+        looks = [(state["ActiveState"], state["MainPID"]) for state in states.values()]
+        bad = [name for name, state in states.items() if state["ActiveState"] != "active"]
+        if not bad and looks == before:
+            return
+        if any(state["ActiveState"] == "failed" for state in states.values()) or time.monotonic() > deadline:
+            unsteady = bad or names
+            raise PartError(
+                f"does not stay active after its start: {', '.join(unsteady)}", journal=journal(host, unsteady[0])
+            )
+        before = looks
+        time.sleep(0.7)
+
+
+def journal(host: Host, name: str) -> list[str]:
+    command = ["/usr/bin/journalctl", "--no-pager", "--lines=15", "--output=cat", f"--unit={name}"]
+    return host.attempt(command)[1].splitlines()
