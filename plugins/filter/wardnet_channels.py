@@ -80,11 +80,52 @@ def or_more_specific(prefix: str) -> str:
     return "" if network.prefixlen == network.max_prefixlen else f" le {network.max_prefixlen}"
 
 
+def line_of(port: dict[str, Any]) -> str:
+    """The interface that a session is dialled over: its parent, or the tagged line on it."""
+    return f"{port['name'][:10]}-line" if port.get("tag") else str(port["parent"])
+
+
+def vlans(gateway: dict[str, Any], channel: str) -> list[dict[str, Any]]:
+    """The channel's ports that are VLAN subinterfaces; for a tagged session the line that it is dialled over."""
+    return [
+        {**port, "name": line_of(port)} if port.get("dialled") else port
+        for port in gateway["ports"]
+        if port["channel"] == channel and port.get("parent") and port.get("tag")
+    ]
+
+
+def parents(gateway: dict[str, Any], channel: str) -> list[dict[str, Any]]:
+    """What the channel's subinterfaces and sessions stand on, where that is no port with a network of its own: `name`
+    and the `vlans` of this channel on it."""
+    own = {port["name"] for port in gateway["ports"]}
+    mine = [port for port in gateway["ports"] if port["channel"] == channel and port.get("parent")]
+    names = {port["parent"] for port in mine} | {line_of(port) for port in mine if port.get("dialled")}
+    return [
+        {"name": name, "vlans": [vlan["name"] for vlan in vlans(gateway, channel) if vlan["parent"] == name]}
+        for name in sorted(names - own)
+    ]
+
+
+def devices(gateway: dict[str, Any], channel: str) -> list[str]:
+    """Kinds of devices that this channel needs of the kernel, of: vlan, vrf, ppp."""
+    ports = [port for port in gateway["ports"] if port["channel"] == channel]
+    needed = {
+        "vlan": any(port.get("tag") for port in ports),
+        "vrf": any(port.get("vrf") for port in ports),
+        "ppp": any(port.get("dialled") for port in ports),
+    }
+    return [kind for kind, wanted in needed.items() if wanted]
+
+
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
+            "wardnet_devices": devices,
             "wardnet_first": first,
+            "wardnet_line_of": line_of,
             "wardnet_neighbours": neighbours,
             "wardnet_or_more_specific": or_more_specific,
+            "wardnet_parents": parents,
             "wardnet_shapes": shapes,
+            "wardnet_vlans": vlans,
         }
