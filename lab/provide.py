@@ -106,7 +106,9 @@ def files(node: Node, layout: Layout, district: District, plan: Plan, topology: 
     channel = node.host.channel if node.host is not None else Channel.INTERNET
     match node.kind:
         case Kind.RESOLVER:
-            return resolver_files(district, plan, topology, channel)
+            # The channel's time stands with its names.
+            unit = _unit("lab-clock", "Time of the channel", "lab.services.clock", [])
+            return [*resolver_files(district, plan, topology, channel), *_code(), *unit]
         case Kind.PORTAL:
             settings = [*_TLS, "LoadCredential=accounts.json:/etc/lab-portal/accounts.json",
                         "StateDirectory=wardnet-portal", "RuntimeDirectory=wardnet-portal",

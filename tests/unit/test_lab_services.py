@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.services import escl
+from lab.services import clock, escl
 from lab.services.files import serve_file
 from lab.services.portal import COOKIE, Injected, Portal, parse_control
 from lab.services.portal_forms import PROCEDURES, Procedure, parse_multipart, scan_type
@@ -342,3 +343,18 @@ def test_the_public_web_leads_from_http_to_https() -> None:
     assert site(Request("GET", "/", {}, {}, b"")).status == 200
     assert site(Request("POST", "/", {}, {}, b"")).status == 405
     assert site(Request("GET", "/nope", {}, {}, b"")).status == 404
+
+
+def test_the_clock_answers_a_client_with_its_own_time_stamp_in_front() -> None:
+    question = struct.pack("!BBbb9I2I", 4 << 3 | 3, 0, 6, 0, *[0] * 9, 77, 88)
+    told = clock.answer(question, received=1_000_000_000.25, now=lambda: 1_000_000_000.5)
+    assert told is not None
+    first, stratum, poll, _, *words = struct.unpack("!BBbb11I", told)
+    assert (first, stratum, poll) == (4 << 3 | 4, 1, 6)
+    assert words[5:7] == [77, 88]  # the client tells its own question by it
+    assert words[7:] == [3_208_988_800, 1 << 30, 3_208_988_800, 1 << 31]
+
+
+@pytest.mark.parametrize("question", [b"", b"\x23" * 47, struct.pack("!B47x", 4 << 3 | 4)])
+def test_the_clock_answers_nothing_but_a_clients_packet(question: bytes) -> None:
+    assert clock.answer(question, received=0.0) is None
