@@ -48,17 +48,20 @@ class Network(Part):
 
     def _look(self) -> tuple[Running, dict[str, bool]]:
         """What runs, and which links there are, by whether they are up. Two processes: one a family."""
-        plain = self._batch([], "address show", "route show table all", "rule show")
-        six = self._batch(["-6"], "route show table all", "rule show")
-        links = json.dumps(plain[0])
-        addresses, tentative = parse_addresses(links)
-        routes = parse_routes(json.dumps(plain[1]), 4) | parse_routes(json.dumps(six[0]), 6)
-        rules = parse_rules(json.dumps(plain[2]), 4) | parse_rules(json.dumps(six[1]), 6)
-        running = Running(addresses, tentative, routes, rules, parse_carrier(links))
-        return running, {link["ifname"]: "UP" in link.get("flags", []) for link in plain[0]}
+        links, *four = self._batch("-4", "link show", "address show", "route show table all", "rule show")
+        six = self._batch("-6", "address show", "route show table all", "rule show")
+        (plain, tentative), (plain6, tentative6) = (parse_addresses(json.dumps(family[0])) for family in (four, six))
+        running = Running(
+            addresses=plain | plain6,
+            tentative=tentative | tentative6,
+            routes=parse_routes(json.dumps(four[1]), 4) | parse_routes(json.dumps(six[1]), 6),
+            rules=parse_rules(json.dumps(four[2]), 4) | parse_rules(json.dumps(six[2]), 6),
+            carrier=parse_carrier(json.dumps(links)),
+        )
+        return running, {link["ifname"]: "UP" in link.get("flags", []) for link in links}
 
-    def _batch(self, family: list[str], *commands: str) -> list[list[dict[str, Any]]]:
-        text = self.host.run([IP, "-N", "-j", *family, "-batch", "-"], "\n".join([*commands, ""]))
+    def _batch(self, family: str, *commands: str) -> list[list[dict[str, Any]]]:
+        text = self.host.run([IP, "-N", "-j", family, "-batch", "-"], "\n".join([*commands, ""]))
         decoder, found, at = json.JSONDecoder(), [], 0
         while at < len(text) and len(found) < len(commands):
             if text[at].isspace():
