@@ -49,6 +49,7 @@ author: the wardnet developers
 ENVIRONMENT = ("ANSIBLE_CONFIG", "WARDNET_AS_OF", "WARDNET_KNOWN_HOSTS", "WARDNET_SSH_KEY")
 RESUMES = "WARDNET_RESUMES"
 RUN = "WARDNET_RUN"
+RUN = "WARDNET_RUN"
 # Runs on the controller alone: good ones tell nothing about a host.
 QUIET = frozenset({"wardnet_candidate", "wardnet_skipped", "include_role", "include_tasks", "set_fact", "meta"})
 COMMIT = "wardnet_commit"
@@ -152,6 +153,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "wards": {host.name: str(host.vars["wardnet_ward"]) for host in hosts if "wardnet_ward" in host.vars},
         }
         self._journal = Journal(write_folder(), self._started)
+        os.environ[RUN] = self._journal.id  # workers inherit it: what a host writes down can name the run
         self._journal.begin(header)
         os.environ[RUN] = self._journal.id  # the workers' too: a host is told which run changes it
 

@@ -213,6 +213,7 @@ def _rollback(record: Mapping[str, Any] | None) -> Rollback | None:
     return Rollback(
         when=str(record.get("when") or ""),
         why=str(record.get("why") or ""),
+        run=str(record.get("run") or ""),
         parts=tuple(map(str, record.get("parts") or ())),
         failed_steps=tuple(map(str, record.get("failed_steps") or ())),
     )

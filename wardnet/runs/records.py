@@ -38,10 +38,12 @@ class RunState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """A host that went back by itself. `when` as the host wrote it, ISO 8601; `failed_steps` of the way back."""
+    """A host that went back by itself. `when` as the host wrote it, ISO 8601, or empty; `run` made the change;
+    `failed_steps` of the way back."""
 
     when: str
     why: str
+    run: str = ""
     parts: tuple[str, ...] = ()
     failed_steps: tuple[str, ...] = ()
 
@@ -170,6 +172,7 @@ def plain_rollback(rollback: Rollback | None) -> dict[str, Any] | None:
     return {
         "when": rollback.when,
         "why": rollback.why,
+        "run": rollback.run or None,
         "parts": list(rollback.parts),
         "failed_steps": list(rollback.failed_steps),
     }

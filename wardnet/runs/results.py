@@ -2,15 +2,15 @@
 
 `parts` is what a run changed, or would change in check mode, by part of the host:
     {"filter": {"missing": [line, ...], "foreign": [line, ...], "paths": [path, ...]}}
-`missing` is intended and does not run, `foreign` runs and is not intended, in the words of ip and nft.
-`drift` is what somebody changed by hand: {part: [line, ...]}.
+`missing` is intended and does not run, `foreign` runs and is not intended, in the words of ip and nft; `needs` is what
+else is to be done. `drift` is what somebody changed by hand, by part, each line behind where it was changed:
+    {"filter": ["running: foreign: table ip helpful"], "files": ["disk: /etc/timezone (write)"]}
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from wardnet.runs.withheld import WITHHELD, Withholder
@@ -18,7 +18,7 @@ from wardnet.runs.withheld import WITHHELD, Withholder
 MOST_LINES = 60  # of one list; a table that is gone has hundreds
 LONGEST = 400  # characters of one line
 LONGEST_MESSAGE = 3000
-FILES = "files"
+LISTS = {"missing": "missing", "foreign": "foreign", "needs": "needs", "paths": "changed_paths"}
 
 
 def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[s
         "rolled_back": _rolled_back(result) if bad else None,
         "armed": bool(result.get("armed")) or None,
         "confirmed": bool(result.get("confirmed")) or None,
-        "earlier_rollback": _earlier(result, bad),
+        "earlier_rollback": _earlier(result),
     }
     if result.get("changed") and not parts:
         kept["changes"] = _headers(result.get("diff"))
@@ -44,60 +44,30 @@ def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[s
 
 def _parts(result: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
     given = result.get("parts")
-    if not isinstance(given, Mapping):
-        return {}
     found: dict[str, dict[str, list[str]]] = {}
-    for name, part in given.items():
-        if not isinstance(part, Mapping):
-            continue
-        paths = part.get("changed_paths") or part.get("paths") or []
-        # Of plain files the lines are their contents.
-        lists = {"paths": _lines(paths)}
-        if name != FILES:
-            lists |= {"missing": _lines(part.get("missing")), "foreign": _lines(part.get("foreign"))}
-        elif not paths:
-            lists["paths"] = _lines(part.get("missing")) + _lines(part.get("foreign"))
-        lists = {key: value for key, value in lists.items() if value}
-        if lists:
-            found[str(name)] = lists
+    for name, part in given.items() if isinstance(given, Mapping) else ():
+        if isinstance(part, Mapping):
+            lists = {key: _lines(part.get(source)) for key, source in LISTS.items()}
+            found[str(name)] = {key: lines for key, lines in lists.items() if lines}
     return found
 
 
 def _drift(given: Any) -> dict[str, list[str]]:
-    if not given or isinstance(given, bool):
-        return {}
-    if isinstance(given, Mapping):
-        return {str(part): lines for part, value in given.items() if (lines := _lines(value))}
+    """Of the module's list of {part, what, where}."""
     found: dict[str, list[str]] = {}
-    for item in given if isinstance(given, Sequence) and not isinstance(given, str) else [given]:
-        part = str(item.get("part", "")) if isinstance(item, Mapping) else ""
-        rest = {key: value for key, value in item.items() if key != "part"} if part else item
-        found.setdefault(part or "other", []).extend(_lines(rest))
+    for item in given if isinstance(given, list) else []:
+        if isinstance(item, Mapping):
+            line = f"{item.get('where') or 'running'}: {item.get('what') or '?'}"
+            found.setdefault(str(item.get("part") or "files"), []).append(line)
     return {part: _bounded(lines) for part, lines in found.items()}
 
 
 def _lines(value: Any) -> list[str]:
-    """Any plain value as lines: a mapping's lists under their names, since shapes grow."""
-    if value in (None, "", [], {}, False):
-        return []
     if isinstance(value, str):
         return _bounded([line for line in value.splitlines() if line.strip()])
-    if isinstance(value, Mapping):
-        lines: list[str] = []
-        for key, item in value.items():
-            sign = {"missing": "+", "foreign": "-"}.get(str(key))
-            if sign is None and key in ("content", "before", "after", "diff"):
-                continue
-            inner = _lines(item)
-            lines += [f"{sign}{line.lstrip('+-')}" for line in inner] if sign else _named(str(key), inner)
-        return _bounded(lines)
     if isinstance(value, Sequence | set | frozenset):
-        return _bounded([line for item in value for line in _lines(item)])
-    return [str(value)]
-
-
-def _named(name: str, lines: list[str]) -> list[str]:
-    return lines if name in ("changed_paths", "paths", "lines", "what", "items") else [f"{name}: {x}" for x in lines]
+        return _bounded([str(item) for item in value])
+    return []
 
 
 def _bounded(lines: list[str]) -> list[str]:
@@ -106,37 +76,33 @@ def _bounded(lines: list[str]) -> list[str]:
 
 
 def _rolled_back(result: Mapping[str, Any]) -> dict[str, Any] | None:
-    """When and why the host went back by itself in this run; only a result that failed tells of this run."""
-    given = result.get("rolled_back")
-    if not given:
+    """Why the host went back by itself in this run."""
+    if not result.get("rolled_back"):
         return None
-    details = dict(given) if isinstance(given, Mapping) else {}
-    return _story(details, str(result.get("msg") or ""))
+    return _story(
+        {
+            "when": result.get("rolled_back_at"),
+            "why": result.get("why") or result.get("msg"),
+            "parts": result.get("rolled_back_parts"),
+            "failed": result.get("way_back_failed"),
+        }
+    )
 
 
-def _earlier(result: Mapping[str, Any], bad: bool) -> dict[str, Any] | None:
-    """A way back that happened after an earlier run had given up; the next run that gets through tells of it."""
-    given = result.get("earlier_rollback") or result.get("last_rollback")
-    if not given and not bad:
-        given = result.get("rolled_back")
-    return _story(dict(given), "") if isinstance(given, Mapping) and given else None
+def _earlier(result: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A way back after an earlier run had given up, or had died; the next run that gets through tells of it."""
+    given = result.get("last_rollback")
+    return _story(given) if isinstance(given, Mapping) and given else None
 
 
-def _story(details: Mapping[str, Any], message: str) -> dict[str, Any]:
-    parts = details.get("parts") or []
+def _story(details: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "when": _moment(details.get("when")),
-        "why": str(details.get("why") or message).strip()[:LONGEST_MESSAGE],
-        "parts": sorted(map(str, parts)) if not isinstance(parts, str) else [parts],
-        "failed_steps": _lines(details.get("failed_steps") or details.get("failed")),
+        "when": str(details.get("when") or ""),
+        "why": str(details.get("why") or "").strip()[:LONGEST_MESSAGE],
+        "run": str(details.get("run") or ""),
+        "parts": sorted(_lines(details.get("parts"))),
+        "failed_steps": _lines(details.get("failed")),
     }
-
-
-def _moment(value: Any) -> str:
-    """ISO 8601 in UTC, of a text or of seconds since 1970."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
-    return str(value or "")
 
 
 def _headers(diff: Any) -> list[str]:

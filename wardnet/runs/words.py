@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from wardnet.locale import _, ngettext
+from wardnet.locale import _
 from wardnet.runs.records import Drift, HostOutcome, HostState, Parts, Run, RunState
 
 # Never the colour alone: each state has its sign.
@@ -90,15 +90,31 @@ def part_lines(parts: Parts) -> list[str]:
         lines.append(part_name(part))
         lines += [f"  + {line.removeprefix('+')}" for line in lists.get("missing", ())]
         lines += [f"  - {line.removeprefix('-')}" for line in lists.get("foreign", ())]
-        lines += [f"  ~ {line}" for line in lists.get("paths", ())]
+        lines += [f"  ~ {line}" for line in (*lists.get("paths", ()), *lists.get("needs", ()))]
     return lines
 
 
+def three_ways(line: str) -> tuple[str, str, str, str]:
+    """A line of drift as what it is about, and whether that is so in what runs, on disk, and as intended."""
+    where, _colon, what = line.partition(": ")
+    yes, no, other = _("yes"), _("no"), _("differs")
+    kind, colon, item = what.partition(": ")
+    if where == "running" and colon and kind == "missing":
+        return item, no, yes, yes
+    if where == "running" and colon and kind == "foreign":
+        return item, yes, no, no
+    if where == "running":
+        return what, other, yes, yes
+    return what, "-", other, yes
+
+
 def drift_lines(drift: Drift) -> list[str]:
+    """Drift as a table of three ways under the names of the parts."""
     lines: list[str] = []
+    head = (_("running"), _("on disk"), _("intended"), _("what"))
     for part, items in sorted(drift.items()):
-        lines.append(part_name(part))
-        lines += [f"  {line}" for line in items]
+        told = [(running, disk, intended, what) for what, running, disk, intended in map(three_ways, items)]
+        lines += [part_name(part), *table([head, *told])]
     return lines
 
 
@@ -115,8 +131,7 @@ def end_of_run(run: Run) -> list[str]:
     lines = [""]
     if bad:
         total = len(run.hosts)
-        title = ngettext("{bad} of {total} host is not well:", "{bad} of {total} hosts are not well:", len(bad))
-        lines.append(title.format(bad=len(bad), total=total))
+        lines.append(_("not well, {bad} of {total} hosts:").format(bad=len(bad), total=total))
         order = sorted(bad, key=lambda host: (GRAVE.index(host.state), host.ward, host.host))
         head = (_("ward"), _("host"), _("state"), _("why"))
         lines += table([head, *((h.ward, h.host, f"{SIGNS[h.state]} {host_state(h.state)}", reason(h)) for h in order)])
