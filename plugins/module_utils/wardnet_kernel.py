@@ -22,6 +22,7 @@ class Address:
     port: str
     address: str  # with its prefix length
     own_route: bool = False  # the kernel keeps a route for it in the main table, which no port of ours may have
+    leased: bool = field(default=False, compare=False)  # goes by itself when its time is up
 
     def __str__(self) -> str:
         return f"address {self.address} on {self.port}" + (" with a route in main" if self.own_route else "")
@@ -39,7 +40,7 @@ class Route:
     via: str
     unreachable: bool
     other: str = ""
-    learned: bool = field(default=False, compare=False)  # by a routing protocol or a lease
+    learned: str = field(default="", compare=False)  # from a 'neighbour' by a routing protocol, or a 'provider'
 
     def __str__(self) -> str:
         kind = "unreachable " if self.unreachable else ""
@@ -91,8 +92,11 @@ class Intent:
     rules: frozenset[Rule]
     known_routes: frozenset[Route]
     known_rules: frozenset[Rule]
-    dynamic: frozenset[str] = frozenset()  # ports that get addresses and routes from elsewhere
-    learning: frozenset[int] = frozenset()  # tables that a routing protocol adds to
+    dynamic: frozenset[str] = frozenset()  # ports that a provider gives a lease
+    dialled: frozenset[str] = frozenset()  # ports that a provider gives addresses that stay while the session does
+    leases: frozenset[Route] = frozenset()  # what comes with an address of a dynamic port, by a way that is not known
+    believed: frozenset[tuple[int, str]] = frozenset()  # (table, prefix) that a routing protocol may add to
+    vrfs: frozenset[str] = frozenset()
 
 
 def join_intents(intents: Sequence[Intent]) -> Intent:
@@ -122,10 +126,19 @@ def read_intent(gateway: dict[str, Any], channel: str, hold_main: bool) -> Inten
         rules=frozenset(rule for rule in rules if rule.table in tables),
         known_routes=routes,
         known_rules=rules,
-        dynamic=frozenset(port["name"] for port in ports if port.get("addressing") in ("dhcp", "pppoe")),
-        learning=frozenset(
-            int(t["number"]) for t, route in given if route["kind"] == "learned" and t["channel"] == channel
+        dynamic=frozenset(port["name"] for port in ports if port.get("addressing") == "dhcp"),
+        dialled=frozenset(port["name"] for port in ports if port.get("addressing") == "pppoe"),
+        leases=frozenset(
+            _route(t, route) for t, route in given if route["kind"] == "leased" and route["port"] in names
         ),
+        believed=frozenset(
+            (int(table["number"]), prefix)
+            for table in gateway["tables"]
+            for peer in gateway.get("bgp") or []
+            if table["channel"] == peer["channel"] == channel
+            for prefix in peer["accept"]
+        ),
+        vrfs=frozenset(vrf["name"] for vrf in gateway.get("vrfs") or []),
     )
 
 
@@ -167,7 +180,8 @@ def parse_addresses(text: str) -> tuple[frozenset[Address], frozenset[Address]]:
             address = ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}")
             if address.is_link_local or address.is_loopback:
                 continue
-            record = Address(link["ifname"], str(address), not info.get("noprefixroute", False))
+            own_route, leased = not info.get("noprefixroute", False), bool(info.get("dynamic"))
+            record = Address(link["ifname"], str(address), own_route, leased)
             found.add(record)
             if info.get("tentative") or info.get("dadfailed"):
                 tentative.add(record)
@@ -180,7 +194,9 @@ def parse_carrier(text: str) -> frozenset[str]:
 
 
 _ROUTE_PLAIN = {"dst", "table", "metric", "dev", "gateway", "type", "protocol", "scope", "pref", "prefsrc"}
-_LEARNED = {11, 16, 186}  # RTPROT_ZEBRA, RTPROT_DHCP, RTPROT_BGP
+_BY_NEIGHBOURS = {186}  # RTPROT_BGP
+_BY_PROVIDERS = {9, 16}  # RTPROT_RA, RTPROT_DHCP
+_OF_LEARNED = {"nhid", "expires", "metrics"}  # how long, how large, and by which next hop: theirs to say
 _ROUTE_FLAGS = {"onlink", "linkdown", "offload"}
 
 
@@ -197,7 +213,10 @@ def parse_routes(text: str, family: int) -> frozenset[Route]:
         kind = int(route.get("type", 1))
         if family == 6 and table == MAIN and (network.is_link_local or network.is_multicast):
             continue
-        other = {key: value for key, value in route.items() if key not in _ROUTE_PLAIN and key != "flags"}
+        protocol = int(route.get("protocol", 0))
+        learned = protocol in _BY_NEIGHBOURS | _BY_PROVIDERS
+        plain = _ROUTE_PLAIN | (_OF_LEARNED if learned else set())
+        other = {key: value for key, value in route.items() if key not in plain and key != "flags"}
         flags = sorted(set(route.get("flags", [])) - _ROUTE_FLAGS)
         if flags:
             other["flags"] = flags
@@ -213,7 +232,7 @@ def parse_routes(text: str, family: int) -> frozenset[Route]:
                 via=route.get("gateway", ""),
                 unreachable=kind == UNREACHABLE,
                 other=json.dumps(other, sort_keys=True) if other else "",
-                learned=int(route.get("protocol", 0)) in _LEARNED,
+                learned="" if not learned else "provider" if protocol in _BY_PROVIDERS else "neighbour",
             )
         )
     return frozenset(found)
@@ -269,27 +288,58 @@ class Difference:
 
 
 def compare(running: Running, intent: Intent) -> Difference:
-    """A port without a link is not missed: the kernel may have no routes for it either."""
+    """A port without a link is not missed: the kernel may have no routes for it either. What a provider or a neighbour
+    gives is not known beforehand: it is not missed, but for a leased address without its way, and whatever stands
+    beside it and is not theirs to give is foreign."""
     expected: list[Item] = [a for a in intent.addresses if a.port in running.carrier]
     expected += [r for r in intent.routes if not r.port or r.port in running.carrier]
     expected += intent.rules
+    expected += [r for r in intent.leases if _lacks_way(running, r)]
     present = running.addresses | running.routes | running.rules
-    held = intent.ports - intent.dynamic
-    foreign: list[Item] = [a for a in running.addresses if a.port in held and a not in intent.addresses]
+    foreign: list[Item] = [
+        a
+        for a in running.addresses
+        if a.port in intent.ports - intent.dialled
+        and a not in intent.addresses
+        and not (a.leased and not a.own_route and a.port in intent.dynamic)
+    ]
     foreign += [
         route
         for route in running.routes
-        if route.table in intent.tables
-        and route not in intent.known_routes
-        and route.port not in intent.dynamic
-        and not (route.learned and route.table in intent.learning)
+        if route.table in intent.tables and route not in intent.known_routes and not _may_be_given(route, intent)
     ]
-    foreign += [r for r in running.rules if r not in intent.known_rules]
+    foreign += [r for r in running.rules if r not in intent.known_rules and not (intent.vrfs and '"l3mdev"' in r.other)]
     return Difference(
         missing=_in_order(item for item in expected if item not in present),
         foreign=_in_order(foreign),
         waiting=tuple(sorted(a for a in running.tentative if a in intent.addresses and a.port in running.carrier)),
     )
+
+
+def _lacks_way(running: Running, route: Route) -> bool:
+    """Whether the port of a leased IPv4 route has its address and no such route."""
+    leased = any(a.leased and a.port == route.port and ":" not in a.address for a in running.addresses)
+    there = any(
+        (r.learned, r.table, r.destination, r.port) == ("provider", route.table, route.destination, route.port)
+        for r in running.routes
+    )
+    return route.family == 4 and leased and not there
+
+
+def _may_be_given(route: Route, intent: Intent) -> bool:
+    """Whether a route is of a lease, in the port's own table, or of a neighbour that may say so."""
+    if route.table == MAIN or route.unreachable or route.other:
+        return False
+    if route.learned == "provider":
+        return route.port in intent.dynamic | intent.dialled
+    if route.learned == "neighbour":
+        network = ipaddress.ip_network(route.destination)
+        believed = [ipaddress.ip_network(prefix) for table, prefix in intent.believed if table == route.table]
+        return any(
+            outer.version == network.version and network.subnet_of(outer)  # type: ignore[arg-type]
+            for outer in believed
+        )
+    return False
 
 
 def _in_order(items: Any) -> tuple[Item, ...]:

@@ -6,7 +6,10 @@ from ansible.module_utils.wardnet_part import Part
 from ansible.module_utils.wardnet_part_access import Access
 from ansible.module_utils.wardnet_part_filter import Filter
 from ansible.module_utils.wardnet_part_network import Network
+from ansible.module_utils.wardnet_part_routing import Routing
 from ansible.module_utils.wardnet_part_settings import Settings
+from ansible.module_utils.wardnet_part_shaping import Shaping
+from ansible.module_utils.wardnet_part_switch import Switch
 
 # The order in which they are applied is that of wardnet_candidate.GUARDED.
-PARTS: tuple[type[Part], ...] = (Access, Filter, Network, Settings)
+PARTS: tuple[type[Part], ...] = (Access, Filter, Network, Settings, Switch)
