@@ -12,4 +12,4 @@ from ansible.module_utils.wardnet_part_shaping import Shaping
 from ansible.module_utils.wardnet_part_switch import Switch
 
 # The order in which they are applied is that of wardnet_candidate.GUARDED.
-PARTS: tuple[type[Part], ...] = (Access, Filter, Network, Settings, Switch)
+PARTS: tuple[type[Part], ...] = (Access, Filter, Network, Routing, Settings, Shaping, Switch)
