@@ -20,7 +20,12 @@ from ansible.module_utils.wardnet_kernel import parse_ruleset
 from ansible.module_utils.wardnet_part import ALWAYS, Difference, Part, PartError, RefusedError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started
 
-SCRATCH = ("/usr/bin/unshare", "--net", "/bin/sh", "-c", f"{NFT} -f - && {NFT} -j list ruleset")
+PRINT = (NFT, "--stateless", "list", "ruleset")
+
+
+def scratch(*listing: str) -> tuple[str, ...]:
+    """The command that loads a ruleset into an empty network namespace and lists what the kernel makes of it."""
+    return ("/usr/bin/unshare", "--net", "/bin/sh", "-c", f"{NFT} -f - && {' '.join(listing)}")
 
 
 class Filter(Part):
@@ -41,7 +46,7 @@ class Filter(Part):
                 raise RefusedError(f"{NFT} is not installed")
             return
         self._ruleset = self.content(str(self.steps[-1].arguments.get("path") or "/etc/nftables.conf"))
-        code, out, err = self.host.attempt(SCRATCH, self._ruleset)
+        code, out, err = self.host.attempt(scratch(NFT, "-j", "list", "ruleset"), self._ruleset)
         if code != 0:
             raise RefusedError(f"the ruleset is refused: {err.strip()}")
         self._intended = parse_ruleset(out)
@@ -53,21 +58,26 @@ class Filter(Part):
     def difference(self) -> Difference:
         if not self._there:
             return Difference(missing=("nftables itself",))
-        before, after = set(self._running), set(self._intended)
-        moved = before == after and self._running != self._intended
+        needs = () if is_started(self.host.unit(self._service)) else (f"start {self._service}",)
+        if self._running == self._intended:
+            return Difference(needs=needs)
+        before, after = self.host.run(PRINT), self.host.run(scratch(*PRINT), self._ruleset)
+        running, intended = phrases(before), phrases(after)
+        missing = tuple(phrase for phrase in intended if phrase not in running)
+        foreign = tuple(phrase for phrase in running if phrase not in intended)
         return Difference(
-            missing=tuple(line for line in self._intended if line not in before) if not moved else ("rules in order",),
-            foreign=tuple(line for line in self._running if line not in after),
-            needs=() if is_started(self.host.unit(self._service)) else (f"start {self._service}",),
-            before="\n".join([*self._running, ""]) if self._running != self._intended else None,
-            after="\n".join([*self._intended, ""]) if self._running != self._intended else None,
+            missing=missing if missing or foreign else ("the order of the rules",),
+            foreign=foreign,
+            needs=needs,
+            before=before,
+            after=after,
             facts={"foreign_tables": sorted(tables(self._running) - tables(self._intended))},
         )
 
     def judge(self, root: Path) -> None:  # noqa: ARG002 - the ruleset has been loaded elsewhere already
         if not self._there:
             return
-        self._former = "flush ruleset\n" + self.host.run([NFT, "--stateless", "list", "ruleset"])
+        self._former = "flush ruleset\n" + self.host.run(PRINT)
         code, _, err = self.host.attempt([NFT, "--check", "--file", "-"], self._former)
         if code != 0:
             others = ", ".join(sorted(tables(self._running) - tables(self._intended)))
@@ -103,6 +113,21 @@ class Filter(Part):
             self.host.warn(
                 f"connections that the former rules allowed go on until they end by themselves (error {error})"
             )
+
+
+def phrases(text: str) -> dict[str, None]:
+    """The lines of a printed ruleset in order, each with the table and chain that it stands in."""
+    found: dict[str, None] = {}
+    around: list[str] = []
+    for line in (line.strip() for line in text.splitlines()):
+        if line.endswith("{"):
+            around.append(line.removesuffix("{").strip())
+            found[", ".join(around)] = None
+        elif line == "}":
+            around.pop()
+        elif line:
+            found[f"{', '.join(around)}: {line}"] = None
+    return found
 
 
 def tables(listing: list[str]) -> set[str]:
