@@ -31,23 +31,6 @@ def shapes(gateway: dict[str, Any], queue_ms: int, burst_ms: int) -> list[dict[s
     return found
 
 
-def first(gateway: dict[str, Any]) -> list[dict[str, Any]]:
-    """What goes first on each shaped port, for the packet filter: `port`, `family`, `protocol`, `number` and `prefix`
-    of a service's end; the packets to it and from it."""
-    return [
-        {
-            "port": shape["port"],
-            "family": ip_network(each["prefix"]).version,
-            "prefix": each["prefix"].removesuffix("/32").removesuffix("/128"),
-            "protocol": each["protocol"],
-            "number": int(each["port"]),
-        }
-        for shape in gateway.get("shapes") or []
-        if shape["direction"] == "egress"
-        for each in shape["priority"]
-    ]
-
-
 def neighbours(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     """The gateway's BGP peers, each with the `table` that what it announces goes into, the gateway's own address there
     as `router_id`, and `own`: networks at the gateway's ports that lie within what the peer may announce. They are
@@ -121,7 +104,6 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "wardnet_devices": devices,
-            "wardnet_first": first,
             "wardnet_line_of": line_of,
             "wardnet_neighbours": neighbours,
             "wardnet_or_more_specific": or_more_specific,
