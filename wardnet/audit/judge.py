@@ -11,6 +11,7 @@ from wardnet.audit.concrete import Probe
 from wardnet.audit.grants import allowed
 from wardnet.audit.pipeline import Pipeline
 from wardnet.audit.problems import bridge_of, problems_of
+from wardnet.audit.programs import programs_of
 from wardnet.audit.records import Crossing, DeviceResult, Hop, OpenPoint, Packet, Pair, Verdict, worst
 from wardnet.audit.space import Bdd, Guess
 from wardnet.audit.trace import Trace, Tracer
@@ -52,8 +53,10 @@ def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | N
     if len({port.channel for port in policy.ports}) > 1:
         circuits = tuple(port.interface for port in policy.ports if not port.prefixes)
         between = [(source.interface, destination.interface) for source, destination in _crossing_pairs(policy)]
-        for family in FAMILIES:
-            examiner = _Examiner(Pipeline(device, family, circuits, backend, between), policy, places)
+        pipelines = [Pipeline(device, family, circuits, backend, between) for family in FAMILIES]
+        problems += programs_of(device, policy, pipelines)
+        for family, pipeline in zip(FAMILIES, pipelines, strict=True):
+            examiner = _Examiner(pipeline, policy, places)
             for span in examiner.pipeline.disordered():
                 reason = "runs before or after a chain of the same priority in another table, and one changes packets"
                 problems.append(OpenPoint(span, reason, "give the two chains different priorities"))

@@ -136,6 +136,27 @@ class Pipeline:
         self._divert(walk)
         return Passage(passed, flows, walk.translations, walk.diverted)
 
+    @cached_property
+    def reached(self) -> Bdd:
+        """First packets that may reach the device itself. To be asked before `passage`, which has chains forget what
+        does not cross."""
+        space = self.space
+        walk = Walk()
+        arrived = self._arrived(walk)
+        untracked = space.value(Field.STATE, State.UNTRACKED)
+        new = space.value(Field.STATE, State.NEW)
+        packets = (arrived & untracked) | (space.forget(arrived & ~untracked, Field.STATE) & new)
+        for base in self.bases(Hook.PREROUTING):
+            if base.chain.translates:
+                packets = self._new_only(base, packets, walk)
+            elif base.chain.priority > CONNTRACK:
+                packets = base.chains.walk(base.chain, packets, walk)
+        packets = packets & self.routing.local(Field.DESTINATION)
+        for base in self.bases(Hook.INPUT):
+            if not base.chain.translates:
+                packets = self._filtered(base, packets, walk)
+        return packets
+
     def _unchanging(self) -> bool:
         """No chain rewrites or diverts a packet, but for its source on the way out."""
         hooks = (Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING, Hook.EGRESS)

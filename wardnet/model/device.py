@@ -238,6 +238,27 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom a program asks itself; `port` is the device's port that its questions are bound to, None if they are not."""
+
+    span: Span
+    address: IPAddress
+    port: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What the configuration of a program that answers names or time says. `strange` are lines that are not modelled,
+    with why."""
+
+    span: Span
+    path: str
+    listens: tuple[IPAddress, ...]
+    asks: tuple[Asked, ...]
+    strange: tuple[tuple[Span, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """Everything that one device's artefacts say. `settings` are sysctls by name."""
 
@@ -251,6 +272,7 @@ class Device:
     listeners: tuple[Listener, ...]
     unknowns: tuple[Unknown, ...]
     coverage: tuple[Coverage, ...]
+    servers: tuple[Server, ...] = ()
 
     def link(self, name: str) -> Link | None:
         return next((link for link in self.links if link.name == name), None)

@@ -1,0 +1,125 @@
+"""Programs on a device that could pass on from one channel to the other what no forward rule would let through.
+
+A program belongs to the channel of the ports that its sockets are bound to, or at whose addresses they listen; one that
+listens everywhere, to the channels from whose ports the input chains let somebody reach it. One that belongs to both is
+an open point. What answers names or time also asks: whom, and over which port, its configuration says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from wardnet.audit.pipeline import Pipeline
+from wardnet.audit.records import OpenPoint
+from wardnet.model.device import Device, Listener, Server
+from wardnet.model.intent import Channel, IPAddress
+from wardnet.model.packet import Field
+from wardnet.model.policy import DevicePolicy
+from wardnet.model.span import Span
+
+_PROCESS = re.compile(r'\("((?:[^"\\]|\\.)*)",pid=(\d+),fd=\d+\)')
+_IPV4_ONLY, _IPV6_ONLY = "0.0.0.0", "::"  # noqa: S104 - as ss prints them; an IPv6 socket that hears both is *
+_ANYWHERE = ("*", _IPV4_ONLY, _IPV6_ONLY, "")
+_NUMBERS = {"tcp": 6, "udp": 17}
+# What answers from what others told it: these ask on behalf of whoever asks them.
+_ASKING = frozenset({("udp", "53"), ("tcp", "53"), ("udp", "123"), ("tcp", "853"), ("udp", "853")})
+
+
+@dataclass
+class _Program:
+    name: str  # dnsmasq (pid 77)
+    span: Span
+    ports: dict[Channel, set[str]] = field(default_factory=dict)  # port of the device -> by channel
+    everywhere: list[Listener] = field(default_factory=list)
+    answers: set[IPAddress] = field(default_factory=set)  # names or time, at these addresses
+    asks: bool = False
+
+
+def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeline]) -> Iterator[OpenPoint]:
+    """Open points of a device with ports of two channels. `pipelines`, one a family, have not passed anything yet."""
+    channels = {port.interface: port.channel for port in policy.ports}
+    for program in _programs(device, channels):
+        for listener in program.everywhere:
+            for port in _reaching(listener, pipelines, channels):
+                program.ports.setdefault(channels[port], set()).add(port)
+        if len(program.ports) > 1:
+            joined = " and ".join(
+                f"{', '.join(sorted(ports))} ({channel})" for channel, ports in sorted(program.ports.items())
+            )
+            reason = f"{program.name} has to do with {joined}: what it passes on from one to the other is not known"
+            yield OpenPoint(program.span, reason, "run one for each channel, bound to that channel's ports")
+        if program.asks:
+            yield from _asking(device, program, channels)
+
+
+def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
+    at = {interface.ip: link.name for link in device.links if not link.loopback for interface in link.addresses}
+    found: dict[str, _Program] = {}
+    for listener in device.listeners:
+        if listener.protocol not in _NUMBERS:
+            continue  # raw sockets see copies of ICMP; what they send is no part of anybody's connection
+        address, _, bound = listener.address.partition("%")
+        address = address.strip("[]")
+        holders = _PROCESS.findall(listener.process) or [("", "")]
+        for name, pid in holders:
+            title = f"{name} (pid {pid})" if name else f"whatever listens on {listener.protocol} {listener.port}"
+            program = found.setdefault(pid or title, _Program(title, listener.span))
+            port = bound.strip("[]") or (None if address in _ANYWHERE else at.get(ip_address(address)))
+            if port in channels:
+                program.ports.setdefault(channels[port], set()).add(port)
+            elif port is None and address in _ANYWHERE:
+                program.everywhere.append(listener)
+            else:
+                continue  # on loopback, or on a port of no channel
+            if (listener.protocol, listener.port) in _ASKING:
+                program.asks = True
+                if address not in _ANYWHERE:
+                    program.answers.add(ip_address(address))
+    return list(found.values())
+
+
+def _reaching(listener: Listener, pipelines: Sequence[Pipeline], channels: dict[str, Channel]) -> set[str]:
+    """Ports by which a first packet may reach somebody who listens at every address."""
+    if not listener.port.isdigit():
+        return set(channels)
+    found = set()
+    for pipeline in pipelines:
+        if listener.address.strip("[]") == (_IPV6_ONLY if pipeline.family == 4 else _IPV4_ONLY):
+            continue
+        space = pipeline.space
+        wanted = space.value(Field.PROTOCOL, _NUMBERS[listener.protocol])
+        wanted = wanted & space.value(Field.DESTINATION_PORT, int(listener.port)) & pipeline.reached
+        found |= {port for port in channels if port in space.ports and wanted & space.entering(port) != space.false}
+    return found
+
+
+def _asking(device: Device, program: _Program, channels: dict[str, Channel]) -> Iterator[OpenPoint]:
+    """Whoever answers names or time must ask over the ports of its own channel."""
+    server = next((s for s in device.servers if program.answers and program.answers <= set(s.listens)), None)
+    if server is None:
+        reason = f"{program.name} answers names or time, and nothing in the snapshot says whom it asks itself"
+        yield OpenPoint(program.span, reason, "let the role zone_services run it, and collect again")
+        return
+    for span, what in server.strange:
+        reason = f"{program.name}, {server.path}: {what} is not modelled"
+        yield OpenPoint(span, reason, "leave it out: the role zone_services does not write it")
+    yield from _upstreams(program, server, channels)
+
+
+def _upstreams(program: _Program, server: Server, channels: dict[str, Channel]) -> Iterator[OpenPoint]:
+    own = set(program.ports)
+    for asked in server.asks:
+        channel = channels.get(asked.port or "")
+        if channel is None:
+            bound = "bound to no port" if asked.port is None else f"bound to {asked.port}, a port of no channel"
+            reason = f"{program.name}, {server.path}: what it asks {asked.address} is {bound}: by which line it leaves"
+            yield OpenPoint(asked.span, f"{reason} is not known", "bind it to the port of its channel's line")
+        elif own != {channel}:
+            reason = (
+                f"{program.name} answers on {', '.join(sorted(p for ports in program.ports.values() for p in ports))} "
+                f"({', '.join(sorted(own))}) and asks {asked.address} by {asked.port} ({channel}): {server.path}"
+            )
+            yield OpenPoint(asked.span, reason, "let it ask the resolvers or clocks of its own channel")
