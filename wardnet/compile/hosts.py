@@ -46,7 +46,7 @@ def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
         hosts[host.id] = _host(district, plan, host)
     for switch in plan.switches:
         _enter(groups, switch, ["switches"])
-        hosts[switch.id] = _switch(switch)
+        hosts[switch.id] = _switch(plan, switch)
     common = {
         "ansible_user": "wardnet",
         "ansible_become": True,
@@ -98,9 +98,10 @@ def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
     return plain
 
 
-def _switch(switch: SwitchPlan) -> dict[str, Any]:
+def _switch(plan: Plan, switch: SwitchPlan) -> dict[str, Any]:
     variables: dict[str, Any] = {
         "wardnet_switch": switch,
+        "wardnet_switch_gateway": next(each.id for each in plan.gateways if each.site == switch.site),
         "wardnet_ward": switch.ward,
         "wardnet_site": switch.site,
         "wardnet_skip_reason": switch.unmanaged_reason,

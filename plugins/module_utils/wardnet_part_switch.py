@@ -1,0 +1,269 @@
+"""Part `switch`: an access switch of Open vSwitch, its VLANs, flows, links and its own address.
+
+    switch: {plan, flows, dead_vlan: 4094, datapath: ''}
+
+`plan` is the compiled record (SwitchPlan), `flows` the path of the candidate's file with all flows of the bridge. What
+is in the database of Open vSwitch is changed by one transaction of it: no frame ever sees half of the change. The
+database outlives a reboot by itself, so the way back holds a copy of it, for what runs and for the next boot.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
+from ansible.module_utils.wardnet_part import (
+    BOOT,
+    RUNNING,
+    Difference,
+    Part,
+    PartError,
+    RefusedError,
+    Undo,
+    UndoCommand,
+    UndoFile,
+)
+from ansible.module_utils.wardnet_switch import (
+    TABLES,
+    Gap,
+    Intent,
+    Running,
+    compare,
+    parse_links,
+    parse_tables,
+    read_intent,
+    transaction,
+)
+
+VSCTL, OFCTL = "/usr/bin/ovs-vsctl", "/usr/bin/ovs-ofctl"
+CLIENT, TOOL = "/usr/bin/ovsdb-client", "/usr/bin/ovsdb-tool"
+DATABASE = Path("/var/lib/openvswitch/conf.db")
+FORMER = Path("/var/lib/wardnet/former-switch.db")
+SERVICE = "openvswitch-switch.service"
+DAEMONS = ("ovsdb-server.service", "ovs-vswitchd.service")
+EMPTY: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+GONE, THERE = ("",), ("File exists",)
+
+
+class Switch(Part):
+    name = "switch"
+
+    def services(self) -> tuple[str, ...]:
+        return DAEMONS
+
+    # ---- what runs ----
+
+    def read(self) -> None:
+        if len(self.steps) != 1:
+            raise RefusedError("part switch: one step says all of a switch")
+        arguments = self.steps[0].arguments
+        self._intent: Intent = read_intent(arguments)
+        self._flows = self.content(arguments["flows"])
+        self._path = str(arguments["flows"])
+        self._stopped = any(self.host.unit(name).get("ActiveState") != "active" for name in DAEMONS)
+        self._running, self._gaps, self._missing_flows, self._foreign_flows = self._look()
+
+    def _look(self) -> tuple[Running, list[Gap], list[str], list[str]]:
+        links = self._links()
+        if self._stopped:
+            running = Running(EMPTY, *links)
+        else:
+            lists = [word for name in TABLES for word in ("--", "list", name)]
+            running = Running(parse_tables(self.host.run([VSCTL, "--timeout=20", "--format=json", *lists])), *links)
+        return (running, compare(self._intent, running), *self._compare_flows(running))
+
+    def _links(self) -> Any:
+        shows = (["address", "show"], ["-4", "route", "show", "default"], ["-6", "route", "show", "default"])
+        return parse_links(*(json.loads(self.host.run([IP, "-j", *words]).strip() or "[]") for words in shows))
+
+    def _compare_flows(self, running: Running) -> tuple[list[str], list[str]]:
+        if not any(row["name"] == self._intent.bridge for row in running.tables["Bridge"]):
+            return [f"flows of {self._path}"], []
+        with _text_file(self._flows) as path:
+            code, out, err = self.host.attempt([OFCTL, "--timeout=20", "diff-flows", self._intent.bridge, path])
+        if code not in (0, 2):
+            if "parse" in err or path in err:  # judge() says it with its own words
+                return [f"flows of {self._path}"], []
+            raise RefusedError(f"the flows of {self._intent.bridge} cannot be read: {err.strip()}")
+        lines = out.splitlines()
+        missing = [f"flow {line[1:].strip()}" for line in lines if line.startswith("+")]
+        return missing, [f"flow {line[1:].strip()}" for line in lines if line.startswith("-")]
+
+    def difference(self) -> Difference:
+        return Difference(
+            missing=(*(gap.missing for gap in self._gaps if gap.missing), *self._missing_flows),
+            foreign=(*(gap.foreign for gap in self._gaps if gap.foreign), *self._foreign_flows),
+            needs=(f"start {SERVICE}",) if self._stopped else (),
+        )
+
+    # ---- before anything is touched ----
+
+    def judge(self, root: Path) -> None:
+        arguments = self.steps[0].arguments
+        dead = int(arguments["dead_vlan"])
+        used = {vlan for port in self._intent.ports for vlan in (port.tag, *port.trunks) if port.up}
+        if dead in used:
+            raise RefusedError(f"VLAN {dead} is that of ports which carry nothing, and a network has it")
+        absent = [one.name for one in self._intent.ports if not one.internal and one.name not in self._running.up]
+        if absent:
+            raise RefusedError(f"this switch has no port {', '.join(absent)}: nothing was touched")
+        if self.host.check_mode and not Path(VSCTL).exists():
+            self.host.warn("Open vSwitch is not installed yet: its validation waits for the converge")
+            return
+        code, out, err = self.host.attempt([OFCTL, "parse-flows", f"{root}{self._path}"])
+        if code != 0:
+            raise RefusedError(f"ovs-ofctl refuses the flows, nothing was touched: {(err or out).strip()}")
+        if self._stopped:
+            return
+        words = transaction(self._intent, self._running.tables)
+        code, out, err = self.host.attempt([VSCTL, "--timeout=20", "--no-wait", "--dry-run", *words])
+        if code != 0:
+            raise RefusedError(f"ovs-vsctl refuses the change, nothing was touched: {(err or out).strip()}")
+        self._judge_way_back()
+
+    def _judge_way_back(self) -> None:
+        self._backup = self._read_database()
+        question = '["Open_vSwitch",{"op":"select","table":"Bridge","where":[]}]'
+        with _text_file(self._backup) as path:
+            code, out, err = self.host.attempt([TOOL, "query", path, question])
+        if code != 0:
+            raise RefusedError(f"the copy of the switch's database cannot be read: {(err or out).strip()}")
+        self._former_flows = {}
+        for row in self._running.tables["Bridge"]:
+            flows = self._dump_flows(row["name"])
+            with _text_file(flows) as path:
+                code, out, err = self.host.attempt([OFCTL, "parse-flows", path])
+            if code != 0:
+                raise RefusedError(f"the former flows of {row['name']} would not be taken: {(err or out).strip()}")
+            self._former_flows[row["name"]] = flows
+
+    def _read_database(self) -> str:
+        try:
+            return self.host.run([CLIENT, "--timeout=20", "backup"])
+        except CommandError as error:
+            raise RefusedError(f"the switch's database cannot be copied: {error}") from error
+
+    def _dump_flows(self, bridge: str) -> str:
+        text = self.host.run([OFCTL, "--timeout=20", "--no-stats", "--no-names", "dump-flows", bridge])
+        return "".join(f"{line.strip()}\n" for line in text.splitlines() if "actions=" in line)
+
+    # ---- the way back ----
+
+    def undo(self) -> list[Undo]:
+        """The database as it was, in one transaction where it runs, as a file before it starts at a boot."""
+        back: list[Undo] = []
+        if self._stopped:
+            back.append(UndoCommand((SYSTEMCTL, "stop", SERVICE), harmless=GONE))
+        else:
+            back.append(UndoFile(str(DATABASE), self._backup.encode(), mode=0o640, when=BOOT))
+            # ovsdb-client reads no pipe.
+            back.append(UndoFile(str(FORMER), self._backup.encode(), mode=0o600, when=RUNNING))
+            back.append(UndoCommand(("/bin/sh", "-ec", f"{CLIENT} --timeout=30 restore < {FORMER}; rm -f {FORMER}")))
+            # Any change through ovs-vsctl waits until the daemon has taken up everything before it.
+            wait = (VSCTL, "--timeout=30", "--", "remove", "Open_vSwitch", ".", "external_ids", "wardnet")
+            back.append(UndoCommand(wait))
+            back += [
+                UndoCommand((OFCTL, "--timeout=20", "replace-flows", bridge, "-"), stdin=flows.encode())
+                for bridge, flows in self._former_flows.items()
+            ]
+        names = [port.name for port in self._intent.ports if port.name in self._running.up]
+        back += self._former_mac()
+        back.append(UndoCommand((NETWORKCTL, "reload")))
+        if self._intent.management in self._running.up:
+            back.append(UndoCommand((NETWORKCTL, "reconfigure", self._intent.management)))
+        back += [
+            UndoCommand((IP, "link", "set", "dev", name, "up" if self._running.up[name] else "down")) for name in names
+        ]
+        for link, address in sorted(self._running.addresses):
+            back.append(UndoCommand((IP, "address", "add", address, "dev", link), harmless=("File exists", "already")))
+        wanted = {(self._intent.management, address) for address in self._intent.addresses}
+        for link, address in sorted(wanted - self._running.addresses):
+            back.append(UndoCommand((IP, "address", "delete", address, "dev", link), harmless=GONE))
+        return back
+
+    def _former_mac(self) -> list[Undo]:
+        """A port that is made anew would get another address, and neighbours would look for the former one."""
+        own = self._intent.management
+        row = next((row for row in self._running.tables["Interface"] if row["name"] == own), {})
+        if not row.get("mac_in_use"):
+            return []
+        return [UndoCommand((IP, "link", "set", "dev", own, "address", row["mac_in_use"]), harmless=GONE)]
+
+    # ---- the change ----
+
+    def apply(self) -> None:
+        try:
+            if any(str(change.path).startswith("/etc/systemd/system") for change in self.files):
+                self.host.run([SYSTEMCTL, "daemon-reload"])
+            if self._stopped:
+                self.host.run([SYSTEMCTL, "enable", "--now", SERVICE])
+                self._stopped = False
+                self._running, self._gaps, self._missing_flows, self._foreign_flows = self._look()
+            if any(gap.database for gap in self._gaps):
+                self.host.run([VSCTL, "--timeout=30", *transaction(self._intent, self._running.tables)])
+            self._load_flows()
+            self._settle()
+        except CommandError as error:
+            raise PartError(str(error)) from error
+
+    def _load_flows(self) -> None:
+        with _text_file(self._flows) as path:
+            self.host.run([OFCTL, "--timeout=20", "replace-flows", self._intent.bridge, path])
+
+    def _settle(self) -> None:
+        """Links are switched, networkd takes up its files; what is left over after that is mended link by link."""
+        self.host.run([NETWORKCTL, "reload"])
+        begun = time.monotonic()
+        again = begun + (2 if self.files else 0)  # a reload takes up changed files by itself
+        while True:
+            running, gaps, missing, foreign = self._look()
+            if missing or foreign:
+                self._load_flows()
+            if not gaps and not missing and not foreign:
+                return
+            now = time.monotonic()
+            if now > begun + self.host.settle:
+                raise PartError(
+                    "the switch does not come to what is intended: see missing and foreign",
+                    missing=[gap.missing for gap in gaps if gap.missing] + missing,
+                    foreign=[gap.foreign for gap in gaps if gap.foreign] + foreign,
+                )
+            self._set_links(running)
+            own = self._intent.management
+            if now >= again and any(gap.missing and gap.missing.endswith(f" on {own}") for gap in gaps):
+                self.host.attempt([NETWORKCTL, "reconfigure", own])
+                again = now + 5
+            time.sleep(0.2)
+
+    def _set_links(self, running: Running) -> None:
+        for port in self._intent.ports:
+            if running.up.get(port.name, port.up) is not port.up:
+                self.host.run([IP, "link", "set", "dev", port.name, "up" if port.up else "down"])
+        wanted = {(self._intent.management, address) for address in self._intent.addresses}
+        for link, address in running.addresses - wanted:
+            self.host.attempt([IP, "address", "delete", address, "dev", link])
+        for link, way in running.ways - {(self._intent.management, one) for one in self._intent.ways}:
+            family = "-6" if ":" in way else "-4"
+            via = ["via", way] if way else []
+            self.host.attempt([IP, family, "route", "delete", "default", *via, "dev", link])
+
+    def verify(self) -> None:
+        _, gaps, missing, foreign = self._look()
+        left = [*(gap.missing or gap.foreign for gap in gaps), *missing, *foreign]
+        if left:
+            raise PartError(f"the switch is not as intended: {'; '.join(left)}")
+
+
+@contextmanager
+def _text_file(text: str) -> Iterator[str]:
+    """The text in a file for the time of the block, since ovs-ofctl and ovsdb-tool do not read all from a pipe."""
+    with tempfile.NamedTemporaryFile("w", prefix="wardnet-switch-") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
