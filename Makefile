@@ -11,7 +11,7 @@ PYTHON ?= python3
 TOOLS := build/tools
 INSTALLED := $(VENV)/.installed
 CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
-AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/__init__.py packaging/*) docs/exporters.md
+AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/runs/*.py wardnet/__init__.py packaging/*) docs/exporters.md
 WARDS ?= 2
 UPGRADE ?= --upgrade
 # Tests without a lab run side by side, those of a file in one process; those with a lab share it and run one by one.
@@ -21,7 +21,7 @@ LOCK = build/lock/bin/uv pip compile -q --universal --python-version 3.11 --gene
 # Debian's promtool, amtool and prometheus, unpacked beside the code: installing them would start their services.
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS)/usr/bin:$(PATH)
 
-.PHONY: help demo test test-slow check lint bench bench-audit bench-probes dist clean lock install messages system
+.PHONY: help demo test test-slow check lint bench bench-audit bench-probes bench-provision dist clean lock install messages system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -46,13 +46,16 @@ lint: install
 	$(BIN)/lint-imports
 	$(BIN)/ansible-lint --offline -q
 
-bench: bench-audit bench-probes ## all benchmarks; results in bench/results
+bench: bench-audit bench-probes bench-provision ## all benchmarks; results in bench/results
 
 bench-audit: install
 	$(BIN)/python -m bench.audit
 
 bench-probes: install
 	$(BIN)/python -m bench.probes
+
+bench-provision: system install dist ## a converge with nothing to do beside a plain baseline, 2 and 8 wards (root; QUICK=1: 2 wards)
+	$(BIN)/python -m bench.provision
 
 dist: install dist/.agent ## the agents as a Debian package that installs offline, in dist/
 

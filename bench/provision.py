@@ -1,0 +1,244 @@
+"""How long a converge and a no-op converge take as shipped, beside a plain baseline that reaches the same state
+(bench/plain: one task a file, Ansible's own settings), on booted hosts, in one run.
+
+For each size a lab is made twice, once for either. The module runs that either starts on hosts are counted where
+Ansible starts them (bench/callback). After the baseline has converged, the shipped playbooks are asked in check mode
+what they would still change: with an honest baseline that is nothing. Just before one of the shipped no-ops a rule is
+added to a gateway's running filter by hand; that run has to report it.
+
+    python -m bench.provision [--wards 2 --wards 8]      # as root; QUICK=1 for 2 wards and one run of each
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from configparser import ConfigParser
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lab import Lab, LabError, open_lab
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results" / "provision.json"
+SHIPPED = (ROOT / "ansible.cfg", ROOT / "playbooks" / "site.yml")
+PLAIN = (ROOT / "bench" / "plain" / "ansible.cfg", ROOT / "bench" / "plain" / "site.yml")
+SIZES = (2, 8)
+RUNS, PLAIN_RUNS = 3, 2
+BUDGET = 0.2  # of the baseline's time, for a no-op
+COMMAND = "make bench-provision"
+PATIENCE = 7200  # seconds for one run of a playbook
+MARK = "added by hand"
+RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
+
+
+class BenchError(Exception):
+    """The figures would say nothing: a run failed, or a no-op changed something."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One line of the result: `ours` and `peer` in `unit`, `ratio` of the two against `budget`. Without a peer `ours`
+    is held against `budget` itself."""
+
+    what: str
+    ours: float
+    peer: float | None
+    ratio: float | None
+    budget: float | None
+    met: bool | None
+    unit: str
+    runs: int
+    command: str
+
+
+@dataclass(frozen=True)
+class Run:
+    seconds: float
+    cpu: float  # of the controller's processes, user and system
+    modules: Counter[str]  # runs by host
+    changed: frozenset[str]
+    output: str
+
+
+def play(lab: Lab, which: tuple[Path, Path], *more: str) -> Run:
+    """One run of a playbook from the lab's controller; BenchError where it fails."""
+    config, playbook = which
+    with tempfile.TemporaryDirectory(prefix="wardnet-bench-") as scratch:
+        count = Path(scratch) / "modules"
+        count.touch()
+        argv = [
+            "env",
+            f"--chdir={ROOT}",
+            f"ANSIBLE_CONFIG={config}",
+            f"BENCH_COUNT={count}",
+            f"WARDNET_RUNS={scratch}/runs",
+            *callbacks(config),
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            f"--inventory={lab.state / 'inventory' / 'wardnet.yml'}",
+            f"--extra-vars=@{lab.state / 'ansible-vars.yml'}",
+            str(playbook),
+            *more,
+        ]
+        begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = lab.run("controller", argv, stdin=b"", timeout=PATIENCE)
+        seconds, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+        modules = Counter(json.loads(line)["host"] for line in count.read_text().splitlines())
+    output = (done.stdout + done.stderr).decode(errors="replace")
+    if done.returncode:
+        raise BenchError(f"{playbook.relative_to(ROOT)} failed:\n{output[-4000:]}")
+    changed = frozenset(row[0] for row in RECAP.findall(output) if int(row[2]))
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Run(seconds, cpu, modules, changed, output)
+
+
+def callbacks(config: Path) -> list[str]:
+    """The environment that adds the counting callback to those which the configuration names."""
+    parser = ConfigParser(interpolation=None)
+    parser.read(config)
+    own = parser.get("defaults", "callback_plugins", fallback="")
+    folders = [str(config.parent / folder) for folder in own.split(":") if folder]
+    enabled = [name.strip() for name in parser.get("defaults", "callbacks_enabled", fallback="").split(",") if name]
+    return [
+        f"ANSIBLE_CALLBACK_PLUGINS={':'.join([*folders, str(ROOT / 'bench' / 'callback')])}",
+        f"ANSIBLE_CALLBACKS_ENABLED={','.join([*enabled, 'bench_count'])}",
+    ]
+
+
+def fresh(name: str, wards: int) -> Lab:
+    """A lab that nothing has configured yet."""
+    for words in (["down"], ["up", f"--wards={wards}"]):
+        argv = [sys.executable, "-m", "lab", *words, f"--name={name}"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
+        if done.returncode:
+            raise BenchError(f"the lab did not come {words[0]}:\n{done.stderr or done.stdout}")
+    return open_lab(name)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one side took: the first converge, and each no-op after it."""
+
+    converge: Run
+    again: list[Run]
+
+
+def measure(lab: Lab, which: tuple[Path, Path], runs: int) -> Measured:
+    converge = play(lab, which)
+    say(f"converge: {converge.seconds:.0f} s, {converge.modules.total()} module runs")
+    again = []
+    for _ in range(runs):
+        again.append(play(lab, which))
+        say(f"nothing to do: {again[-1].seconds:.1f} s, {again[-1].modules.total()} module runs")
+        if again[-1].changed:
+            raise BenchError(f"a run with nothing to do changed {', '.join(sorted(again[-1].changed))}")
+    return Measured(converge, again)
+
+
+def find_drift(lab: Lab, gateway: str) -> bool:
+    """Whether a run reports the rule that somebody has just added to the running filter, and that host alone."""
+    rule = ["nft", "add", "rule", "inet", "wardnet", "forward", "counter", "comment", f'"{MARK}"']
+    done = lab.shell(gateway, rule)
+    if done.returncode:
+        raise BenchError(f"{gateway}: {done.stderr.decode()}")
+    run = play(lab, SHIPPED, "--diff")
+    say(f"with a rule added by hand: {run.seconds:.1f} s, changed: {', '.join(sorted(run.changed)) or 'nothing'}")
+    return run.changed == {gateway} and MARK in run.output
+
+
+def records(name: str, wards: int, runs: int, plain_runs: int) -> list[Record]:
+    """All figures of one size."""
+    say(f"{wards} wards, as shipped")
+    lab = fresh(name, wards)
+    ours = measure(lab, SHIPPED, runs)
+    gateway = next(host for host in sorted(ours.converge.modules) if host.startswith(lab.record.wards[0] + "-gw"))
+    found = find_drift(lab, gateway)
+    say(f"{wards} wards, plain baseline")
+    lab = fresh(name, wards)
+    peer = measure(lab, PLAIN, plain_runs)
+    left = play(lab, SHIPPED, "--check")
+    hosts = set(peer.converge.modules) | set(ours.converge.modules)
+    missed = left.changed | (hosts - set(peer.converge.modules))
+    if missed:
+        say(f"the baseline does not reach what is shipped on {', '.join(sorted(missed))}:\n{left.output[-3000:]}")
+
+    def pair(what: str, mine: float, theirs: float, unit: str, count: int, budget: float | None = None) -> Record:
+        ratio = mine / theirs
+        met = None if budget is None else ratio <= budget
+        return Record(
+            f"{what}, {wards} wards", round(mine, 2), round(theirs, 2), round(ratio, 3), budget, met, unit, count,
+            COMMAND,
+        )  # fmt: skip
+
+    def middle(figures: list[float]) -> float:
+        return float(statistics.median(figures))
+
+    mine, theirs = (side.again[-1].modules for side in (ours, peer))
+    return [
+        pair("no-op converge", middle([run.seconds for run in ours.again]),
+             middle([run.seconds for run in peer.again]), "s", len(ours.again), BUDGET),
+        pair("processor time of the controller, no-op converge", middle([run.cpu for run in ours.again]),
+             middle([run.cpu for run in peer.again]), "s", len(ours.again)),
+        pair("module runs on hosts, no-op converge", mine.total(), theirs.total(), "module runs", len(ours.again)),
+        pair("module runs on one gateway, no-op converge", mine[gateway], theirs[gateway], "module runs",
+             len(ours.again)),
+        pair("first converge", ours.converge.seconds, peer.converge.seconds, "s", 1),
+        pair("module runs on hosts, first converge", ours.converge.modules.total(),
+             peer.converge.modules.total(), "module runs", 1),
+        Record(f"drift planted just before a no-op and reported, {wards} wards", float(found), None, None, 1.0, found,
+               "of 1", 1, COMMAND),
+        Record(f"hosts that the baseline brings to the shipped state, {wards} wards", float(len(hosts - missed)), None,
+               None, float(len(hosts)), not missed, f"of {len(hosts)} hosts", 1, COMMAND),
+    ]  # fmt: skip
+
+
+def say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr, flush=True)
+
+
+def save(found: list[Record]) -> None:
+    """What has been measured so far, with what other sizes gave before."""
+    earlier: list[dict[str, object]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    fresh_names = {record.what for record in found}
+    kept = [record for record in earlier if record["what"] not in fresh_names]
+    merged = [*kept, *(asdict(record) for record in found)]
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(merged, indent=2) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--wards", type=int, action="append", help="a size of the district; may be given again")
+    parser.add_argument("--name", default="bench", help="the lab's name")
+    options = parser.parse_args()
+    quick = os.environ.get("QUICK", "") not in ("", "0")
+    runs = (1, 1) if quick else (RUNS, PLAIN_RUNS)
+    found: list[Record] = []
+    try:
+        for wards in options.wards or (SIZES[:1] if quick else SIZES):
+            found += records(options.name, wards, *runs)
+            save(found)
+    except (BenchError, LabError, OSError, subprocess.SubprocessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    finally:
+        argv = [sys.executable, "-m", "lab", "down", f"--name={options.name}"]
+        subprocess.run(argv, capture_output=True, check=False, cwd=ROOT)
+    for record in found:
+        budget = "" if record.budget is None else f", budget {record.budget}: {'met' if record.met else 'MISSED'}"
+        beside = "" if record.peer is None else f" (baseline {record.peer}, ratio {record.ratio})"
+        print(f"{record.what}: {record.ours} {record.unit}{beside}{budget}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
