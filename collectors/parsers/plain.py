@@ -12,7 +12,10 @@ from wardnet.model.span import Unknown
 _SETTING = re.compile(r"([A-Za-z0-9_./@:+-]+) ?= ?(.*)")
 # Disciplines that no filter can hang on in any kernel: without classes, and `mq`, whose classes take none. A filter of
 # any other may redirect packets past nftables.
-_WITHOUT_FILTERS = frozenset({"noqueue", "pfifo_fast", "pfifo", "bfifo", "pfifo_head_drop", "fq", "codel", "pie", "mq"})
+# tbf holds another discipline, which is listed too, and no filter: the kernel refuses one ("doesn't support blocks").
+_WITHOUT_FILTERS = frozenset(
+    {"noqueue", "pfifo_fast", "pfifo", "bfifo", "pfifo_head_drop", "fq", "codel", "pie", "mq", "tbf"}
+)
 
 
 def parse_settings(artefact: Artefact) -> Mapping[str, str]:
@@ -104,3 +107,11 @@ def parse_legacy_tables(artefact: Artefact) -> tuple[Unknown, ...]:
         for number, line in enumerate(artefact.text().splitlines(), start=1)
         if line.strip()
     )
+
+
+def parse_clock(artefact: Artefact) -> int:
+    """`date +%s`: the device's clock, in seconds since 1970."""
+    text = artefact.text().strip()
+    if not re.fullmatch(r"[0-9]{9,11}", text):
+        artefact.fail("line 1", "no number of seconds since 1970")
+    return int(text)
