@@ -164,6 +164,51 @@ AGENT_SKIPPED = Metric(
     ("plane",),
 )
 
+_RUN_HOST = ("ward", "host")
+RUN_LAST_SUCCESS = Metric(
+    "wardnet_run_last_success_timestamp_seconds",
+    "gauge",
+    "When a run in earnest last left the host as it is intended, in seconds since 1970; 0 if none ever did.",
+    _RUN_HOST,
+)
+RUN_LAST_STATUS = Metric(
+    "wardnet_run_last_status",
+    "gauge",
+    "Always 1: how the host came out of the last run that came to it.",
+    (*_RUN_HOST, "status"),
+)
+RUN_DRIFT = Metric(
+    "wardnet_run_drift_items",
+    "gauge",
+    "What somebody changed by hand on the host, by part, as the last run that read it found and did not heal.",
+    (*_RUN_HOST, "part"),
+)
+RUN_ROLLED_BACK = Metric(
+    "wardnet_run_rolled_back_total",
+    "counter",
+    "Times that the host took a change back by itself, in the journals that are kept.",
+    _RUN_HOST,
+)
+RUN_UNREACHABLE = Metric(
+    "wardnet_run_hosts_unreachable", "gauge", "Hosts that the last run to come to them did not reach.", ("ward",)
+)
+RUN_STATE = Metric(
+    "wardnet_run_state",
+    "gauge",
+    "Always 1: how the newest run of each playbook ended, in earnest or in check mode.",
+    ("playbook", "mode", "state"),
+)
+RUN_STARTED = Metric(
+    "wardnet_run_started_timestamp_seconds",
+    "gauge",
+    "When the newest run of each playbook began, in seconds since 1970.",
+    ("playbook", "mode"),
+)
+RUN_JOURNALS = Metric("wardnet_run_journals", "gauge", "Journals that were read.")
+RUN_UNREADABLE = Metric(
+    "wardnet_run_journals_unreadable", "gauge", "Journals that cannot be read, or not in whole, a cut last line apart."
+)
+
 PROBE_SUCCESS = Metric("probe_success", "gauge", "1 if the probe succeeded.")
 PROBE_DURATION = Metric("probe_duration_seconds", "gauge", "Time that the whole probe took.")
 PROBE_FAILURE = Metric("probe_failure_info", "gauge", "Always 1: the phase that the probe failed in.", ("phase",))

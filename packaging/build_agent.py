@@ -1,4 +1,4 @@
-"""Builds wardnet-agent_VERSION_all.deb: both exporters with all they need beyond the host's python3.
+"""Builds wardnet-agent_VERSION_all.deb: the exporters with all they need beyond the host's python3.
 
 The same sources give the same bytes: members are sorted, owned by root, and dated SOURCE_DATE_EPOCH (or the
 checkout's last commit). prometheus_client is copied from the installed environment, each file checked against
@@ -25,7 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGING = Path(__file__).resolve().parent
 LIBRARY = "usr/lib/wardnet-agent"
 DOCUMENTS = "usr/share/doc/wardnet-agent"
-UNITS = ("wardnet-link-exporter.service", "wardnet-software-exporter.service")
+UNITS = ("wardnet-link-exporter.service", "wardnet-software-exporter.service", "wardnet-runs-exporter.service")
+# Of the core, what reads journals of runs.
+CORE = ("__init__", "runs/__init__", "runs/drift", "runs/errors", "runs/journal", "runs/outcome", "runs/places",
+        "runs/records")  # fmt: skip
 # Bridges from prometheus_client to frameworks that the agents don't have.
 LEFT_OUT = frozenset({"aiohttp", "bridge", "django", "twisted"})
 EARLIEST = 315532800  # 1980, where nothing says when
@@ -54,7 +57,8 @@ Priority: optional
 Description: measures a ward office's two channels from its gateway
  Exporters for Prometheus: wardnet-link-exporter (round trip, loss and use of each
  line) and wardnet-software-exporter (response times of online services, phase by
- phase). Every probe is bound to the channel that it measures. Nothing is started
+ phase). Every probe is bound to the channel that it measures. At the controller
+ wardnet-runs-exporter tells what runs of the playbooks did. Nothing is started
  or enabled before a configuration is there; that is left to the administrator.
 """
 
@@ -114,6 +118,7 @@ def collect(version: str) -> list[File]:
         File(f"{LIBRARY}/exporters/{path.relative_to(ROOT / 'exporters').as_posix()}", path.read_bytes())
         for path in (ROOT / "exporters").rglob("*.py")
     ]
+    files += [File(f"{LIBRARY}/wardnet/{name}.py", (ROOT / "wardnet" / f"{name}.py").read_bytes()) for name in CORE]
     client = installed("prometheus_client")
     files += [
         File(f"{LIBRARY}/{path}", data)
@@ -125,7 +130,7 @@ def collect(version: str) -> list[File]:
     files.append(File(f"{LIBRARY}/wardnet-{version}.dist-info/METADATA", record.encode()))
     files += [
         File(f"usr/bin/wardnet-{name}-exporter", LAUNCHER.format(library=LIBRARY, module=name).encode(), 0o755)
-        for name in ("link", "software")
+        for name in ("link", "software", "runs")
     ]
     files += [File(f"usr/lib/systemd/system/{unit}", (PACKAGING / unit).read_bytes()) for unit in UNITS]
     files.append(File(f"{DOCUMENTS}/exporters.md", (ROOT / "docs" / "exporters.md").read_bytes()))
@@ -170,7 +175,7 @@ def pack(files: list[File], date: int) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         tar.addfile(_member("./", tarfile.DIRTYPE, 0o755, date))
-        for path, file in sorted(entries.items()):
+        for path, file in sorted(entries.items(), key=lambda item: item[0] + "/" * (item[1] is None)):
             if file is None:
                 tar.addfile(_member(f"./{path}/", tarfile.DIRTYPE, 0o755, date))
             else:

@@ -64,8 +64,8 @@ def test_a_day_that_is_none_is_a_usage_error(inventory: Path) -> None:
 def test_targets_are_one_group_a_gateway_and_job() -> None:
     result = wardnet("targets", "-i", INVENTORY)
     groups = json.loads(result.stdout)
-    assert len(groups) == 18
-    buoi = [group for group in groups if group["labels"]["gateway"] == "buoi-gw"]
+    assert len(groups) == 19  # two for each gateway of a site, and the controller's
+    buoi = [group for group in groups if group["labels"].get("gateway") == "buoi-gw"]
     assert [group["targets"] for group in buoi] == [["10.30.1.1:9807"], ["10.30.1.1:9808"]]
     assert all("://" not in value for group in groups for value in group["labels"].values())
 
@@ -74,10 +74,10 @@ def test_targets_file_is_replaced_whole(inventory: Path, tmp_path: Path) -> None
     output = tmp_path / "targets.json"
     output.write_text("old")
     assert wardnet("targets", "-i", inventory, "-o", output).returncode == 0
-    assert len(json.loads(output.read_text())) == 18
+    assert len(json.loads(output.read_text())) == 19
     (inventory / "district.yml").write_text("id: [")
     assert wardnet("targets", "-i", inventory, "-o", output).returncode == 1
-    assert len(json.loads(output.read_text())) == 18  # a broken inventory takes no target away
+    assert len(json.loads(output.read_text())) == 19  # a broken inventory takes no target away
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

@@ -46,7 +46,7 @@ def test_a_platform_without_roles_is_skipped_by_name() -> None:
     assert (gateway.managed, gateway.unmanaged_reason) == (False, "its platform is not configured yet")
     assert "yen-phu-gw" in compile_hosts(district, plan)["groups"]["skipped"]
     assert "yen-phu-gw" in {assumption.subject for assumption in compile_policy(district, plan).assumptions}
-    assert "yen-phu-gw" not in {group["labels"]["gateway"] for group in compile_targets(district, plan)}
+    assert "yen-phu-gw" not in {group["labels"].get("gateway") for group in compile_targets(district, plan)}
 
 
 def test_hosts_behind_the_providers_box_are_not_reached() -> None:
@@ -105,7 +105,7 @@ def test_the_agent_of_a_building_measures_the_internet_alone() -> None:
 
 
 def test_targets_are_the_managed_gateways_of_sites_at_their_management_address() -> None:
-    groups = compile_targets(sample(), sample_plan())
+    groups = [group for group in compile_targets(sample(), sample_plan()) if "gateway" in group["labels"]]
     managed = {g.id: g for g in sample_plan().gateways if g.managed and g.id != "tay-ho-hub"}
     assert sorted(group["labels"]["gateway"] for group in groups) == sorted([*managed, *managed])
     for group in groups:
@@ -113,6 +113,11 @@ def test_targets_are_the_managed_gateways_of_sites_at_their_management_address()
         address, port = target.rsplit(":", 1)
         assert address == str(managed[group["labels"]["gateway"]].management_ipv4)
         assert port in ("9807", "9808")
+
+
+def test_the_controller_is_asked_about_its_runs_and_labels_them_itself() -> None:
+    (group,) = [group for group in compile_targets(sample(), sample_plan()) if "gateway" not in group["labels"]]
+    assert group == {"targets": ["10.30.200.10:9809"], "labels": {"__meta_wardnet_job": "wardnet-runs"}}
 
 
 def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest_as_assumptions() -> None:

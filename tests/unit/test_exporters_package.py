@@ -104,7 +104,7 @@ def test_tree_imports_by_itself_and_needs_nothing_else(tree: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = set(done.stdout.splitlines())
-    assert lines == {"agent exporters", "agent prometheus_client"}
+    assert lines == {"agent exporters", "agent prometheus_client", "agent wardnet"}
 
 
 def test_agents_import_nothing_heavy_from_the_checkout() -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from wardnet.compile.agent import LINK_PORT, SOFTWARE_PORT
-from wardnet.model.intent import District, SiteKind
+from wardnet.model.intent import District, HostRole, SiteKind
 from wardnet.model.plan import Plan
 
 JOBS = {"wardnet-link": LINK_PORT, "wardnet-software": SOFTWARE_PORT}
+RUNS_JOB, RUNS_PORT = "wardnet-runs", 9809
 
 
 def compile_targets(district: District, plan: Plan) -> list[dict[str, Any]]:
     """Groups as Prometheus reads them. `__meta_wardnet_job` tells the jobs apart;
-    ward, site and gateway become labels."""
+    ward, site and gateway become labels. The controller's figures of runs name their wards and hosts themselves."""
     names = {ward.id: ward.name for ward in district.wards}
-    return [
+    agents: list[dict[str, Any]] = [
         {
             "targets": [f"{gateway.management_ipv4}:{port}"],
             "labels": {
@@ -30,3 +31,9 @@ def compile_targets(district: District, plan: Plan) -> list[dict[str, Any]]:
         for gateway in plan.gateways
         if gateway.managed and gateway.site_kind is not SiteKind.SERVER_ROOM
     ]
+    controllers: list[dict[str, Any]] = [
+        {"targets": [f"{host.ports[0].ipv4.ip}:{RUNS_PORT}"], "labels": {"__meta_wardnet_job": RUNS_JOB}}
+        for host in plan.hosts
+        if host.managed and host.role is HostRole.CONTROLLER and host.ports[0].ipv4 is not None
+    ]
+    return [*agents, *controllers]
