@@ -18,7 +18,7 @@ from ansible.module_utils.wardnet_bundle import Bundle, BundleError
 from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
-from ansible.module_utils.wardnet_survey import Survey
+from ansible.module_utils.wardnet_survey import Survey, was_confirmed
 from ansible.module_utils.wardnet_transaction import Transaction, keep_file, last_rollback, mark_told
 
 MEBI = 1 << 20
@@ -88,8 +88,11 @@ def confirm(host: Host, steps: tuple[Step, ...], options: Options, token: str) -
     survey.read_files()
     survey.make_parts()
     survey.read_units()
-    log = make_last(host, survey, transaction, token)
-    done = finish(host, survey, options, log.get("tags") or {})
+    tags = {}
+    if not was_confirmed(host, token):  # else only the answer to that was lost
+        tags = make_last(host, survey, transaction, token).get("tags") or {}
+        survey.remember(options.run, token)
+    done = finish(host, survey, options, tags)
     return {"changed": True, "armed": False, "confirmed": True, "rolled_back": False, "actions": done}
 
 

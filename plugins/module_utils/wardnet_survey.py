@@ -130,7 +130,7 @@ class Survey:
 
     def drift(self) -> list[dict[str, str]]:
         """What differs although the candidate is the one that was confirmed last: somebody changed the host."""
-        confirmed = read_confirmed(self.host)
+        confirmed = read_confirmed(self.host)["steps"]
         found = []
         for step in self.steps:
             if confirmed.get(step.key) == step.sha256:
@@ -148,14 +148,15 @@ class Survey:
             found += [{"part": UNGUARDED, "what": f"package {name}", "where": "disk"} for name in self.due_packages]
         return found
 
-    def remember(self, run: str) -> None:
-        """That the host is now as this candidate wants it."""
+    def remember(self, run: str, token: str = "") -> None:
+        """That the host is now as this candidate wants it. With a token, which change has brought it there: only its
+        guarded steps, since the others come after it."""
         former = read_confirmed(self.host)
-        steps = {**former, **{step.key: step.sha256 for step in self.steps}}
-        if steps != former:
+        done = {step.key: step.sha256 for step in self.steps if not token or step.part != UNGUARDED}
+        record = {"run": run, "token": token or former["token"], "steps": {**former["steps"], **done}}
+        if record["steps"] != former["steps"] or token:
             self.host.state.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"run": run, "steps": steps}, indent=1, sort_keys=True) + "\n"
-            undo.write(self.host.state / CONFIRMED, text, 0o600)
+            undo.write(self.host.state / CONFIRMED, json.dumps(record, indent=1, sort_keys=True) + "\n", 0o600)
 
     # ---- in words ----
 
@@ -217,8 +218,14 @@ def _in_words(part: str, difference: Difference) -> list[dict[str, str]]:
     return [{"part": part, "what": item, "where": "running"} for item in words]
 
 
-def read_confirmed(host: Host) -> dict[str, str]:
-    """Hashes of the steps that were confirmed last, by their keys."""
+def was_confirmed(host: Host, token: str) -> bool:
+    """Whether the change that the token names is the one that was confirmed last."""
+    return bool(token) and read_confirmed(host)["token"] == token
+
+
+def read_confirmed(host: Host) -> dict[str, Any]:
+    """What was confirmed last: `steps`, hashes by their keys, and the `token` of the change."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return dict(json.loads((host.state / CONFIRMED).read_text())["steps"])
-    return {}
+        record = json.loads((host.state / CONFIRMED).read_text())
+        return {"steps": dict(record["steps"]), "token": str(record["token"])}
+    return {"steps": {}, "token": ""}

@@ -135,7 +135,7 @@ def restore(entry: dict[str, Any]) -> bool:
 def stop(log: dict[str, Any]) -> None:
     """Ends the run of the module that made the change, if it has not ended: it must not go on changing."""
     pid, started = log.get("pid"), log.get("started")
-    if not pid or began(pid) != started:
+    if pid in (None, os.getpid()) or began(pid) != started:
         return
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)

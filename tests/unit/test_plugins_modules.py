@@ -1,4 +1,4 @@
-"""The modules' own decisions: which packages are due, and what a unit needs."""
+"""The engine's own decisions: which packages are due, and what a unit needs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.plugins_support import load
 
-packages = load("modules", "wardnet_packages")
-units = load("modules", "wardnet_units")
+packages = load("module_utils", "wardnet_packages")
+units = load("module_utils", "wardnet_units")
 
 DPKG = "nftables\tinstalled\t1.0.6-2\nsudo\tconfig-files\t1.9.13\ntzdata\tinstalled\t2026a\n"
 

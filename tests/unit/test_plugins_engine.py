@@ -1,0 +1,301 @@
+"""A candidate on a host: what is touched when, who wins when two come, and that every bad day ends with the former
+state. Files and processes are real; systemd is played.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.plugins_engine import (
+    FakeSystemd,
+    candidate,
+    engine,
+    file,
+    make_host,
+    options,
+    parts,
+    step,
+    transaction,
+    undo,
+)
+from tests.unit.plugins_support import ROOT
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeSystemd:
+    (tmp_path / "etc").mkdir()
+    return make_host(tmp_path)
+
+
+def commit(host: FakeSystemd, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    result: dict[str, Any] = engine.commit(host, candidate.read_steps(list(items)), options(**more))
+    return result
+
+
+def confirm(host: FakeSystemd, token: str, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    result: dict[str, Any] = engine.confirm(host, candidate.read_steps(list(items)), options(**more), token)
+    return result
+
+
+def running(tmp_path: Path, part: str = "shaping") -> str:
+    return (tmp_path / f"running-{part}").read_text()
+
+
+def report(host: FakeSystemd) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((host.state / "last-rollback.json").read_text())
+    return found
+
+
+def test_what_is_as_intended_is_left_alone(tmp_path: Path, host: FakeSystemd) -> None:
+    result = commit(host, step(tmp_path, wanted="old"))
+    assert (result["changed"], result["armed"], result["parts"], result["drift"]) == (False, False, {}, [])
+    assert not (host.state / "undo").exists()
+
+
+def test_a_change_is_armed_made_and_lasts_once_confirmed(tmp_path: Path, host: FakeSystemd) -> None:
+    early, late, plain = (tmp_path / "etc" / name for name in ("early", "late", "plain"))
+    steps = [
+        step(tmp_path, files=[file(early, "e")]),
+        step(tmp_path, part="filter", files=[file(late, "l")]),
+        {"role": "b_role", "part": "files", "files": [file(plain, "p")]},
+    ]
+    first = commit(host, *steps)
+    assert (first["armed"], first["confirmed"], running(tmp_path), running(tmp_path, "filter")) == (
+        True, False, "new", "new",
+    )  # fmt: skip
+    assert set(first["parts"]) == {"shaping", "filter", "files"}
+    assert host.timers() == ["wardnet-rollback-confirm"]
+    assert [path.exists() for path in (early, late, plain)] == [True, False, False]
+    second = confirm(host, first["token"], *steps)
+    assert second["confirmed"]
+    assert [path.read_text() for path in (early, late, plain)] == ["e", "l", "p"]
+    assert host.timers() == []
+    assert list((host.state / "undo").iterdir()) == []
+    assert not commit(host, *steps)["changed"]
+
+
+def test_a_confirmation_whose_answer_was_lost_can_be_repeated(tmp_path: Path, host: FakeSystemd) -> None:
+    token = commit(host, step(tmp_path))["token"]
+    assert confirm(host, token, step(tmp_path))["confirmed"]
+    assert confirm(host, token, step(tmp_path))["confirmed"]
+
+
+def test_what_nobody_confirms_goes_back_and_is_told(tmp_path: Path, host: FakeSystemd) -> None:
+    present, absent = tmp_path / "etc" / "present", tmp_path / "etc" / "absent"
+    present.write_text("before")
+    present.chmod(0o640)
+    steps = [step(tmp_path, files=[file(present, "after"), file(absent, "after")])]
+    token = commit(host, *steps)["token"]
+    assert (present.read_text(), absent.read_text()) == ("after", "after")
+    undo.main(["timer", "nobody confirmed", str(host.state)])
+    assert (present.read_text(), present.stat().st_mode & 0o777, absent.exists()) == ("before", 0o640, False)
+    assert running(tmp_path) == "old"
+    said = report(host)
+    assert (said["why"], said["run"], said["parts"], said["failed"]) == ("nobody confirmed", "run-1", ["shaping"], [])
+    with pytest.raises(parts.PartError, match=r"not confirmed in time.*nobody confirmed"):
+        confirm(host, token, *steps)
+    transaction.Transaction(host).disarm()  # its timer has run
+    assert commit(host, *steps)["last_rollback"]["why"] == "nobody confirmed"
+
+
+def test_a_rollback_is_told_once_in_earnest_and_always_in_a_check(tmp_path: Path, host: FakeSystemd) -> None:
+    commit(host, step(tmp_path))
+    undo.main(["boot", "", str(host.state)])
+    host.attempt(["/usr/bin/systemctl", "stop", "wardnet-rollback-confirm.timer"])
+    host.check_mode = True
+    assert commit(host, step(tmp_path))["last_rollback"]["boot"]
+    assert commit(host, step(tmp_path))["last_rollback"]["boot"]
+    host.check_mode = False
+    assert commit(host, step(tmp_path, wanted="old"))["last_rollback"]["boot"]
+    assert "last_rollback" not in commit(host, step(tmp_path, wanted="old"))
+
+
+def test_a_check_touches_nothing(tmp_path: Path, host: FakeSystemd) -> None:
+    host.check_mode = True
+    result = commit(host, step(tmp_path, files=[file(tmp_path / "etc" / "x", "x")]))
+    assert (result["changed"], result["armed"], running(tmp_path)) == (True, False, "old")
+    assert not host.state.exists()
+    assert not (tmp_path / "etc" / "x").exists()
+
+
+@pytest.mark.parametrize("trouble", ["apply", "verify"])
+def test_what_does_not_take_effect_is_taken_back_at_once(tmp_path: Path, host: FakeSystemd, trouble: str) -> None:
+    path = tmp_path / "etc" / "x"
+    steps = [
+        step(tmp_path, part="filter"),
+        step(tmp_path, files=[file(path, "x")], arguments={"trouble": trouble}),
+    ]
+    with pytest.raises(engine.TakenBackError):
+        commit(host, *steps)
+    assert (running(tmp_path), running(tmp_path, "filter"), path.exists()) == ("old", "old", False)
+    assert host.timers() == []
+    assert report(host)["parts"] == ["filter", "shaping"]
+
+
+def test_a_step_of_the_way_back_that_fails_keeps_none_of_the_others_from_running(
+    tmp_path: Path, host: FakeSystemd
+) -> None:
+    with pytest.raises(engine.TakenBackError) as caught:
+        commit(host, step(tmp_path, arguments={"trouble": "back"}))
+    assert running(tmp_path) == "old"
+    assert caught.value.facts["way_back_failed"] == report(host)["failed"] == ["shaping: /bin/false: status 1"]
+
+
+def test_a_way_back_that_is_refused_lets_nothing_be_touched(tmp_path: Path, host: FakeSystemd) -> None:
+    other = step(tmp_path, part="filter", files=[file(tmp_path / "etc" / "x", "x")])
+    with pytest.raises(parts.RefusedError, match="way back"):
+        commit(host, other, step(tmp_path, arguments={"trouble": "judge"}))
+    assert (running(tmp_path), running(tmp_path, "filter")) == ("old", "old")
+    assert not (host.state / "undo").exists()
+
+
+def test_a_validator_that_refuses_one_file_keeps_all_from_being_touched(tmp_path: Path, host: FakeSystemd) -> None:
+    path = tmp_path / "etc" / "x"
+    wrong = {"role": "b_role", "part": "files", "files": [file(path, "no")]}
+    wrong["validate"] = [["/bin/grep", "-q", "yes", "{root}" + str(path)]]
+    with pytest.raises(parts.RefusedError, match="grep refuses it"):
+        commit(host, step(tmp_path), wrong)
+    assert (running(tmp_path), path.exists()) == ("old", False)
+
+
+def test_a_full_disk_is_refused_before_anything_is_touched(tmp_path: Path, host: FakeSystemd) -> None:
+    with pytest.raises(parts.RefusedError, match=r"is full .* nothing was touched"):
+        commit(host, step(tmp_path), min_free=1 << 40)
+    assert running(tmp_path) == "old"
+    assert not (host.state / "undo").exists()
+
+
+def test_a_confirmation_of_another_change_is_refused(tmp_path: Path, host: FakeSystemd) -> None:
+    token = commit(host, step(tmp_path))["token"]
+    with pytest.raises(transaction.HeldError, match="another change") as caught:
+        confirm(host, "of an earlier run", step(tmp_path), run="run-2")
+    assert caught.value.holder["run"] == "run-1"
+    assert confirm(host, token, step(tmp_path))["confirmed"]
+
+
+def test_the_second_operator_is_told_who_waits_for_a_confirmation(tmp_path: Path, host: FakeSystemd) -> None:
+    commit(host, step(tmp_path))
+    with pytest.raises(transaction.HeldError, match=r"anh@office has made a change .* \(run run-1\)") as caught:
+        commit(host, step(tmp_path, wanted="other"), run="run-2")
+    assert 0 < caught.value.holder["seconds_left"] <= 60
+    assert running(tmp_path) == "new"
+
+
+def test_the_second_operator_is_told_who_is_at_work(host: FakeSystemd) -> None:
+    other = FakeSystemd(state=host.state, lock=host.lock)
+    with transaction.locked(host, "anh@office", "run-1"):
+        with (
+            pytest.raises(transaction.HeldError, match="anh@office is at work here") as caught,
+            transaction.locked(other, "binh@office", "run-2", patience=0.1),
+        ):
+            pass
+        assert caught.value.holder["run"] == "run-1"
+    with transaction.locked(other, "binh@office", "run-2"):
+        pass
+
+
+def test_a_run_that_died_in_the_middle_is_taken_back_by_the_next_one(tmp_path: Path, host: FakeSystemd) -> None:
+    path = tmp_path / "etc" / "x"
+    died = step(tmp_path, files=[file(path, "x")], arguments={"trouble": "die"})
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.unit.plugins_engine", str(tmp_path), json.dumps([died])],
+        cwd=ROOT, check=False, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 9, done.stderr.decode()
+    assert (running(tmp_path), path.read_text()) == ("new", "x")
+    assert host.timers() == ["wardnet-rollback-apply"]
+    undo.main(["timer", "the change was not finished", str(host.state)])
+    assert (running(tmp_path), path.exists(), report(host)["run"]) == ("old", False, "run-dead")
+
+
+def test_a_dead_run_whose_timer_is_gone_too_is_taken_back_by_the_next_run(tmp_path: Path, host: FakeSystemd) -> None:
+    commit(host, step(tmp_path))
+    transaction.Transaction(host).disarm()
+    result = commit(host, step(tmp_path, wanted="old"), run="run-2")
+    assert not result["changed"]
+    assert result["last_rollback"]["why"] == "the run that made the change died before it was confirmed"
+
+
+def test_a_confirmation_that_cannot_be_made_to_last_takes_all_back(tmp_path: Path, host: FakeSystemd) -> None:
+    path = tmp_path / "etc" / "x"
+    steps = [step(tmp_path, part="filter", files=[file(path, "x")], arguments={"trouble": "confirmed"})]
+    token = commit(host, *steps)["token"]
+    with pytest.raises(engine.TakenBackError, match="the disk gave up"):
+        confirm(host, token, *steps)
+    assert (running(tmp_path, "filter"), path.exists()) == ("old", False)
+
+
+def test_a_reboot_in_the_middle_of_the_confirmation_comes_up_on_the_old_state(
+    tmp_path: Path, host: FakeSystemd
+) -> None:
+    token = commit(host, step(tmp_path))["token"]
+    transaction.Transaction(host).claim(token)
+    undo.main(["timer", "late", str(host.state)])
+    assert running(tmp_path) == "new"  # it belongs to the confirmation now
+    undo.main(["boot", "", str(host.state)])
+    assert running(tmp_path) == "old"
+    assert report(host)["boot"]
+
+
+def test_drift_is_told_apart_by_where_it_is(tmp_path: Path, host: FakeSystemd) -> None:
+    path = tmp_path / "etc" / "x"
+    steps = [step(tmp_path, files=[file(path, "x")])]
+    confirm(host, commit(host, *steps)["token"], *steps)
+    (tmp_path / "running-shaping").write_text("by hand")
+    path.write_text("by hand")
+    host.check_mode = True
+    drift = commit(host, *steps)["drift"]
+    assert {(item["part"], item["where"]) for item in drift} == {("shaping", "disk"), ("shaping", "running")}
+    assert {"part": "shaping", "what": "foreign: by hand", "where": "running"} in drift
+    changed = [step(tmp_path, wanted="newer", files=[file(path, "x")])]
+    assert commit(host, *changed)["drift"] == []  # another intention explains it
+
+
+def test_files_of_other_steps_are_not_purged(tmp_path: Path, host: FakeSystemd) -> None:
+    folder = tmp_path / "etc"
+    foreign = folder / "foreign.conf"
+    foreign.write_text("foreign")
+    owner = file(folder, "")
+    directory = {"path": str(folder), "purge": ["*.conf"], "owner": owner["owner"], "group": owner["group"]}
+    steps = [
+        {"role": "a_role", "part": "files", "files": [file(folder / "a.conf", "a")], "directories": [directory]},
+        {"role": "b_role", "part": "files", "files": [file(folder / "b.conf", "b")], "directories": [directory]},
+    ]
+    assert commit(host, *steps)["changed"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.conf", "b.conf"]
+    assert not commit(host, *steps)["changed"]
+
+
+def test_one_file_cannot_be_two(tmp_path: Path, host: FakeSystemd) -> None:
+    path = tmp_path / "etc" / "x"
+    steps = [{"role": role, "part": "files", "files": [file(path, role)]} for role in ("one", "two")]
+    with pytest.raises(candidate.CandidateError, match="role one, part files and role two, part files"):
+        commit(host, *steps)
+
+
+def test_commands_run_after_files_that_changed_also_when_the_change_had_to_be_confirmed(
+    tmp_path: Path, host: FakeSystemd
+) -> None:
+    after = [
+        {"tag": "yes", "command": ["/usr/bin/touch", str(tmp_path / "yes")]},
+        {"tag": "no", "command": ["/usr/bin/touch", str(tmp_path / "no")]},
+    ]
+    steps = [step(tmp_path, files=[file(tmp_path / "etc" / "x", "x", tag="yes")], after=after)]
+    token = commit(host, *steps)["token"]
+    assert not (tmp_path / "yes").exists()
+    assert confirm(host, token, *steps)["actions"] == [f"/usr/bin/touch {tmp_path / 'yes'}"]
+    assert ((tmp_path / "yes").exists(), (tmp_path / "no").exists()) == (True, False)
+
+
+def test_a_secret_file_is_in_no_diff(tmp_path: Path, host: FakeSystemd) -> None:
+    secret = file(tmp_path / "etc" / "x", "password: hunter22", secret=True, mode="0600")
+    host.check_mode = True
+    result = commit(host, {"role": "a_role", "part": "files", "files": [secret]})
+    assert result["changed"]
+    assert "hunter22" not in json.dumps(result)
