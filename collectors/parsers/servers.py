@@ -23,8 +23,8 @@ _WITHOUT_PART = {
         "bind-dynamic", "bind-interfaces", "bogus-nxdomain", "bogus-priv", "cache-size", "dhcp-authoritative",
         "dhcp-broadcast", "dhcp-host", "dhcp-ignore-names", "dhcp-lease-max", "dhcp-leasefile", "dhcp-option",
         "dhcp-range", "domain", "domain-needed", "edns-packet-max", "enable-ra", "host-record", "interface",
-        "local-ttl", "log-facility", "neg-ttl", "no-hosts", "no-negcache", "no-ping", "no-poll", "no-resolv", "pid-file",
-        "port", "ra-param", "stop-dns-rebind",
+        "local-ttl", "log-facility", "neg-ttl", "no-hosts", "no-negcache", "no-ping", "no-poll", "no-resolv",
+        "pid-file", "port", "ra-param", "stop-dns-rebind",
     }),
     "chronyd": frozenset({
         "allow", "binddevice", "bindcmdaddress", "clientloglimit", "cmdport", "deny", "driftfile", "noclientlog",
