@@ -1,30 +1,36 @@
 """Adds one step to the host's candidate, on the controller alone: nothing here touches the host.
 
 A role says what it wants of a host with one or more such tasks. They gather in the fact `wardnet_candidate`, a list
-of steps in the order of the roles, and wardnet_commit sends all of them in one module run. A step is
+of steps in the order of the roles, and wardnet_commit sends all of them in one module run. What a step may hold is
+written in module_utils/wardnet_candidate.py; beyond that the files of a task may have
 
-    {"role": who asks, "part": what it changes, "files": [...], "directories": [...], "packages": [...],
-     "validate": [[argument, ...], ...], "units": [...], "after": [...], PART: {the part's own arguments}}
-
-with templates rendered: a file has `content` or `link`. Keys that the task does not give are left out.
+    template  rendered as the content, looked for as ansible.builtin.template does
+    each      with a template: renders it once for each dictionary of this list, as the variable `item`; the path may
+              then hold `{key}` of the item
 """
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
+import ansible.module_utils
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
-FACT = "wardnet_candidate"
-PLAIN = "files"  # the part of whatever cannot cut the way to the host
-UTILS = Path(__file__).parents[1] / "module_utils"
+UTILS = str(Path(__file__).parents[1] / "module_utils")
+if UTILS not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(UTILS)
+candidate = importlib.import_module("ansible.module_utils.wardnet_candidate")
 
-RIGHTS = {"owner": str, "group": str, "tag": str}
+FACT = "wardnet_candidate"
+
+RIGHTS: dict[str, type] = {"owner": str, "group": str, "tag": str}
+FILE: dict[str, type] = {"path": str, "content": str, "link": str, "mode": str, "secret": bool, **RIGHTS}
 SHAPES: dict[str, dict[str, type]] = {
-    "files": {"path": str, "content": str, "template": str, "each": list, "link": str, "mode": str, **RIGHTS},
+    "files": {**FILE, "template": str, "each": list},
     "directories": {"path": str, "mode": str, "purge": list, **RIGHTS},
     "units": {"name": str, "state": str, "files": list, "reload_files": list},
     "after": {"tag": str, "command": list},
@@ -34,11 +40,6 @@ NEEDED = {"files": ["path"], "directories": ["path"], "units": ["name"], "after"
 
 class StepError(Exception):
     """A step has not the shape of one; the message names the key."""
-
-
-def parts() -> list[str]:
-    """Names of the parts: one file each in module_utils, besides plain files."""
-    return [PLAIN, *sorted(path.stem.removeprefix("wardnet_part_") for path in UTILS.glob("wardnet_part_*.py"))]
 
 
 class ActionModule(ActionBase):
@@ -53,13 +54,14 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, variables)
         role = self._task._role.get_name() if self._task._role else "the play"
         try:
-            step = {"role": role, **check_step(dict(self._task.args), parts())}
-        except StepError as error:
-            raise AnsibleActionFail(f"{role}: {error}") from error
+            step = check_step({"role": role, **self._task.args})
+        except (StepError, candidate.CandidateError) as error:
+            raise AnsibleActionFail(str(error)) from error
         if "files" in step:
             step["files"] = [file for entry in step["files"] for file in self._render(role, entry, variables)]
         gathered = variables.get("ansible_facts", {}).get(FACT) or []
-        result.update(changed=False, ansible_facts={FACT: [*gathered, step]})
+        # Shown by -vvvv alone: whole files are in it.
+        result.update(changed=False, ansible_facts={FACT: [*gathered, step]}, _ansible_verbose_override=True)
         return result
 
     def _render(self, role: str, entry: dict[str, Any], variables: dict[str, Any]) -> list[dict[str, Any]]:
@@ -92,33 +94,26 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"{role}: {name}: {error}") from error
 
 
-def check_step(step: dict[str, Any], known: list[str]) -> dict[str, Any]:
-    """The step without keys that are empty; StepError names the key that is wrong."""
-    part = step.get("part")
-    if part not in known:
-        raise StepError(f"part is {part!r}, not one of {', '.join(known)}")
-    allowed = {"part", "packages", "validate", *SHAPES, *({part} - {PLAIN})}
-    unknown = sorted(set(step) - allowed)
-    if unknown:
-        raise StepError(f"a step of part {part} has no {', '.join(unknown)}; it has {', '.join(sorted(allowed))}")
+def check_step(step: dict[str, Any]) -> dict[str, Any]:
+    """The step without keys that are empty; StepError or CandidateError names the role and the key that is wrong."""
+    candidate.read_step(step)
+    where, part = f"role {step['role']}, part {step['part']}", step["part"]
     for key, shape in SHAPES.items():
-        for index, entry in enumerate(_list(key, step.get(key))):
-            _check_entry(f"{key}[{index}]", entry, shape, NEEDED[key])
-    for index, file in enumerate(step.get("files") or []):
-        _check_file(f"files[{index}] ({file['path']})", file)
-    for key in ("packages", "validate"):
-        wanted = str if key == "packages" else list
-        if not all(isinstance(entry, wanted) for entry in _list(key, step.get(key))):
-            raise StepError(f"{key} must be a list of {'names' if wanted is str else 'commands, each a list'}")
-    own = step.get(part) if part != PLAIN else None
-    if own is not None and not isinstance(own, dict):
-        raise StepError(f"{part} must be a dictionary of the part's arguments")
-    return {key: value for key, value in step.items() if value not in (None, [], {}) or key == part != PLAIN}
+        for index, entry in enumerate(_list(f"{where}: {key}", step.get(key))):
+            _check_entry(f"{where}: {key}[{index}]", entry, shape, NEEDED[key])
+    for file in step.get("files") or []:
+        _check_file(f"{where}: file {file['path']}", file)
+    for key, kind in (("packages", str), ("validate", list)):
+        if not all(isinstance(entry, kind) for entry in _list(f"{where}: {key}", step.get(key))):
+            raise StepError(f"{where}: {key} must be a list of {'names' if kind is str else 'commands, each a list'}")
+    if part != candidate.UNGUARDED and not isinstance(step.get(part) or {}, dict):
+        raise StepError(f"{where}: {part} must be a dictionary of the part's arguments")
+    return {key: value for key, value in step.items() if value is not None and value != []}
 
 
-def _list(key: str, value: Any) -> list[Any]:
+def _list(where: str, value: Any) -> list[Any]:
     if value is not None and not isinstance(value, list):
-        raise StepError(f"{key} must be a list")
+        raise StepError(f"{where} must be a list")
     return value or []
 
 

@@ -5,17 +5,21 @@ a refusal (RST, port unreachable) comes from the far host, silence or an ICMP er
 
     packets.py probe < JSON      [{"kind": "tcp", "host": ..., "port": ...}, ...] -> [true, false, ...]
     packets.py listen ADDRESS PORT   prints the address of the first that connects
-    packets.py hold ADDRESS PORT     connects, waits for a line, and says whether the far end then still answers
+    packets.py serve ADDRESS PORT    answers every line of everybody, and never ends a connection by itself
+    packets.py hold ADDRESS PORT SECONDS   connects to such a server, waits for a line, and says whether the far end
+                                     then still answers within the time: answered, silent, reset or ended
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
 import struct
 import sys
+import threading
 from ipaddress import ip_address
 from typing import Any
 
@@ -115,32 +119,51 @@ async def probe(items: list[dict[str, Any]]) -> list[bool]:
 
 
 def listen(address: str, port: int) -> str:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, port), family=family) as server:
-        server.settimeout(20)
+    with server(address, port) as listening:
+        listening.settimeout(120)
         print("listening", flush=True)
-        return str(server.accept()[1][0])
+        return str(listening.accept()[1][0])
 
 
-def hold(address: str, port: int) -> str:
-    """Of a server that greets first and ends on nonsense, as SSH does: anything but silence is an answer."""
-    with socket.create_connection((address, port), timeout=10) as connection:
+def serve(address: str, port: int) -> None:
+    with server(address, port) as listening:
+        print("listening", flush=True)
+        while True:
+            connection, _ = listening.accept()
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+
+def server(address: str, port: int) -> socket.socket:
+    return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+
+
+def answer(connection: socket.socket) -> None:
+    with connection, contextlib.suppress(OSError):
+        while connection.recv(256):
+            connection.sendall(b"yes\n")
+
+
+def hold(address: str, port: int, seconds: float) -> str:
+    """Of a server that answers each line: only its own answer is one, the end of the connection is not."""
+    with socket.create_connection((address, port), timeout=60) as connection:
+        connection.sendall(b"hello\n")
         connection.recv(256)
         print("connected", flush=True)
         sys.stdin.readline()
-        connection.settimeout(5)
+        connection.settimeout(seconds)
         try:
-            connection.sendall(b"nonsense\r\n")
-            connection.recv(256)
+            connection.sendall(b"still there?\n")
+            return "answered" if connection.recv(256) else "ended"
         except TimeoutError:
             return "silent"
         except OSError:
             return "reset"
-        return "answered"
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "probe":
         print(json.dumps(asyncio.run(probe(json.load(sys.stdin)))))
+    elif sys.argv[1] == "hold":
+        print(hold(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])), flush=True)
     else:
-        print({"listen": listen, "hold": hold}[sys.argv[1]](sys.argv[2], int(sys.argv[3])), flush=True)
+        print({"listen": listen, "serve": serve}[sys.argv[1]](sys.argv[2], int(sys.argv[3])), flush=True)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,8 @@ class Run:
     seconds: float
     hosts: tuple[str, ...]
     changed: dict[str, int]
-    failed: tuple[str, ...]
+    failed: tuple[str, ...]  # or unreachable
+    unreachable: tuple[str, ...]
 
     @property
     def tail(self) -> str:
@@ -41,7 +42,7 @@ class Run:
 
 def play(lab: Lab, playbook: str, *more: str) -> Run:
     begun = time.monotonic()
-    done = ansible(lab, playbook, *AT_ONCE, *more)
+    done = ansible(lab, playbook, *AT_ONCE, *more, timeout=1500)
     output = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
     rows = [(name, *map(int, numbers)) for name, *numbers in RECAP.findall(output)]
     return Run(
@@ -51,6 +52,7 @@ def play(lab: Lab, playbook: str, *more: str) -> Run:
         hosts=tuple(row[0] for row in rows),
         changed={row[0]: row[2] for row in rows if row[2]},
         failed=tuple(row[0] for row in rows if row[3] or row[4]),
+        unreachable=tuple(row[0] for row in rows if row[3]),
     )
 
 
@@ -80,7 +82,7 @@ def answered(lab: Lab, host: str, probes: Sequence[Probe]) -> dict[str, bool]:
     return dict(zip(map(str, probes), json.loads(done.stdout), strict=True))
 
 
-def wait_until(lab: Lab, host: str, probe: Probe, seconds: float = 30) -> bool:
+def wait_until(lab: Lab, host: str, probe: Probe, seconds: float = 120) -> bool:
     """Whether the probe is answered within the time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -111,6 +113,24 @@ def tell(process: subprocess.Popen[str]) -> None:
     assert process.stdin is not None
     process.stdin.write("now\n")
     process.stdin.flush()
+
+
+@contextmanager
+def serving(lab: Lab, host: str, address: str, port: int) -> Iterator[None]:
+    """A server in the host's network that answers every line and ends no connection by itself."""
+    with running(lab, host, "serve", address, str(port)) as server:
+        assert said(server) == "listening"
+        yield
+
+
+def eventually(ask: Callable[[], bool], seconds: float = 120) -> bool:
+    """Whether it comes true within the time, which is ample for a machine that has other work."""
+    deadline = time.monotonic() + seconds
+    while not ask():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def counters(lab: Lab, gateway: str, comment: str) -> int:

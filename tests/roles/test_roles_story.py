@@ -8,7 +8,7 @@ import pytest
 
 from lab import Lab
 from tests.roles.conftest import Story
-from tests.roles.roles_support import inside
+from tests.roles.roles_support import eventually, inside
 
 pytestmark = pytest.mark.lab
 
@@ -102,13 +102,12 @@ def test_prometheus_scrapes_both_agents_of_every_gateway(converged: Lab) -> None
     command = ["curl", "-sS", "--retry", "20", "--retry-delay", "1", "--retry-all-errors", "--fail-with-body",
                "--get", "--data-urlencode", f"query={query}", "http://10.30.200.30:9090/api/v1/query"]  # fmt: skip
     wanted = {(gateway, job) for gateway in ("buoi-gw", "tay-ho-gw") for job in ("wardnet-link", "wardnet-software")}
-    for _ in range(20):
+
+    def up() -> set[tuple[str, str]]:
         answer = json.loads(inside(converged, "monitoring", *command))["data"]["result"]
-        up = {(row["metric"]["gateway"], row["metric"]["job"]) for row in answer if row["value"][1] == "1"}
-        if up == wanted:
-            break
-        inside(converged, "monitoring", "sleep", "1")  # a scrape comes every 5 s
-    assert up == wanted
+        return {(row["metric"]["gateway"], row["metric"]["job"]) for row in answer if row["value"][1] == "1"}
+
+    assert eventually(lambda: up() == wanted), up()
 
 
 def test_nothing_of_the_packages_own_configuration_was_ever_run(converged: Lab) -> None:

@@ -1,0 +1,256 @@
+"""Sends a host's candidate in one module run, and confirms over a new connection what the host would otherwise take
+back by itself. See module_utils/wardnet_candidate.py for what is sent and what comes back.
+
+A host that took a change back has failed; one that does not answer is unreachable. Both say why in a sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import socket
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+FACT = "wardnet_candidate"
+MODULE = "wardnet_commit"
+PATIENCE = 120.0  # seconds beyond the time to go back within which a host must answer again
+PAUSE = 2.0
+OWN = ("reach", "may_be_unreached")  # arguments that are for the controller
+# ssh's words where no session came about, so that nothing can have been changed.
+NEVER_REACHED = (
+    "connect to host", "Host key verification failed", "Permission denied", "Could not resolve hostname",
+    "banner exchange", "kex_exchange_identification",
+)  # fmt: skip
+# What the second run adds to the result of the first.
+ADDED = ("actions", "changed_paths", "warnings")
+Result = dict[str, Any]
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Result:
+        variables = task_vars or {}
+        result: Result = super().run(tmp, variables)
+        # Whatever comes of it: another play with the same host starts afresh.
+        result["ansible_facts"] = {FACT: []}
+        steps = variables.get("ansible_facts", {}).get(FACT) or []
+        if not steps:
+            return {**result, "changed": False, "msg": "no role of this play wants anything of the host"}
+        if self._task.check_mode and self._task.args.get("may_be_unreached") and not self._is_reached(variables):
+            name = variables["inventory_hostname"]
+            Display().display(f"{name} is not reached yet: left out of this check")
+            return {**result, "changed": False, "skipped": True, "skip_reason": "not reached yet"}
+        commit = Commit(self, variables, steps)
+        return {**result, **commit.make()}
+
+    def _is_reached(self, variables: dict[str, Any]) -> bool:
+        address = str(variables.get("ansible_host") or variables["inventory_hostname"])
+        return bool(answering([(address, int(variables.get("ansible_port") or 22))], 4.0))
+
+
+class Commit:
+    """One change of one host."""
+
+    def __init__(self, action: ActionModule, variables: dict[str, Any], steps: list[Any]) -> None:
+        self._action = action
+        self._task = action._task
+        self._connection = action._connection
+        self._variables = variables
+        given = self._task.args
+        self._arguments = {key: value for key, value in given.items() if key not in OWN}
+        self._arguments["steps"] = steps
+        self._arguments["who"] = given.get("who") or f"{getpass.getuser()}@{socket.gethostname()}"
+        self._arguments["run"] = self._run = given.get("run") or os.environ.get("WARDNET_RUN") or f"pid-{os.getppid()}"
+        self._within = float(given.get("confirm_within") or 60)
+        self._settle = float(given.get("settle") or 30)
+        self._reach = [split(text) for text in given.get("reach") or []]
+        ward = variables.get("wardnet_ward")
+        self._name = str(variables["inventory_hostname"]) + (f" (ward {ward})" if ward else "")
+
+    def make(self) -> Result:
+        before = answering(self._reach, 1.0) if self._reach and not self._task.check_mode else set()
+        try:
+            result = self._execute()
+        except AnsibleConnectionFailure as failure:
+            return self._explain_silence(str(failure))
+        if (result.get("held") or {}).get("run") == self._run and result.get("failed"):
+            return self._explain_silence("the connection was lost and made anew")
+        if result.get("failed"):
+            return self._failed(result)
+        if not result.get("armed"):
+            return result
+        within = float(result["goes_back_within"])
+        goes_back_at = time.monotonic() + within
+        lost = self._lost(before, goes_back_at - within / 2)
+        if lost:
+            rollback = self._await_rollback(goes_back_at)
+            return self._explain(result, rollback, within, f"{', '.join(lost)} no longer answered through it")
+        return self._confirm(result, goes_back_at, within)
+
+    def _confirm(self, first: Result, goes_back_at: float, within: float) -> Result:
+        """Over a new connection: the one that made the change proves nothing, the filter knows it and SSH keeps it
+        open. Goes on asking when the time is over, so that the host itself says what came of it."""
+        said = ""
+        while time.monotonic() < goes_back_at + PATIENCE:
+            try:
+                answer = self._execute(fresh=within, confirmed=True, token=first["token"])
+            except AnsibleConnectionFailure as failure:
+                said = str(failure)
+                time.sleep(PAUSE)
+                continue
+            if not answer.get("failed"):
+                return merge(first, answer)
+            if answer.get("rolled_back"):
+                return self._failed({**first, **answer, "armed": False})
+            rollback = self._await_rollback(goes_back_at, perhaps_confirmed=bool(said))
+            if rollback == {}:
+                return merge(first, {})
+            why = "no new connection came through in that time" if said else str(answer.get("msg"))
+            return self._explain(first, rollback, within, why)
+        return self._unreached(said, within)
+
+    def _await_rollback(self, goes_back_at: float, perhaps_confirmed: bool = False) -> Result | None:
+        """What the host tells of the rollback of this run, once it is over; None if it never does. Empty where the
+        change was confirmed and only the answer was lost: nothing differs."""
+        while time.monotonic() < goes_back_at + PATIENCE:
+            try:
+                told = self._ask(self._arguments["steps"] if perhaps_confirmed else [])
+            except AnsibleConnectionFailure:
+                told = {"changed": True}
+            rollback = told.get("last_rollback") or {}
+            if rollback.get("run") == self._run:
+                return dict(rollback)
+            if perhaps_confirmed and told.get("changed") is False and not told.get("failed"):
+                return {}
+            time.sleep(PAUSE)
+        return None
+
+    def _failed(self, result: Result) -> Result:
+        """With a sentence that names host and ward. What was taken back at once is told apart from what never began."""
+        why = str(result.get("why") or result.get("msg"))
+        said = f"{self._name} was rolled back at once: {why}" if result.get("rolled_back") else f"{self._name}: {why}"
+        if result.get("way_back_failed"):
+            said += f"; of the way back these steps failed: {', '.join(map(str, result['way_back_failed']))}"
+        return {**result, "msg": said}
+
+    def _explain(self, first: Result, rollback: Result | None, within: float, why: str) -> Result:
+        result = {**first, "failed": True, "armed": False}
+        if rollback is None:
+            return {**result, "msg": f"{self._name}: not confirmed, and it does not say that it went back: {why}"}
+        said = f"{self._name} was rolled back by itself after {within:.0f} s: {why}"
+        if rollback.get("boot"):
+            said = f"{self._name} was rolled back by itself at its next boot: {rollback.get('why')}"
+        if rollback.get("failed"):
+            said += f"; of the way back these steps failed: {', '.join(map(str, rollback['failed']))}"
+        return {**result, "rolled_back": True, "why": why, "last_rollback": rollback, "msg": said}
+
+    def _explain_silence(self, said: str) -> Result:
+        """The connection broke before the module's answer came: either the host was never reached, or its own change
+        cut it off, and then it goes back."""
+        if any(words in said for words in NEVER_REACHED):
+            return self._unreached(said, None)
+        # The change itself may take as long as the host is given to settle, and its probes as long again.
+        until = time.monotonic() + self._within + 2 * self._settle
+        while time.monotonic() < until + PATIENCE:
+            try:
+                told = self._ask([])
+            except AnsibleConnectionFailure as failure:
+                said = str(failure)
+                time.sleep(PAUSE)
+                continue
+            rollback = told.get("last_rollback") or {}
+            if rollback.get("run") == self._run:
+                why = f"the change cut the connection that made it ({rollback.get('why')})"
+                return self._explain({"changed": False}, dict(rollback), self._within, why)
+            if not told.get("held"):
+                return self._unreached(f"the connection broke before anything was changed: {said}", None)
+            time.sleep(PAUSE)
+        return self._unreached(said, self._within)
+
+    def _unreached(self, said: str, within: float | None) -> Result:
+        text = said.strip()
+        if within is not None:
+            text = f"does not answer since its change, which it was to take back by itself after {within:.0f} s: {text}"
+        return {"unreachable": True, "changed": False, "msg": f"{self._name}: {text}"}
+
+    def _lost(self, before: set[tuple[str, int]], until: float) -> list[str]:
+        """Which of the addresses that answered before the change do not answer by `until`."""
+        left = set(before)
+        while left:
+            left -= answering(sorted(left), 3.0)
+            if left and time.monotonic() > until:
+                break
+        return sorted(host for host, _ in left)
+
+    def _ask(self, steps: list[Any]) -> Result:
+        """What the host tells without being changed: its last rollback, and who holds it."""
+        checking = self._task.check_mode
+        self._task.check_mode = True
+        try:
+            return self._execute(fresh=10.0, steps=steps)
+        finally:
+            self._task.check_mode = checking
+
+    def _execute(self, fresh: float | None = None, **more: Any) -> Result:
+        """One run of the module; with `fresh` over a new connection, which must stand soon within so many seconds."""
+        if fresh is not None:
+            self._connection.reset()
+            self._set("timeout", max(3, min(10, int(fresh / 3))))
+        self._set("reconnection_retries", 0)  # would run the module again, which may have changed the host
+        result = self._action._execute_module(
+            module_name=MODULE, module_args={**self._arguments, **more}, task_vars=self._variables
+        )
+        result.pop("invocation", None)  # holds the whole candidate once more
+        if result.get("unreachable"):
+            raise AnsibleConnectionFailure(str(result.get("msg")))
+        return dict(result)
+
+    def _set(self, option: str, value: int) -> None:
+        with contextlib.suppress(AnsibleError, KeyError):  # a connection of another kind has no such option
+            self._connection.set_option(option, value)
+
+
+def merge(first: Result, second: Result) -> Result:
+    """The result of a change that was made by the first run and confirmed by the second."""
+    result = {**first, "armed": False, "confirmed": True, "changed": True}
+    for key in ADDED:
+        both = [*(first.get(key) or []), *(second.get(key) or [])]
+        if both:
+            result[key] = list(dict.fromkeys(both))
+    return result
+
+
+def split(text: str) -> tuple[str, int]:
+    """'10.0.0.1:22' or '[fd00::1]:22' as address and port."""
+    address, _, port = text.rpartition(":")
+    return address.strip("[]"), int(port)
+
+
+def answering(targets: Iterable[tuple[str, int]], seconds: float) -> set[tuple[str, int]]:
+    """Those of the addresses that accept a TCP connection within the time, all tried at once."""
+    wanted = list(targets)
+    if not wanted:
+        return set()
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        tried = {pool.submit(connects, target, seconds): target for target in wanted}
+        done, _ = wait(tried)
+        return {tried[future] for future in done if future.result()}
+
+
+def connects(target: tuple[str, int], seconds: float) -> bool:
+    try:
+        socket.create_connection(target, timeout=seconds).close()
+    except OSError:
+        return False
+    return True
