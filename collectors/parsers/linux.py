@@ -9,7 +9,8 @@ from collectors.parsers import plain
 from collectors.parsers.artefact import Artefact
 from collectors.parsers.iproute import parse_addresses, parse_links, parse_routes, parse_rules
 from collectors.parsers.nft import parse_ruleset
-from wardnet.model.device import Device, KernelRoute, Link, PolicyRule
+from collectors.parsers.servers import parse_servers
+from wardnet.model.device import Device, KernelRoute, Link, PolicyRule, Server
 from wardnet.model.packet import All, AnyOf, Not, Open, Predicate
 from wardnet.model.snapshot import LINUX
 from wardnet.model.span import Coverage, Span, Unknown
@@ -22,13 +23,17 @@ _SETTINGS_READ = (
 )  # fmt: skip
 
 
-def parse_device(device: str, contents: Mapping[str, bytes]) -> Device:
-    """All artefacts of one device; `contents` by artefact name. Raises ParseError for a missing or damaged one."""
+def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int | None = None) -> Device:
+    """All artefacts of one device; `contents` by artefact name. Raises ParseError for a missing or damaged one.
+
+    `collected_at` is when that was by the collector's clock, in seconds since 1970. What has ended has ended by both
+    clocks, the device's and the collector's.
+    """
     artefacts = {name: Artefact(device, name, content) for name, content in contents.items()}
     for wanted in LINUX:
-        if wanted.name not in artefacts:
+        if wanted.name not in artefacts and not wanted.later:
             Artefact(device, wanted.name, b"").fail("file", "missing from the snapshot")
-    parsed = parse_ruleset(artefacts["nft-ruleset.json"])
+    parsed = parse_ruleset(artefacts["nft-ruleset.json"], _now(artefacts, collected_at))
     addresses = parse_addresses(artefacts["ip-addr.json"])
     links = tuple(
         replace(link, addresses=addresses.get(link.name, ())) for link in parse_links(artefacts["ip-link.json"])
@@ -42,6 +47,7 @@ def parse_device(device: str, contents: Mapping[str, bytes]) -> Device:
     rules = {4: parse_rules(artefacts["ip-rule.json"], 4), 6: parse_rules(artefacts["ip6-rule.json"], 6)}
     settings = plain.parse_settings(artefacts["sysctl.txt"])
     listeners = plain.parse_listeners(artefacts["listeners.txt"])
+    servers = parse_servers(artefacts["services.txt"]) if "services.txt" in artefacts else ()
     bypasses = {
         "tc-qdisc.json": plain.parse_disciplines(
             artefacts["tc-qdisc.json"], [link.name for link in links if link.up and not link.loopback]
@@ -60,19 +66,36 @@ def parse_device(device: str, contents: Mapping[str, bytes]) -> Device:
         _of_routes("ip-route.json", routes[4]),
         _of_routes("ip6-route.json", routes[6]),
         Coverage("sysctl.txt", read, len(settings) - read, 0),
-        Coverage("listeners.txt", 0, len(listeners), 0),
+        Coverage("listeners.txt", len(listeners), 0, 0),
+        *((Coverage("clock.txt", 1, 0, 0),) if "clock.txt" in artefacts else ()),
+        *((_of_servers(artefacts["services.txt"], servers),) if "services.txt" in artefacts else ()),
         *(
             Coverage(name, 0, max(0, _lines(artefacts[name]) - len(found)), len(found))
             for name, found in bypasses.items()
         ),
     )
-    return Device(device, "linux", links, routes, rules, parsed.ruleset, settings, listeners, unknowns, coverage)
+    return Device(
+        device, "linux", links, routes, rules, parsed.ruleset, settings, listeners, unknowns, coverage, servers
+    )
+
+
+def _now(artefacts: Mapping[str, Artefact], collected_at: int | None) -> int | None:
+    """The earlier of both clocks; None where the device's is not known."""
+    if "clock.txt" not in artefacts:
+        return None
+    clock = plain.parse_clock(artefacts["clock.txt"])
+    return clock if collected_at is None else min(clock, collected_at)
 
 
 def _lines(artefact: Artefact) -> int:
     if artefact.name.endswith(".json"):
         return len(artefact.records())
     return sum(bool(line.strip()) for line in artefact.text().splitlines())
+
+
+def _of_servers(artefact: Artefact, servers: tuple[Server, ...]) -> Coverage:
+    strange = sum(len(server.strange) for server in servers)
+    return Coverage(artefact.name, max(0, _lines(artefact) - strange), 0, strange)
 
 
 def _of_links(links: tuple[Link, ...]) -> tuple[Unknown, ...]:

@@ -70,8 +70,11 @@ class ParsedRuleset:
     coverage: Coverage
 
 
-def parse_ruleset(artefact: Artefact) -> ParsedRuleset:
-    """The whole listing. Raises ParseError for one that is damaged or does not hold together."""
+def parse_ruleset(artefact: Artefact, now: int | None = None) -> ParsedRuleset:
+    """The whole listing. Raises ParseError for one that is damaged or does not hold together.
+
+    `now` is the time of the listing, in seconds since 1970, if it is known and the listing's times are UTC.
+    """
     listing = artefact.json()
     if not isinstance(listing, dict) or listing.keys() != {"nftables"} or not isinstance(listing["nftables"], list):
         artefact.fail("offset 0", 'not an nft listing: {"nftables": [...]} was expected')
@@ -101,7 +104,7 @@ def parse_ruleset(artefact: Artefact) -> ParsedRuleset:
         else:
             unknowns.append(Unknown(artefact.span(where), f"object of kind {kind}"))
     _note_updated_sets(tables)
-    built = [_build(artefact, key, parts, unknowns) for key, parts in tables.items()]
+    built = [_build(artefact, key, parts, unknowns, now) for key, parts in tables.items()]
     active = tuple(table for table, parts in zip(built, tables.values(), strict=True) if not parts.dormant)
     helpers = any(_sets_helper(rule.values.get("expr")) for rule in _all_rules(tables))
     ruleset = Ruleset(active, _tracked(active), helpers)
@@ -172,9 +175,9 @@ def _updated(expressions: Any) -> Iterator[str]:
                 yield name.removeprefix("@")
 
 
-def _build(artefact: Artefact, key: TableKey, parts: _Parts, unknowns: list[Unknown]) -> Table:
+def _build(artefact: Artefact, key: TableKey, parts: _Parts, unknowns: list[Unknown], now: int | None) -> Table:
     family, name = key
-    conditions = Conditions(parts.sets)
+    conditions = Conditions(parts.sets, now)
     chains = {}
     for chain_name, item in parts.chains.items():
         place = f"{family} {name} {chain_name}"

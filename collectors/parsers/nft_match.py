@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from collectors.parsers import nft_values
@@ -148,10 +149,11 @@ def _meta(key: str) -> Left:
 
 
 class Conditions:
-    """Reads the conditions of one table, whose named sets it knows."""
+    """Reads the conditions of one table, whose named sets it knows; `now` as `parse_ruleset` has it."""
 
-    def __init__(self, sets: Mapping[str, NamedSet]) -> None:
+    def __init__(self, sets: Mapping[str, NamedSet], now: int | None = None) -> None:
         self._sets = sets
+        self._now = now
         self._named: dict[tuple[str, Left | tuple[Left, ...]], Predicate] = {}
 
     def compare(self, op: str, left: Any, right: Any, span: Span) -> Predicate:
@@ -164,7 +166,7 @@ class Conditions:
             return Open(span, f"expression {_head(left)} {op} {_head(right)} ({error})")
 
     def _compare(self, op: str, left: Any, right: Any, span: Span) -> Predicate:
-        if "payload" not in left and (special := _special(op, left, right, span)) is not None:
+        if "payload" not in left and (special := _special(op, left, right, span, self._now)) is not None:
             return special
         if isinstance(left, dict) and left.keys() == {"concat"}:
             subjects = tuple(left_side(part) for part in left["concat"])
@@ -296,7 +298,7 @@ def _port(subject: Port, value: Any) -> Predicate:
     return InPort((value,)) if subject.incoming else OutPort((value,))
 
 
-def _special(op: str, left: Any, right: Any, span: Span) -> Predicate | None:
+def _special(op: str, left: Any, right: Any, span: Span, now: int | None) -> Predicate | None:
     """Comparisons that are no field and value."""
     match left:
         case {"fib": {"result": "type", "flags": "daddr" | ["daddr"]}} if right == "local":
@@ -313,6 +315,8 @@ def _special(op: str, left: Any, right: Any, span: Span) -> Predicate | None:
             return _sided(op, (), ALWAYS)
         case {"meta": {"key": "pkttype"}} if right in ("broadcast", "multicast", "other"):
             return _sided(op, (), NEVER)
+        case {"meta": {"key": "time"}} if now is not None and (settled := _settled(op, right, now)) is not None:
+            return settled
         case {"meta": {"key": "cpu" | "random" | "time" | "hour" | "day" as key}}:
             return Chance(span, f"meta {key}")
         case {"numgen": _}:
@@ -320,6 +324,20 @@ def _special(op: str, left: Any, right: Any, span: Span) -> Predicate | None:
         case {"ct": {"key": "status"}} if right == "dnat" and op == "in":
             return equals(Field.TRANSLATED, 1)
     return None
+
+
+def _settled(op: str, right: Any, now: int) -> Predicate | None:
+    """A comparison with a time that has passed holds from now on, or never again. None for all others: what holds today
+    and not tomorrow, or tomorrow and not today, is a chance."""
+    if not isinstance(right, str):
+        return None
+    try:
+        bound = datetime.strptime(right, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+    if bound > now:
+        return None
+    return ALWAYS if op == ">=" else NEVER if op == "<" else None
 
 
 def _head(value: Any) -> str:

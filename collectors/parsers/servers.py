@@ -68,13 +68,13 @@ def _server(artefact: Artefact, path: str, kind: str, lines: Iterable[tuple[int,
             elif key == "bindacqdevice" and program == "chronyd":
                 device = value
             elif key not in _WITHOUT_PART[program]:
-                strange.append((span, f"option {key}"))
+                strange.append((span, f"option {key} is not modelled"))
         except ValueError:
-            strange.append((span, f"option {key}: {value[:40]!r}"))
+            strange.append((span, f"option {key}: {value[:40]!r} is not modelled"))
     if kind == "names" and "no-resolv" not in said:
-        strange.append((artefact.span(path), "it also asks whom /etc/resolv.conf names, without no-resolv"))
+        strange.append((artefact.span(path), "without no-resolv it also asks whom /etc/resolv.conf names"))
     upstream = tuple(Asked(span, address, port or device) for span, address, port in asked)
-    return Server(artefact.span(path), path, tuple(listens), upstream, tuple(strange))
+    return Server(artefact.span(path), path, kind, tuple(listens), upstream, tuple(strange))
 
 
 def _upstream(program: str, value: str) -> tuple[IPAddress, str | None]:

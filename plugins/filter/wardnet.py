@@ -49,6 +49,25 @@ def sources(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+def endings(gateway: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each host at an end of exceptions, when its last one is over: from then on nothing of the other channel's
+    `ports` reaches it, not even answers and errors of what began before. With the exception's `id` and `source`."""
+    channel_of = {port["name"]: port["channel"] for port in gateway["ports"]}
+    last: dict[str, dict[str, Any]] = {}
+    for flow in gateway["flows"]:
+        for end in (flow["sender"], flow["receiver"]) if flow["expires_at"] else ():
+            if end["name"] not in last or last[end["name"]]["expires_at"] < flow["expires_at"]:
+                others = [name for name, channel in channel_of.items() if channel != channel_of[end["port"]]]
+                last[end["name"]] = {
+                    "ports": others,
+                    "end": end,
+                    "expires_at": flow["expires_at"],
+                    "id": flow["id"],
+                    "source": flow["source"],
+                }
+    return [ending for _host, ending in sorted(last.items())]
+
+
 def _within(prefixes: list[str], outer: list[str]) -> list[str]:
     """Those of the prefixes that lie inside one of `outer`; all of them where `outer` is empty."""
     if not outer:
@@ -66,4 +85,4 @@ def _within(prefixes: list[str], outer: list[str]) -> list[str]:
 
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"wardnet_of_family": of_family, "wardnet_sources": sources}
+        return {"wardnet_of_family": of_family, "wardnet_sources": sources, "wardnet_endings": endings}

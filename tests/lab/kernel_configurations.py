@@ -220,6 +220,7 @@ class Generator:
             "tcp flags syn / syn,ack",
             "tcp flags & (fin|psh) != 0",
             "tcp flags ack",
+            f"meta time {self.some(('<', '>='))} 1000000000",  # long past: settled for good
             "meta mark 0x1",
             "meta mark and 0x11 == 0x10",
             "meta mark != 0x0",

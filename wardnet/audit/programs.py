@@ -25,7 +25,7 @@ _IPV4_ONLY, _IPV6_ONLY = "0.0.0.0", "::"  # noqa: S104 - as ss prints them; an I
 _ANYWHERE = ("*", _IPV4_ONLY, _IPV6_ONLY, "")
 _NUMBERS = {"tcp": 6, "udp": 17}
 # What answers from what others told it: these ask on behalf of whoever asks them.
-_ASKING = frozenset({("udp", "53"), ("tcp", "53"), ("udp", "123"), ("tcp", "853"), ("udp", "853")})
+_ASKING = {("udp", "53"): "names", ("tcp", "53"): "names", ("tcp", "853"): "names", ("udp", "123"): "time"}
 
 
 @dataclass
@@ -34,8 +34,7 @@ class _Program:
     span: Span
     ports: dict[Channel, set[str]] = field(default_factory=dict)  # port of the device -> by channel
     everywhere: list[Listener] = field(default_factory=list)
-    answers: set[IPAddress] = field(default_factory=set)  # names or time, at these addresses
-    asks: bool = False
+    answers: dict[str, set[IPAddress]] = field(default_factory=dict)  # names or time -> at which addresses
 
 
 def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeline]) -> Iterator[OpenPoint]:
@@ -51,8 +50,9 @@ def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeli
             )
             reason = f"{program.name} has to do with {joined}: what it passes on from one to the other is not known"
             yield OpenPoint(program.span, reason, "run one for each channel, bound to that channel's ports")
-        if program.asks:
-            yield from _asking(device, program, channels)
+            continue
+        for what, addresses in program.answers.items():
+            yield from _asking(device, program, what, addresses, channels)
 
 
 def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
@@ -74,10 +74,10 @@ def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
                 program.everywhere.append(listener)
             else:
                 continue  # on loopback, or on a port of no channel
-            if (listener.protocol, listener.port) in _ASKING:
-                program.asks = True
-                if address not in _ANYWHERE:
-                    program.answers.add(ip_address(address))
+            what = _ASKING.get((listener.protocol, listener.port))
+            if what is not None:
+                answers = program.answers.setdefault(what, set())
+                answers |= set() if address in _ANYWHERE else {ip_address(address)}
     return list(found.values())
 
 
@@ -96,15 +96,18 @@ def _reaching(listener: Listener, pipelines: Sequence[Pipeline], channels: dict[
     return found
 
 
-def _asking(device: Device, program: _Program, channels: dict[str, Channel]) -> Iterator[OpenPoint]:
+def _asking(
+    device: Device, program: _Program, what: str, addresses: set[IPAddress], channels: dict[str, Channel]
+) -> Iterator[OpenPoint]:
     """Whoever answers names or time must ask over the ports of its own channel."""
-    server = next((s for s in device.servers if program.answers and program.answers <= set(s.listens)), None)
+    known = (s for s in device.servers if s.answers == what and addresses and addresses <= set(s.listens))
+    server = next(known, None)
     if server is None:
-        reason = f"{program.name} answers names or time, and nothing in the snapshot says whom it asks itself"
+        reason = f"{program.name} answers {what}, and nothing in the snapshot says whom it asks itself"
         yield OpenPoint(program.span, reason, "let the role zone_services run it, and collect again")
         return
-    for span, what in server.strange:
-        reason = f"{program.name}, {server.path}: {what} is not modelled"
+    for span, line in server.strange:
+        reason = f"{program.name}, {server.path}: {line}"
         yield OpenPoint(span, reason, "leave it out: the role zone_services does not write it")
     yield from _upstreams(program, server, channels)
 

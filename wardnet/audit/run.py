@@ -91,8 +91,9 @@ def _device(snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: s
     if reader is None or snapshot.platforms[policy.device] != policy.platform:
         found = snapshot.platforms[policy.device]
         return _unread(policy, f"{policy.device} is {found}, which this version can't read", "audit it by hand")
+    collected_at = int(snapshot.manifest.collected_at.timestamp())
     with _uncollected():
-        return judge(reader(policy.device, snapshot.contents[policy.device]), policy, places, backend)
+        return judge(reader(policy.device, snapshot.contents[policy.device], collected_at), policy, places, backend)
 
 
 def _nothing_compared(result: DeviceResult) -> DeviceResult:

@@ -12,10 +12,12 @@ class Artefact:
     name: str
     command: tuple[str, ...]  # run on the device, without a shell
     privileged: bool  # needs CAP_NET_ADMIN to be readable at all
+    later: bool = False  # older snapshots lack it: what hangs on it is unknown there
 
 
 LINUX: tuple[Artefact, ...] = (
-    Artefact("nft-ruleset.json", ("/usr/sbin/nft", "-j", "list", "ruleset"), privileged=True),
+    # nft prints times without their zone, in that of the environment.
+    Artefact("nft-ruleset.json", ("/usr/bin/env", "TZ=UTC", "/usr/sbin/nft", "-j", "list", "ruleset"), privileged=True),
     Artefact("ip-link.json", ("/usr/sbin/ip", "-j", "-d", "link", "show"), privileged=False),
     Artefact("ip-addr.json", ("/usr/sbin/ip", "-j", "addr", "show"), privileged=False),
     Artefact("ip-rule.json", ("/usr/sbin/ip", "-j", "-4", "rule", "show"), privileged=False),
@@ -47,5 +49,26 @@ LINUX: tuple[Artefact, ...] = (
             ";",
         ),
         privileged=True,
+    ),
+    Artefact("clock.txt", ("/usr/bin/date", "--utc", "+%s"), privileged=False, later=True),
+    # Whom the programs ask that answer names and time: their configurations, each line with its file.
+    Artefact(
+        "services.txt",
+        (
+            "/usr/bin/find",
+            "/etc",
+            "-maxdepth",
+            "3",
+            "-path",
+            "/etc/wardnet/zones/*.conf",
+            "-exec",
+            "/usr/bin/grep",
+            "-H",
+            ".",
+            "{}",
+            ";",
+        ),
+        privileged=True,
+        later=True,
     ),
 )
