@@ -248,11 +248,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What the configuration of a program that answers names or time says. `strange` are lines that are not modelled,
-    with why."""
+    """What the configuration of a program says that answers `names`, `time` or `dhcp`. `strange` are lines that are not
+    modelled, with why."""
 
     span: Span
     path: str
+    answers: str
     listens: tuple[IPAddress, ...]
     asks: tuple[Asked, ...]
     strange: tuple[tuple[Span, str], ...]

@@ -1,0 +1,132 @@
+"""Programs that could join the channels past all forward rules: what answers names or time on a gateway is followed to
+whom it asks, and by which port."""
+
+from __future__ import annotations
+
+import pytest
+
+from collectors.parsers.artefact import Artefact, ParseError
+from collectors.parsers.servers import parse_servers
+from tests.unit.audit_support import Artefacts, gateway, payload, verdict, with_rule
+from tests.unit.zone_services_support import listed, service, serving
+from wardnet.audit.records import DeviceResult, Verdict
+
+LANS = {"clerks0": ("10.20.1.1", "fd20:20:1::1"), "citizen0": ("172.20.1.1", "2001:db8:20:1::1")}
+ACCEPT = {"accept": None}
+
+
+def sockets(port: str, first_pid: int) -> str:
+    """What the three processes of a network hold, as ss prints it."""
+    lines = []
+    for shift, (name, number) in enumerate((("dnsmasq", 67), ("dnsmasq", 53), ("chronyd", 123))):
+        users = f'users:(("{name}",pid={first_pid + shift},fd=4))'
+        if number == 67:
+            lines.append(f"udp UNCONN 0 0 0.0.0.0%{port}:67 0.0.0.0:* {users}")
+            lines.append(f"udp UNCONN 0 0 [::]%{port}:547 [::]:* {users}")
+            lines.append(f"raw UNCONN 0 0 *:58 *:* {users}")
+            continue
+        for address in LANS[port]:
+            text = f"[{address}]" if ":" in address else address
+            lines.append(f"udp UNCONN 0 0 {text}{f'%{port}' if number == 123 else ''}:{number} [::]:* {users}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def served(listeners: str = "", services: bytes | None = None) -> Artefacts:
+    """A gateway that serves a LAN of each channel; or with other sockets or configurations."""
+    plain = serving(service("clerks0"), service("citizen0"))
+    return {
+        **gateway(),
+        "listeners.txt": (listeners or sockets("clerks0", 10) + sockets("citizen0", 20)).encode(),
+        "services.txt": listed(plain) if services is None else services,
+    }
+
+
+def said(result: DeviceResult) -> list[str]:
+    return [point.reason for point in result.problems]
+
+
+def test_processes_that_keep_to_their_channel_leave_the_proof_whole() -> None:
+    result = verdict(served())
+    assert said(result) == []
+    assert result.verdict is Verdict.PROVED
+
+
+def test_one_process_at_addresses_of_both_channels_is_named() -> None:
+    both = 'udp UNCONN 0 0 10.20.1.1:67 *:* users:(("dnsmasq",pid=7,fd=4))\n'
+    both += 'udp UNCONN 0 0 0.0.0.0%citizen0:67 *:* users:(("dnsmasq",pid=7,fd=5))\n'
+    result = verdict(served(both))
+    (reason,) = said(result)
+    assert reason.startswith("dnsmasq (pid 7) has to do with citizen0 (internet) and clerks0 (wan): what it passes on")
+    assert result.verdict is Verdict.UNKNOWN
+    assert result.problems[0].span.artefact == "listeners.txt"
+
+
+def test_a_question_on_its_way_by_the_other_line_is_seen() -> None:
+    result = verdict(
+        served(sockets("clerks0", 10) + 'udp UNCONN 0 0 *%inet0:40123 *:* users:(("dnsmasq",pid=11,fd=9))\n')
+    )
+    assert len(said(result)) == 1
+    assert "dnsmasq (pid 11) has to do with inet0 (internet) and clerks0 (wan)" in said(result)[0]
+
+
+def test_a_resolver_that_asks_over_the_other_channel_is_named_with_its_line() -> None:
+    result = verdict(served(services=served()["services.txt"].replace(b"@inet0", b"@wan0")))
+    assert len(said(result)) == 2
+    assert said(result)[0] == (
+        "dnsmasq (pid 21) answers on citizen0 (internet) and asks 203.0.113.53 by wan0 (wan): "
+        "/etc/wardnet/zones/citizens.names.conf"
+    )
+    assert str(result.problems[0].span).startswith("buoi-gw services.txt line ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (b"@wan0", b"", "zones/clerks.names.conf: what it asks 10.20.200.53 is bound to no port"),
+        (b"@wan0", b"@eth9", "is bound to eth9, a port of no channel"),
+        (b"@wan0", b"@10.31.1.2", "is bound to no port"),
+        (b":no-resolv\n", b":no-poll\n", "without no-resolv it also asks whom /etc/resolv.conf names"),
+        (b":cache-size=1000\n", b":servers-file=/tmp/x\n", "option servers-file is not modelled"),
+        (b":bindacqdevice wan0\n", b":cmdport 0\n", "chronyd (pid 12), /etc/wardnet/zones/clerks.time.conf: what"),
+        (b":cmdport 0\n", b":pool example.org\n", "option pool is not modelled"),
+    ],
+)  # fmt: skip
+def test_what_is_not_bound_or_not_modelled_is_unknown(before: bytes, after: bytes, expected: str) -> None:
+    whole = served()["services.txt"]
+    assert before in whole
+    result = verdict(served(services=whole.replace(before, after)))
+    assert any(expected in reason for reason in said(result)), said(result)
+    assert result.verdict is Verdict.UNKNOWN
+
+
+def test_a_resolver_without_its_configuration_is_unknown() -> None:
+    without = {name: content for name, content in served().items() if name != "services.txt"}
+    result = verdict(without)
+    assert len(said(result)) == 4  # names and time of both networks
+    assert "dnsmasq (pid 11) answers names, and nothing in the snapshot says whom it asks itself" in said(result)
+
+
+EVERYWHERE = 'udp UNCONN 0 0 {}:53 0.0.0.0:* users:(("unbound",pid=5,fd=4))\n'
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "*"])
+def test_who_listens_everywhere_belongs_to_all_that_may_reach_it(address: str) -> None:
+    opened = with_rule(gateway(), [payload("udp", "dport", 53), ACCEPT], chain="input")
+    result = verdict({**opened, "listeners.txt": EVERYWHERE.format(address).encode()})
+    assert any("unbound (pid 5) has to do with" in reason and "(internet) and " in reason for reason in said(result))
+
+
+def test_who_listens_everywhere_and_is_reached_from_one_channel_is_that_channels() -> None:
+    sshd = b'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=5,fd=3))\n'
+    sshd += b'tcp LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=5,fd=4))\n'
+    assert verdict({**gateway(), "listeners.txt": sshd}).verdict is Verdict.PROVED
+
+
+def test_who_listens_on_loopback_is_nobodys() -> None:
+    chronyc = b'udp UNCONN 0 0 127.0.0.1:53 0.0.0.0:* users:(("x",pid=5,fd=3))\n'
+    assert verdict({**gateway(), "listeners.txt": chronyc}).verdict is Verdict.PROVED
+
+
+def test_a_line_of_no_configuration_is_an_error() -> None:
+    with pytest.raises(ParseError, match="line 1: not a line of a configuration"):
+        parse_servers(Artefact("gw", "services.txt", b"nonsense\n"))
