@@ -97,7 +97,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 else []
                 for all_ in (True, False)
             )
-            fields = {"play": self._play, "name": play.get_name(), "hosts": hosts, "batch": batch}
+            fields = {"play": self._play, "name": play.get_name(), "hosts": hosts, "batch": batch,
+                      "check": bool(play.check_mode)}  # fmt: skip
             self._journal.add("play", fields, lasting=True)
         except OSError as error:
             self._give_up(error)
@@ -166,11 +167,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 templar = Templar(loader=self._playbook._loader, variables=self._variables.get_vars(play=play))
                 hosts = _names(inventory.get_hosts(templar.template(play.hosts), ignore_restrictions=True))
                 serial = list(templar.template(play.serial))
+                stops = bool(templar.template(play.any_errors_fatal)) or play.max_fail_percentage is not None
             except Exception:  # whatever a template of a play to come may raise: it is only not known yet
-                hosts, serial = None, []
+                hosts, serial, stops = None, [], True
             if not _touches(play):
                 hosts = []
-            stops = bool(play.any_errors_fatal) or play.max_fail_percentage is not None
             name = play.get_name()
             yield {"name": name, "hosts": hosts, "serial": [_plain(one) for one in serial], "stops": stops}
 

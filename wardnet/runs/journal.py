@@ -124,6 +124,7 @@ def _run(
     events: list[Event] = []
     ended: datetime | None = None
     begun: list[int] = []
+    checks: list[bool] = []
     for record in records:
         match record.get("event"):
             case "play":
@@ -131,6 +132,8 @@ def _run(
                 if begun:
                     plays[begun[-1]] = replace(plays[begun[-1]], ended=True)
                 begun.append(index)
+                if record["batch"]:
+                    checks.append(bool(record.get("check")))
                 hosts = plays[index].hosts if plays[index].hosts is not None else tuple(record["hosts"])
                 batches = (*plays[index].batches, tuple(record["batch"]))
                 plays[index] = replace(plays[index], hosts=hosts, batches=batches, ended=False)
@@ -163,7 +166,7 @@ def _run(
         model_sha256=str(header.get("model_sha256") or ""),
         district=str(header.get("district") or ""),
         as_of=str(header.get("as_of") or ""),
-        check=bool(header.get("check")),
+        check=bool(header.get("check")) or (bool(checks) and all(checks)),
         limit=str(header.get("limit") or ""),
         resumes=str(header.get("resumes") or ""),
         withheld=int(header.get("withheld") or 0),

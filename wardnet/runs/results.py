@@ -32,7 +32,7 @@ def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[s
         "rolled_back": _rolled_back(result) if bad else None,
         "armed": bool(result.get("armed")) or None,
         "confirmed": bool(result.get("confirmed")) or None,
-        "earlier_rollback": _earlier(result),
+        "earlier_rollback": None if bad and result.get("rolled_back") else _earlier(result),
     }
     if result.get("changed") and not parts:
         kept["changes"] = _headers(result.get("diff"))
@@ -79,12 +79,15 @@ def _rolled_back(result: Mapping[str, Any]) -> dict[str, Any] | None:
     """Why the host went back by itself in this run."""
     if not result.get("rolled_back"):
         return None
+    told = result.get("last_rollback")
+    told = told if isinstance(told, Mapping) else {}
     return _story(
         {
-            "when": result.get("rolled_back_at"),
-            "why": result.get("why") or result.get("msg"),
-            "parts": result.get("rolled_back_parts"),
-            "failed": result.get("way_back_failed"),
+            "when": told.get("when"),
+            "why": result.get("why") or told.get("why") or result.get("msg"),
+            "run": told.get("run"),
+            "parts": told.get("parts") or result.get("rolled_back_parts"),
+            "failed": told.get("failed") or result.get("way_back_failed"),
         }
     )
 
