@@ -1,0 +1,238 @@
+"""What the tests of the guarded parts do in a network namespace of their own. Run as a program: the name of a function
+as argument; an AssertionError is the test's failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.plugins_support import load
+
+candidate = load("module_utils", "wardnet_candidate")
+host_module = load("module_utils", "wardnet_host")
+kernel = load("module_utils", "wardnet_kernel")
+network = load("module_utils", "wardnet_part_network")
+parts = load("module_utils", "wardnet_part")
+packet_filter = load("module_utils", "wardnet_part_filter")
+probe = load("module_utils", "wardnet_probe")
+settings = load("module_utils", "wardnet_part_settings")
+transaction = load("module_utils", "wardnet_transaction")
+undo = load("module_utils", "wardnet_undo")
+
+RULESET = """flush ruleset
+table inet wardnet {
+  chain input {
+    type filter hook input priority filter; policy drop;
+    iifname "lo" accept
+    tcp dport 22 counter accept comment "ssh"
+  }
+}
+"""
+STARTED = {"nftables.service": {"ActiveState": "active", "UnitFileState": "enabled"}}
+
+
+def run(*argv: str, given: str | None = None) -> str:
+    done = subprocess.run(argv, input=given, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stderr}"
+    return done.stdout
+
+
+def filter_part(ruleset: str = RULESET) -> Any:
+    host = host_module.Host(shown=STARTED)
+    step = {"role": "r", "part": "filter", "files": [{"path": "/etc/nftables.conf", "content": ruleset}]}
+    part = packet_filter.Filter(candidate.read_steps([step]), host)
+    part.read()
+    return part
+
+
+def go_back(part: Any) -> list[str]:
+    entries = [transaction._plain(part.name, entry) for entry in part.undo()]
+    failed: list[str] = undo.run_entries(entries, "timer")
+    return failed
+
+
+def filter_comes_and_goes() -> None:
+    run("nft", "-f", "-", given="table inet before { chain c { counter accept; } }")
+    before = run("nft", "-s", "list", "ruleset")
+    part = filter_part()
+    difference = part.difference()
+    assert 'table inet wardnet, chain input: tcp dport 22 counter accept comment "ssh"' in difference.missing
+    assert difference.foreign[0] == "table inet before"
+    assert difference.facts["foreign_tables"] == ["inet before"]
+    part.judge(Path("/"))
+    part.apply()
+    part.verify()
+    assert not filter_part().difference()
+    for _ in range(2):  # each entry is harmless when it is run twice
+        assert go_back(part) == []
+    assert run("nft", "-s", "list", "ruleset") == before
+
+
+def filter_finds_what_was_moved() -> None:
+    loopback, ssh = ('iifname "lo" accept', 'tcp dport 22 counter accept comment "ssh"')
+    other_order = RULESET.replace(loopback, "X").replace(ssh, loopback).replace("X", ssh)
+    run("nft", "-f", "-", given=other_order)
+    assert filter_part().difference().missing == ("the order of the rules",)
+
+
+def filter_refuses_a_way_back_that_nft_does_not_take() -> None:
+    # Another tool may name its table as nft itself would not read it again.
+    command = '{"nftables": [{"add": {"table": {"family": "inet", "name": "not ours"}}}]}'
+    run("nft", "-j", "-f", "-", given=command)
+    part = filter_part()
+    with pytest.raises(parts.RefusedError, match="not of wardnet: inet not ours"):
+        part.judge(Path("/"))
+    assert "wardnet" not in run("nft", "list", "ruleset")
+
+
+def settings_come_and_go() -> None:
+    def read(values: dict[str, str], optional: list[str] | None = None) -> Any:
+        step = {"role": "r", "part": "settings", "settings": {"values": values, "optional": optional or []}}
+        part = settings.Settings(candidate.read_steps([step]), host_module.Host())
+        part.read()
+        return part
+
+    values = {"net/ipv4/conf/all/accept_redirects": "0", "net/ipv4/ip_forward": "1"}
+    for name, value in (("net/ipv4/ip_forward", "0"), ("net/ipv4/conf/all/accept_redirects", "1")):
+        (Path("/proc/sys") / name).write_text(value)
+    part = read({**values, "net/ipv4/conf/absent0/rp_filter": "0"}, ["net/ipv4/conf/absent0/"])
+    assert set(part.difference().foreign) == {
+        "net/ipv4/ip_forward = 0", "net/ipv4/conf/all/accept_redirects = 1",
+    }  # fmt: skip
+    part.apply()
+    part.verify()
+    assert not read(values).difference()
+    for _ in range(2):
+        assert go_back(part) == []
+    assert set(read(values).difference().foreign) == set(part.difference().foreign)
+
+
+def network_is_read_and_goes_back() -> None:
+    run("ip", "link", "add", "wan0", "type", "veth", "peer", "name", "far0")
+    run("ip", "link", "set", "far0", "up")
+    run("ip", "link", "set", "wan0", "up")
+    run("ip", "address", "add", "10.31.1.2/30", "dev", "wan0", "noprefixroute")
+    run("ip", "-6", "address", "add", "fd20:31:1::2/64", "dev", "wan0", "nodad", "noprefixroute")
+    for destination, via in (("0.0.0.0/0", "10.31.1.1"), ("::/0", "fd20:31:1::1")):
+        family = "-6" if ":" in via else "-4"
+        run(
+            "ip",
+            family,
+            "route",
+            "add",
+            destination,
+            "via",
+            via,
+            "dev",
+            "wan0",
+            "onlink",
+            "table",
+            "100",
+            "metric",
+            "100",
+        )
+    run("ip", "rule", "add", "priority", "1900", "iif", "lo", "table", "100")
+    gateway = {
+        "ports": [
+            {"name": "wan0", "channel": "wan", "ipv4": "10.31.9.2/30", "ipv6": "fd20:31:1::2/64"},
+        ],
+        "tables": [{"number": 100, "channel": "wan", "routes": []}],
+        "rules": [],
+    }  # fmt: skip
+    step = {"role": "r", "part": "network", "network": {"gateway": gateway, "channel": "wan"}}
+    shown = {network.NETWORKD: {"ActiveState": "active"}}
+
+    def read() -> Any:
+        part = network.Network(candidate.read_steps([step]), host_module.Host(shown=shown))
+        part.read()
+        return part
+
+    part = read()
+    difference = part.difference()
+    assert difference.missing == ("address 10.31.9.2/30 on wan0",), difference
+    assert set(difference.foreign) == {
+        "address 10.31.1.2/30 on wan0",
+        "route 0.0.0.0/0 via 10.31.1.1 dev wan0 metric 100 table 100",
+        "route ::/0 via fd20:31:1::1 dev wan0 metric 100 table 100",
+        "rule 1900 IPv4: iif lo lookup 100",
+    }, difference
+    # Whatever was there is gone and whatever was to come has come, as half way through the change.
+    run("ip", "address", "flush", "dev", "wan0", "scope", "global")
+    run("ip", "address", "add", "10.31.9.2/30", "dev", "wan0", "noprefixroute")
+    run("ip", "-6", "address", "add", "fd20:31:1::2/64", "dev", "wan0", "nodad", "noprefixroute")
+    run("ip", "rule", "delete", "priority", "1900")
+    for _ in range(2):
+        failed = [said for said in go_back(part) if "networkctl" not in said]
+        assert failed == [], failed
+    again = read().difference()
+    assert (set(again.missing), set(again.foreign)) == (set(difference.missing), set(difference.foreign)), again
+
+
+@contextmanager
+def neighbour() -> Iterator[None]:
+    """Another namespace at the far end of port line0, with addresses that answer."""
+    run("ip", "link", "set", "lo", "up")
+    far = subprocess.Popen(["unshare", "--net", "sleep", "600"])
+    try:
+        deadline = time.monotonic() + 60
+        while Path(f"/proc/{far.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        run("ip", "link", "add", "line0", "type", "veth", "peer", "name", "far0", "netns", str(far.pid))
+        inside = ("nsenter", f"--target={far.pid}", "--net", "ip")
+        for where, port, four, six in (
+            (("ip",), "line0", "192.0.2.1", "2001:db8::1"),
+            (inside, "far0", "192.0.2.2", "2001:db8::2"),
+        ):
+            run(*where, "link", "set", port, "up")
+            run(*where, "address", "add", f"{four}/24", "dev", port)
+            run(*where, "address", "add", f"{six}/64", "dev", port, "nodad")
+        yield
+    finally:
+        far.kill()
+        far.wait()
+
+
+def lines_are_asked_out_of_their_port() -> None:
+    with neighbour():
+        asked = probe.questions(
+            [
+                {
+                    "port": "line0",
+                    "channel": "wan",
+                    "targets": ["192.0.2.2", "2001:db8::2"],
+                    "peers": ["192.0.2.2", "2001:db8::2"],
+                },
+                {"port": "line0", "channel": "dead", "targets": ["192.0.2.9", "2001:db8::9"], "peers": ["192.0.2.9"]},
+                {"port": "absent0", "channel": "absent", "targets": ["192.0.2.2"]},
+                {"port": "lo", "channel": "elsewhere", "targets": ["192.0.2.2"]},
+            ]
+        )
+        answered: frozenset[Any] = frozenset()
+        deadline = time.monotonic() + 60
+        while len(answered) < 4 and time.monotonic() < deadline:
+            answered = probe.ask(asked)
+        assert {(q.line, q.address, q.neighbour) for q in answered} == {
+            ("wan at line0", address, neighbour)
+            for address in ("192.0.2.2", "2001:db8::2")
+            for neighbour in (False, True)
+        }, answered
+        demands = probe.demanded(asked, answered)
+        assert set(demands) == {"wan at line0, IPv4", "wan at line0, IPv6"}
+        assert probe.wait_for(demands, time.monotonic() + 60) == []
+        run("ip", "link", "set", "line0", "down")
+        assert probe.wait_for(demands, time.monotonic()) == ["wan at line0, IPv4", "wan at line0, IPv6"]
+
+
+if __name__ == "__main__":
+    os.environ["LC_ALL"] = "C"
+    globals()[sys.argv[1]]()

@@ -1,0 +1,54 @@
+"""The guarded parts and the probes against the real kernel, each test in a network namespace of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.unit.plugins_support import ROOT, load
+
+probe = load("module_utils", "wardnet_probe")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "filter_comes_and_goes",
+        "filter_finds_what_was_moved",
+        "filter_refuses_a_way_back_that_nft_does_not_take",
+        "settings_come_and_go",
+        "network_is_read_and_goes_back",
+        "lines_are_asked_out_of_their_port",
+    ],
+)
+def test_in_a_namespace(name: str) -> None:
+    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    done = subprocess.run(
+        ["unshare", *root, "--net", sys.executable, "-m", "tests.unit.plugins_namespace", name],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_one_target_of_a_line_is_enough_and_peers_count_where_no_target_answered() -> None:
+    asked = probe.questions(
+        [{"port": "p", "channel": "wan", "targets": ["192.0.2.1", "192.0.2.2"], "peers": ["192.0.2.3"]}]
+    )
+    first, second, peer = asked
+    assert probe.demanded(asked, frozenset({first})) == {"wan at p, IPv4": (first, second)}
+    assert probe.demanded(asked, frozenset({first, peer})) == {"wan at p, IPv4": (first, second)}
+    assert probe.demanded(asked, frozenset({peer})) == {"wan at p, IPv4": (peer,)}
+    assert probe.demanded(asked, frozenset()) == {}
+
+
+def test_what_accepts_a_connection_is_reached() -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        here, nothing = (f"127.0.0.1:{opened.getsockname()[1]}" for opened in (server, closed))
+        assert probe.reached([here, nothing]) == {here}
+        assert probe.wait_until_reached(frozenset({nothing}), 0.0) == [nothing]
