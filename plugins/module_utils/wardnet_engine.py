@@ -60,6 +60,9 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
         survey.read_parts()
         survey.judge()
     result = {"armed": False, "confirmed": False, "rolled_back": False, **_told(host)}
+    held = transaction.holder() if host.check_mode else None
+    if held:
+        result["held"] = held
     if host.check_mode or (not awaits_packages and not survey.differs):
         if not host.check_mode:
             survey.remember(options.run)

@@ -127,6 +127,20 @@ class Transaction:
         undo.take_back(self._host.state, "now", "the run that made the change died before it was confirmed")
         self._wait_for_undo()
 
+    def holder(self) -> dict[str, Any] | None:
+        """Who holds the host now: a run that is at work, or one whose change waits for its confirmation."""
+        with suppress(FileNotFoundError), self._host.lock.open("rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _held(_parse(stream.read()), "is at work here")[1]
+        with suppress(FileNotFoundError):
+            return _held(_parse((self._folder / undo.UNDOING).read_bytes()), "is going back")[1]
+        present = self._armed()
+        if present is None or not self._timer_runs():
+            return None
+        return _held(present, "has made a change", self._seconds_left())[1]
+
     def _armed(self) -> dict[str, Any] | None:
         for name in (undo.ARMED, undo.CONFIRMING):
             with suppress(FileNotFoundError):
