@@ -61,7 +61,7 @@ def go_back(part: Any) -> list[str]:
 
 
 def filter_comes_and_goes() -> None:
-    run("nft", "-f", "-", given="table inet before { chain c { counter accept; } }")
+    run("nft", "-f", "-", given="table inet before { chain c { counter accept; }; }")
     before = run("nft", "-s", "list", "ruleset")
     part = filter_part()
     difference = part.difference()
