@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from functools import cache
 from ipaddress import ip_address, ip_network
 
 import pytest
 
+from exporters.config import Family, parse_config
 from tests.golden.inventory_cases import FOLDER
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, to_json
 from wardnet.inventory import read_district
@@ -208,3 +210,11 @@ def test_nothing_that_is_compiled_holds_a_secret_or_fails_to_be_written() -> Non
     everything = [plan(), compile_hosts(district(), plan()), compile_policy(district(), plan())]
     everything += [compile_agent(district(), plan(), each.id) for each in plan().gateways]
     assert all(to_json(each) for each in everything)
+
+
+def test_an_agent_on_a_leased_line_is_bound_to_its_port_and_to_no_address() -> None:
+    compiled = compile_agent(district(), plan(), "dong-gw")
+    lines = {line["interface"]: (line["ipv4"], line["ipv6"]) for line in compiled["channels"]}
+    assert lines == {"wan0": ("10.31.1.2", "fd20:31:1::2"), "inet0": ("0.0.0.0", "::")}
+    config = parse_config(json.dumps(compiled), "agent.json")
+    assert config.channels[1].source(Family.IPV4) == "0.0.0.0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from wardnet.compile.plain import to_plain
@@ -12,6 +13,9 @@ from wardnet.model.plan import Plan
 LINK_PORT = 9807
 SOFTWARE_PORT = 9808
 INTERVAL_SECONDS = 10
+
+# Of a line whose address the provider gives: bound to the port alone, the kernel picks what the port has.
+ANY_IPV4, ANY_IPV6 = IPv4Address("0.0.0.0"), IPv6Address("::")  # noqa: S104
 
 
 def compile_agent(district: District, plan: Plan, gateway_id: str) -> dict[str, Any]:
@@ -28,8 +32,8 @@ def compile_agent(district: District, plan: Plan, gateway_id: str) -> dict[str, 
                 "circuit": circuit.id,
                 "provider": circuit.provider,
                 "interface": circuit.interface,
-                "ipv4": circuit.ipv4.ip if circuit.ipv4 else None,
-                "ipv6": circuit.ipv6.ip if circuit.ipv6 else None,
+                "ipv4": circuit.ipv4.ip if circuit.ipv4 else ANY_IPV4,
+                "ipv6": circuit.ipv6.ip if circuit.ipv6 else ANY_IPV6,
                 "resolvers": today.channel(circuit.channel).resolvers,
                 "contracted_down_bps": rate.down_bps,
                 "contracted_up_bps": rate.up_bps,
