@@ -189,48 +189,14 @@ class Bundle:
         return Path(temporary)
 
 
-_RIGHTS = {
-    "owner": {"type": "str", "default": "root"},
-    "group": {"type": "str", "default": "root"},
-    "tag": {"type": "str"},
-}
-# The arguments of every module with a bundle; `template` and `each` are the action plugin's.
-ARGUMENTS = {
-    "files": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "path": {"type": "str", "required": True},
-            "content": {"type": "str"},
-            "template": {"type": "str"},
-            "each": {"type": "list", "elements": "dict"},
-            "link": {"type": "str"},
-            "mode": {"type": "str", "default": "0644"},
-            **_RIGHTS,
-        },
-    },
-    "directories": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "path": {"type": "str", "required": True},
-            "mode": {"type": "str", "default": "0755"},
-            "purge": {"type": "list", "elements": "str", "default": []},
-            **_RIGHTS,
-        },
-    },
-}
-
-
 def read_bundle(
     files: Sequence[dict[str, Any]],
     directories: Sequence[dict[str, Any]],
     lenient: bool = False,
     beside: frozenset[Path] = frozenset(),
 ) -> Bundle:
-    """Takes the module's arguments; raises BundleError for a relative or doubled path or a wrong mode."""
+    """Takes `files` and `directories` of a step, as wardnet_candidate.py says; raises BundleError for a relative or
+    doubled path or a wrong mode. No purge takes away what is `beside` it, paths of other bundles."""
     entries = []
     for item in files:
         content, link = item.get("content"), item.get("link")

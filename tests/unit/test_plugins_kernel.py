@@ -189,7 +189,7 @@ def test_counters_and_handles_make_no_difference_but_order_does() -> None:
 
 
 def test_commands_undo_each_other() -> None:
-    command_for = load("modules", "wardnet_networkd").command_for
+    command_for = load("module_utils", "wardnet_part_network").command_for
     rule = kernel.Rule(6, 500, 200, source="fd20:20:1::11/128", incoming="clerks0")
     assert command_for(rule, "del") == [
         "/usr/sbin/ip", "-6", "rule", "del", "priority", "500", "table", "200",
@@ -198,5 +198,5 @@ def test_commands_undo_each_other() -> None:
     route = kernel.Route(4, 200, "0.0.0.0/0", 5, "wan0", "10.31.1.1", False)
     assert command_for(route, "add") == [
         "/usr/sbin/ip", "-4", "route", "add", "0.0.0.0/0", "table", "200", "metric", "5",
-        "via", "10.31.1.1", "dev", "wan0",
+        "onlink", "via", "10.31.1.1", "dev", "wan0",
     ]  # fmt: skip
