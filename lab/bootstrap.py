@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from lab import shop_switch
 from lab.hosts import HostFile
+from lab.leasing import Leasing
 from lab.outside import Outside
 from lab.topology import Kind, Node, Topology
 from wardnet.model.intent import Channel, IPAddress, IPNetwork
@@ -153,18 +154,18 @@ def _isp(outside: Outside, topology: Topology, plan: Plan) -> list[HostFile]:
     found = [
         network_unit("eth0", (f"{router.ipv4}/{outside.ipv4.prefixlen}", f"{router.ipv6}/{outside.ipv6.prefixlen}"))
     ]
-    for wire in topology.wires:
-        if wire.far != router.id:
-            continue
+    wires = [wire for wire in topology.wires if wire.far == router.id]
+    leases = Leasing(outside, wires)
+    for wire in wires:
         circuit = wire.circuit
-        if circuit.ipv6 is None:
-            continue
-        addresses = [f"{peer}/{own.network.prefixlen}" for own, peer in zip(circuit.own, circuit.peers, strict=True)]
+        ends = leases.ends.get(wire.id) or tuple(zip(circuit.own, circuit.peers, strict=True))
+        addresses = [f"{peer}/{own.network.prefixlen}" for own, peer in ends]
         behind: list[tuple[IPNetwork, IPAddress]] = [
-            (own.network, circuit.ipv6.ip)
+            (own.network, near.ip)
             for port in plan.gateway(wire.near).ports
             for own in port.own
-            if port.kind is PortKind.NETWORK and port.channel is Channel.INTERNET and own.version == 6
+            for near, _peer in ends
+            if port.kind is PortKind.NETWORK and port.channel is Channel.INTERNET and own.version == near.version == 6
         ]
         found.append(network_unit(wire.far_port, addresses, routes=behind))
-    return [*found, _FORWARDING]
+    return [*found, *leases.files(), _FORWARDING]

@@ -18,7 +18,7 @@ from wardnet.inventory.problems import InventoryErrors, Problems
 from wardnet.inventory.shape import parse_shape
 from wardnet.inventory.yamlfile import YamlFile, parse_yaml
 from wardnet.locale import _
-from wardnet.model.intent import Channel, District
+from wardnet.model.intent import Addressing, Channel, District
 
 FILE = "lab.yml"
 
@@ -49,11 +49,20 @@ class LineDefaults:
 
 
 @dataclass(frozen=True, slots=True)
+class Leases:
+    """What the provider leases from: a /30 and a /64 for each line whose addresses it gives."""
+
+    ipv4: IPv4Network
+    ipv6: IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     ipv4: IPv4Network
     ipv6: IPv6Network
     hosts: tuple[OutsideHost, ...]
     lines: tuple[LineDefaults, ...]
+    leases: Leases | None = None
 
     @property
     def router(self) -> OutsideHost:
@@ -74,9 +83,15 @@ class _Host(_Record):
     ipv6: IPv6Address
 
 
+class _Leases(_Record):
+    ipv4: IPv4Network
+    ipv6: IPv6Network
+
+
 class _Internet(_Record):
     ipv4: IPv4Network
     ipv6: IPv6Network
+    leases: _Leases | None = None
     hosts: list[_Host]
 
 
@@ -110,6 +125,7 @@ def parse_outside(text: str, district: District) -> Outside:
             LineDefaults(line.channel, line.delay_ms / 1000, line.buffer_ms / 1000, line.loss_percent / 100)
             for line in shaped.circuits
         ),
+        Leases(shaped.internet.leases.ipv4, shaped.internet.leases.ipv6) if shaped.internet.leases else None,
     )
 
 
@@ -149,6 +165,16 @@ def _check(shaped: _File, file: YamlFile, district: District, problems: Problems
                 file.source(("circuits",)),
                 _("one line for channel {channel} is needed, not {count}").format(channel=channel, count=count),
             )
+    leased = sum(circuit.addressing is Addressing.DHCP for _, site in district.sites for circuit in site.circuits)
+    given = min(_count(net.leases.ipv4, 30), _count(net.leases.ipv6, 64)) if net.leases else 0
+    if leased > given:
+        problems.add(
+            file.source(("internet",)),
+            _("{count} circuits have addressing dhcp, and there are leases for {given}").format(
+                count=leased, given=given
+            ),
+            _("give leases: {{ipv4, ipv6}} with a /30 and a /64 for each of them"),
+        )
     addresses = {address for host in net.hosts for address in (host.ipv4, host.ipv6)}
     resolvers = {
         address for host in net.hosts if host.role is OutsideRole.RESOLVER for address in (host.ipv4, host.ipv6)
@@ -178,6 +204,11 @@ def _check(shaped: _File, file: YamlFile, district: District, problems: Problems
                         ),
                         _("add a host with role portal or web and that address"),
                     )
+
+
+def _count(network: IPv4Network | IPv6Network, length: int) -> int:
+    """How many networks of that length are in it."""
+    return 2 ** (length - network.prefixlen) if network.prefixlen <= length else 0
 
 
 def read_outside(inventory: Path, district: District) -> Outside:
