@@ -14,7 +14,7 @@ from wardnet.compile import compile_plan
 from wardnet.inventory import warnings
 from wardnet.locale import _
 from wardnet.model.intent import District
-from wardnet.model.plan import GatewayPlan, HostPlan
+from wardnet.model.plan import GatewayPlan, HostPlan, SwitchPlan
 
 
 def check(
@@ -27,17 +27,20 @@ def check(
     for problem in warnings(district, day):
         err.print(_("warning: {problem}").format(problem=problem), markup=False)
     plan = compile_plan(district, day)
-    listed: list[GatewayPlan | HostPlan] = [*plan.gateways, *plan.hosts]
+    listed: list[GatewayPlan | SwitchPlan | HostPlan] = [*plan.gateways, *plan.switches, *plan.hosts]
     skipped: dict[str, list[str]] = {}
     for item in listed:
         if item.unmanaged_reason:
             skipped.setdefault(item.unmanaged_reason, []).append(item.id)
     out.print(
-        _("{name}: {wards} wards, {sites} sites, {gateways} gateways and {hosts} hosts are right").format(
+        _(
+            "{name}: {wards} wards, {sites} sites, {gateways} gateways, {switches} switches and {hosts} hosts are right"
+        ).format(
             name=district.name,
             wards=sum(not ward.is_district for ward in district.wards),
             sites=len(district.sites),
             gateways=len(plan.gateways),
+            switches=len(plan.switches),
             hosts=len(plan.hosts),
         ),
         markup=False,
