@@ -89,7 +89,8 @@ class ActionModule(ActionBase):
                 searchpath=[str(Path(path).parent), *beside], available_variables=variables
             )
             text = trust_as_template(self._loader.get_text_file_contents(path))
-            return str(templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True}))
+            rendered = templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True})
+            return "" if rendered is None else str(rendered)
         except AnsibleError as error:
             raise AnsibleActionFail(f"{role}: {name}: {error}") from error
 
