@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from ipaddress import IPv6Network, ip_network
 
 from wardnet.compile.places import gateway_addresses, ordered, wan_circuits
-from wardnet.model.intent import Addressing, Channel, Circuit, District, IPNetwork, Routing, Site, SiteKind
+from wardnet.model.intent import Addressing, Channel, Circuit, District, IPAddress, IPNetwork, Routing, Site, SiteKind
 from wardnet.model.plan import Endpoint, Port, Route, RouteKind, RoutingRule, RoutingTable
 
 LINK_LOCAL = IPv6Network("fe80::/10")
 MAIN = 254
 METRIC = 100
 LAST_RESORT = 4_000_000  # an unreachable route that any real one beats
+# A static route that a learned one beats: FRR takes the upper 8 bits of a kernel route's metric for its distance.
+BENEATH_LEARNED = 200 << 24 | METRIC
 
 PRIORITY_LINK_LOCAL = 900  # neighbours are resolved whatever the table
 PRIORITY_INCOMING = 1010
@@ -89,7 +91,20 @@ def _uplinks(district: District, site: Site, channel: Channel) -> list[Route]:
         else:
             reached = [ip_network("0.0.0.0/0"), ip_network("::/0")]
         routes += [_via(prefix, circuit) for prefix in reached]
+        if circuit.routing is Routing.BGP:
+            rooms = [room for _, room in district.sites if room.kind is SiteKind.SERVER_ROOM]
+            routes += [route for room in rooms for route in _managed(room, circuit.peers, circuit.interface)]
     return routes
+
+
+def _managed(site: Site, via: Iterable[IPAddress], port: str) -> list[Route]:
+    """The way to a site's management network whether or not it is announced: who can mend BGP must be able to come."""
+    for network in site.networks:
+        if network.id == site.gateway.management_network:
+            prefixes: tuple[IPNetwork, ...] = (network.ipv4.network, network.ipv6.network)
+            found = zip(prefixes, via, strict=True)
+            return [Route(prefix, RouteKind.VIA, peer, port, BENEATH_LEARNED) for prefix, peer in found]
+    return []
 
 
 def _via(prefix: IPNetwork, circuit: Circuit) -> Route:
@@ -115,6 +130,8 @@ def _spokes(district: District) -> list[Route]:
                 behind: tuple[IPNetwork, ...] = (network.ipv4.network, network.ipv6.network)
                 for prefix, own in zip(behind, circuit.own, strict=True):
                     routes.append(Route(prefix, _kind(circuit), own.ip, circuit.id, METRIC))
+        if circuit.routing is Routing.BGP:
+            routes += _managed(other, [own.ip for own in circuit.own], circuit.id)
     return routes
 
 
