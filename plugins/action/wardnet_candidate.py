@@ -93,6 +93,7 @@ class ActionModule(ActionBase):
             return "" if rendered is None else str(rendered)
         except AnsibleError as error:
             raise AnsibleActionFail(f"{role}: {name}: {error}") from error
+        return "" if rendered is None else str(rendered)  # nothing is rendered as None
 
 
 def check_step(step: dict[str, Any]) -> dict[str, Any]:

@@ -21,15 +21,20 @@ def lab_command(*words: str, timeout: float = 600) -> subprocess.CompletedProces
     return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=timeout)
 
 
-def ansible(lab: Lab, playbook: str, *more: str, timeout: float = 600) -> subprocess.CompletedProcess[bytes]:
-    """Run a playbook over SSH from the lab's controller against the hosts that exist in it."""
-    argv = [
+def command(lab: Lab, playbook: str) -> list[str]:
+    """The command that runs a playbook, in the network of the lab's controller, against the hosts that exist in it."""
+    return [
+        "env",
+        f"--chdir={CHECKOUT}",
+        f"ANSIBLE_CONFIG={CHECKOUT / 'ansible.cfg'}",
         str(Path(sys.executable).with_name("ansible-playbook")),
         f"--inventory={lab.state / 'inventory' / 'wardnet.yml'}",
         f"--extra-vars=@{lab.state / 'ansible-vars.yml'}",
         str(CHECKOUT / "playbooks" / playbook),
-        *more,
     ]
-    where = ["env", f"--chdir={CHECKOUT}", f"ANSIBLE_CONFIG={CHECKOUT / 'ansible.cfg'}"]
+
+
+def ansible(lab: Lab, playbook: str, *more: str, timeout: float = 600) -> subprocess.CompletedProcess[bytes]:
+    """Run a playbook over SSH from the lab's controller."""
     # An empty input of its own: Ansible refuses one that another program has made non-blocking.
-    return lab.run("controller", [*where, *argv], stdin=b"", timeout=timeout)
+    return lab.run("controller", [*command(lab, playbook), *more], stdin=b"", timeout=timeout)

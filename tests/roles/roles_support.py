@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab import Lab
-from tests.lab.lab_support import LABS, ansible
+from tests.lab.lab_support import CHECKOUT, LABS, ansible, command
 
 NAME = f"{LABS}-roles"
 PACKETS = Path(__file__).with_name("packets.py")
@@ -39,6 +41,11 @@ class Run:
     def tail(self) -> str:
         return self.output[-6000:]
 
+    @property
+    def said(self) -> str:
+        """The output without its line breaks: Ansible wraps what is long."""
+        return " ".join(self.output.split())
+
 
 def play(lab: Lab, playbook: str, *more: str) -> Run:
     begun = time.monotonic()
@@ -54,6 +61,26 @@ def play(lab: Lab, playbook: str, *more: str) -> Run:
         failed=tuple(row[0] for row in rows if row[3] or row[4]),
         unreachable=tuple(row[0] for row in rows if row[3]),
     )
+
+
+@contextmanager
+def playing(lab: Lab, playbook: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The playbook at work for the time of the block, in a process group of its own, which may be killed."""
+    argv = [sys.executable, "-m", "lab", "run", "--name", lab.name, "controller", "--", *command(lab, playbook)]
+    with subprocess.Popen(
+        [*argv, *AT_ONCE, *more], cwd=CHECKOUT, start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def said_by(process: subprocess.Popen[bytes]) -> str:
+    """All that it says until its end, without line breaks."""
+    return " ".join(process.communicate(timeout=900)[0].decode(errors="replace").split())
 
 
 def inside(lab: Lab, host: str, *argv: str) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from lab import Lab
-from tests.roles.roles_support import Probe, answered, inside, play, running, said, tell, wait_until
+from tests.roles.roles_support import Probe, answered, inside, play, running, said, serving, tell, wait_until
 from wardnet.compile import compile_plan, to_plain
 from wardnet.inventory import read_district
 
@@ -28,19 +28,22 @@ def compiled(lab: Lab) -> dict[str, Any]:
     return plain
 
 
+def journal(lab: Lab) -> str:
+    return " ".join(inside(lab, "buoi-gw", "journalctl", "--identifier", "wardnet", "--output", "cat").split())
+
+
 def test_a_filter_that_locks_the_controller_out_is_taken_back(converged: Lab, tmp_path: Path) -> None:
     """The connection that loads the filter survives it: only a new one shows the harm."""
     gateway = compiled(converged)
     gateway["flows"] = [flow for flow in gateway["flows"] if flow["id"] != "management-gateways"]
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "zone_firewall_confirm_within": 8}))
+    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 20}))
     run = play(converged, "channels.yml", "--limit", "buoi-gw", "-e", f"@{wrong}")
     assert run.status != 0
     assert run.failed == ("buoi-gw",)
     assert wait_until(converged, "controller", SSH)
-    assert "nobody confirmed the packet-filter within 8 s" in inside(
-        converged, "buoi-gw", "journalctl", "-t", "wardnet"
-    )
+    assert "buoi-gw (ward buoi) was rolled back by itself after 20 s: no new connection came through" in run.said
+    assert "nobody confirmed the change over a new connection within 20 s" in journal(converged)
     after = play(converged, "channels.yml", "--limit", "buoi-gw", "--check", "--diff")
     assert (after.status, after.changed) == (0, {}), after.tail
 
@@ -52,11 +55,12 @@ def test_routes_that_lead_nowhere_are_taken_back(converged: Lab, tmp_path: Path)
             if route["destination"] == "10.16.0.0/12" and route["kind"] == "via":
                 route["via"] = "10.31.1.200"
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "wan_channel_confirm_within": 8}))
+    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 20}))
     run = play(converged, "channels.yml", "--limit", "buoi-gw", "-e", f"@{wrong}")
     assert run.status != 0
     assert wait_until(converged, "controller", SSH)
-    assert "nobody confirmed the network within 8 s" in inside(converged, "buoi-gw", "journalctl", "-t", "wardnet")
+    assert "buoi-gw (ward buoi) was rolled back" in run.said
+    assert "is back (run " in journal(converged)
     after = play(converged, "channels.yml", "--limit", "buoi-gw", "--check", "--diff")
     assert (after.status, after.changed) == (0, {}), after.tail
 
@@ -127,14 +131,17 @@ def test_a_gateway_that_vanishes_is_named_and_stops_the_play(converged: Lab) -> 
         inside(converged, "buoi-gw", "systemctl", "start", "ssh")
 
 
+PC = ("buoi-pc-2", "10.20.1.12", 7777)
+
+
 def test_the_leaks_that_the_audit_must_prove_are_drift_to_ansible(converged: Lab) -> None:
     """A run that knows nothing of them undoes them all, and a connection that they let through ends with them."""
     for fault in ("forwarding-leak", "leaked-route", "ipv6-open"):
         converged.break_(fault, "buoi")
-    with running(converged, "buoi-citizen-1", "hold", "10.20.1.12", "22") as leaking:
+    with serving(converged, *PC), running(converged, "buoi-citizen-1", "hold", PC[1], str(PC[2]), "5") as leaking:
         assert said(leaking) == "connected"
         found = play(converged, "channels.yml", "--limit", "buoi-gw", "--check", "--diff")
-        assert found.changed == {"buoi-gw": 3}, found.tail  # the filter, and each channel's routes or rules
+        assert found.changed == {"buoi-gw": 1}, found.tail
         healed = play(converged, "channels.yml", "--limit", "buoi-gw")
         assert healed.status == 0, healed.tail
         tell(leaking)
@@ -146,19 +153,20 @@ def test_the_leaks_that_the_audit_must_prove_are_drift_to_ansible(converged: Lab
 
 def test_a_change_of_the_filter_alone_ends_a_connection_that_it_forbids(converged: Lab) -> None:
     """The way is still there, and the old rules' connection would go on by it."""
-    inside(converged, "buoi-gw", "nft", "insert", "rule", "inet", "wardnet", "forward", "accept")
+    for gateway in ("buoi-gw", "tay-ho-hub"):  # the hub forbids it too
+        inside(converged, gateway, "nft", "insert", "rule", "inet", "wardnet", "forward", "accept")
     with (
-        running(converged, "controller", "hold", "10.20.1.12", "22") as allowed,
-        running(converged, "portal", "hold", "10.20.1.12", "22") as forbidden,
+        serving(converged, *PC),
+        serving(converged, "portal", "10.20.200.10", 53),
+        running(converged, "buoi-pc-1", "hold", "10.20.200.10", "53", "90") as allowed,
+        running(converged, "portal", "hold", PC[1], str(PC[2]), "5") as forbidden,
     ):
-        # the hub forbids it too
-        inside(converged, "tay-ho-hub", "nft", "insert", "rule", "inet", "wardnet", "forward", "accept")
         assert said(allowed) == "connected"
         assert said(forbidden) == "connected"
         healed = play(converged, "channels.yml", "--limit", "buoi-gw")
         assert healed.changed == {"buoi-gw": 1}, healed.tail
-        for connection in (allowed, forbidden):
-            tell(connection)
+        tell(allowed)
         assert said(allowed) == "answered"
+        tell(forbidden)
         assert said(forbidden) in ("silent", "reset")
     assert play(converged, "channels.yml", "--limit", "tay-ho-hub").changed == {"tay-ho-hub": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -17,19 +18,19 @@ DELETE_RULE = """handle=$(nft -a list chain inet wardnet forward | awk '/clerks-
 nft delete rule inet wardnet forward handle $handle"""
 
 # (host, what somebody does, what the check must say about it)
-DRIFT = {
+DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     "a rule deleted": (
         "buoi-gw",
         DELETE_RULE,
-        '+{"rule": {"chain": "forward", "comment": "clerks-portal',
+        re.compile(r'^\+.* comment "clerks-portal', re.MULTILINE),
     ),
     "a rule inserted": (
         "buoi-gw",
         "nft insert rule inet wardnet forward accept",
-        '-{"rule": {"chain": "forward", "expr": [{"accept": null}]',
+        re.compile(r"^-\s*accept$", re.MULTILINE),
     ),
-    "a table beside ours": ("buoi-gw", "nft add table ip helpful", '-{"table": {"family": "ip", "name": "helpful"}}'),
-    "all rules flushed": ("tay-ho-hub", "nft flush ruleset", '+{"table": {"family": "inet", "name": "wardnet"}}'),
+    "a table beside ours": ("buoi-gw", "nft add table ip helpful", "-table ip helpful {"),
+    "all rules flushed": ("tay-ho-hub", "nft flush ruleset", "+table inet wardnet {"),
     "a policy rule added": (
         "buoi-gw",
         "ip rule add from 10.20.1.11 lookup 200 priority 500",
@@ -66,7 +67,7 @@ DRIFT = {
         "before: /etc/systemd/network/00-mine.network (remove)",
     ),
     "the filter's file edited": ("buoi-gw", "echo '# x' >> /etc/nftables.conf", "before: /etc/nftables.conf (write)"),
-    "the boot's filter disabled": ("tay-ho-hub", "systemctl disable --quiet nftables", "intended packet filter"),
+    "the boot's filter disabled": ("tay-ho-hub", "systemctl disable --quiet nftables", None),
     "rights of the wrapper": (
         "buoi-gw", "chmod 0777 /usr/local/lib/wardnet/audit-read", "before: /usr/local/lib/wardnet/audit-read (mode)",
     ),
@@ -117,8 +118,10 @@ def test_drift_is_found_in_check_mode(drift: Drift, name: str) -> None:
     host, _, said = DRIFT[name]
     assert drift.found.status == 0, drift.found.tail
     assert drift.found.changed.get(host), f"nothing was found on {host}"
-    if said is not None:
+    if isinstance(said, str):
         assert said in drift.found.output
+    elif said is not None:
+        assert said.search(drift.found.output)
 
 
 def test_drift_is_healed(drift: Drift) -> None:
