@@ -13,13 +13,12 @@ from typing import Any
 WITHHELD = "(withheld)"
 # Paths of keys, such as wardnet_ssh_key or mirror_key_file, are no secrets and are needed to go on with a run.
 _NAMES = re.compile(
-    r"pass(?:word|wd|phrase|code)?s?\b|pass(?:word|phrase)|secret|token|credential|vault_|_psk\b|\bpsk\b"
-    r"|(?:private|api|access|secret|shared|encryption)[_-]?key",
+    r"pass(?:word|wd|phrase|code)|(?:^|_)pass$|secret|token|credential|vault_|(?:^|_)psk(?:_|$)"
+    r"|(?:private|api|access|shared|encryption)_?key",
     re.IGNORECASE,
 )
 _SHORTEST = 4  # a value as short as "no" or "1" is in every text by chance
 _EXTRA_VARS = ("-e", "--extra-vars")
-# Options whose value is a secret's file or the secret's label are kept: they are paths.
 
 
 def is_secret_name(name: str) -> bool:

@@ -1,0 +1,35 @@
+"""As linear, and one bad host of a step is the end of the run: no further step begins, and no further play."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.executor.play_iterator import FailedStates, IteratingStates
+from ansible.plugins.strategy.linear import StrategyModule as Linear
+
+DOCUMENTATION = r"""
+name: wardnet_rollout
+short_description: Steps of a rollout, of which the first bad one is the last
+version_added: "0.2.0"
+description:
+  - Runs tasks as the strategy linear does.
+  - A host that failed, took its change back or was not reached ends the run after its step, that is its batch of
+    C(serial). Linear goes on with the next batch where a host was not reached, also with C(any_errors_fatal), since
+    Ansible then counts that host twice and finds more bad hosts than the batch has.
+author: the wardnet developers
+"""
+
+
+class StrategyModule(Linear):  # type: ignore[misc]
+    def run(self, iterator: Any, play_context: Any) -> int:
+        result: int = super().run(iterator, play_context)
+        unreachable = self._tqm._unreachable_hosts
+        batch = set(self._hosts_cache)
+        if batch & (self._tqm._failed_hosts.keys() | unreachable.keys()):
+            # The run ends where as many hosts are bad as the batch has: each is counted, and once. What the recap
+            # and the journal say of a host was counted before.
+            for name in batch:
+                unreachable.pop(name, None)
+                iterator.set_run_state_for_host(name, IteratingStates.COMPLETE)
+                iterator.set_fail_state_for_host(name, FailedStates.TASKS)
+        return result
