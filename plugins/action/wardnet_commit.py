@@ -88,6 +88,7 @@ class Commit:
             return self._explain_silence("the connection was lost and made anew")
         if result.get("failed"):
             return self._failed(result)
+        self._name_foreign(result)
         if not result.get("armed"):
             return result
         within = float(result["goes_back_within"])
@@ -135,6 +136,13 @@ class Commit:
                 return {}
             time.sleep(PAUSE)
         return None
+
+    def _name_foreign(self, result: Result) -> None:
+        """Says aloud whose packet filter is taken away: wardnet's is the only one on its hosts."""
+        tables = result.get("parts", {}).get("filter", {}).get("foreign_tables")
+        if tables:
+            doing = "would be taken away" if self._task.check_mode else "taken away"
+            Display().warning(f"{self._name}: tables of another tool {doing}: {', '.join(tables)}")
 
     def _failed(self, result: Result) -> Result:
         """With a sentence that names host and ward. What was taken back at once is told apart from what never began."""
