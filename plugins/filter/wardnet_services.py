@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from ipaddress import ip_interface, ip_network
 from typing import Any
 
@@ -10,6 +11,7 @@ EVERYTHING = ("0.0.0.0/0", "::/0")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 LEASED6 = (0x1000, 0x1FFF)  # of the last 64 bits: what DHCPv6 gives out
 LINK_LOCAL = "fe80::/10"
+NAME_LENGTH = 31  # of a user
 ZONES, UNITS = "/etc/wardnet/zones", "/etc/systemd/system"
 
 
@@ -75,8 +77,8 @@ def _elsewhere(gateway: dict[str, Any], service: dict[str, Any]) -> Iterator[str
 
 
 def processes(gateway: dict[str, Any]) -> list[dict[str, Any]]:
-    """All processes that serve: `process` (dhcp, names or time), `network`, `peers` (prefixes; it has to do with nobody
-    else), `check` (the command that validates its configuration) and `held` (its unit, as units of a candidate)."""
+    """All processes that serve: `process` (dhcp, names or time), `network`, `user`, `peers` (prefixes; with nobody else
+    has it to do), `check` (the command that validates its configuration) and `held` (its unit, as of a candidate)."""
     found = []
     for item in served(gateway):
         peers = {
@@ -97,11 +99,18 @@ def _process(item: dict[str, Any], name: str, peers: list[str]) -> dict[str, Any
     return {
         "process": name,
         "network": item["network"],
+        "user": _user(name, item["network"]),
         "source": item["source"],
         "peers": peers,
         "check": check.get(name, ["/usr/sbin/dnsmasq", "--test", "--conf-file={root}" + config]),
         "held": {"name": unit, "files": reads},
     }
+
+
+def _user(process: str, network: str) -> str:
+    """A name of its own, since without one systemd gives all instances of a unit the same user; at most 31 long."""
+    name = f"wardnet-{process}-{network}"
+    return name if len(name) <= NAME_LENGTH else f"wardnet-{process}-{sha256(network.encode()).hexdigest()[:12]}"
 
 
 def clock(gateway: dict[str, Any]) -> dict[str, Any]:

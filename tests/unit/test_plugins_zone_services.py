@@ -83,9 +83,18 @@ def processes(*services: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def test_a_process_may_speak_with_its_network_and_its_channels_servers_alone() -> None:
     peers = processes(service("clerks0"), service("citizen0"))["wardnet-names@clerks.service"]["peers"]
     assert peers == ["10.20.1.0/24", "fd20:20:1::/64", "fe80::/10", "10.20.200.53", "fd20:20:200::53"]
-    text = rendered("etc/systemd/system/process.conf.j2", item={"source": "x:1", "peers": peers})
+    text = rendered("etc/systemd/system/process.conf.j2", item={"source": "x:1", "user": "u", "peers": peers})
     assert options(text, "IPAddressDeny") == ["any"]
     assert options(text, "IPAddressAllow") == peers
+
+
+def test_each_process_has_a_user_of_its_own_with_a_name_that_the_system_takes() -> None:
+    found = processes(
+        service("clerks0"), service("wifi0"), service("citizen0", network="a-network-with-a-very-long-name")
+    )
+    users = [entry["user"] for entry in found.values()]
+    assert len(set(users)) == len(users) == 9
+    assert all(re.fullmatch(r"[a-z][a-z0-9-]{0,30}", user) for user in users)
 
 
 def test_units_are_restarted_for_their_own_files_alone() -> None:
