@@ -232,7 +232,9 @@ def _machines(
         ]
         if node.kind not in (Kind.GATEWAY, Kind.HUB, Kind.SWITCH):
             files += trust
-        machines.append(Machine(node.id, node.ports, tuple(files), provide.binds(node, layout)))
+        machines.append(
+            Machine(node.id, node.ports, tuple(files), provide.binds(node, layout), provide.shares(node, layout))
+        )
     return machines, public_keys
 
 

@@ -56,12 +56,13 @@ class AccessPort:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What is booted: its ports, its files, and the folders of this machine it may read (outer, inner)."""
+    """What is booted: its ports, its files, and folders of this machine (outer, inner) that it may read or shares."""
 
     id: str
     ports: tuple[AccessPort, ...]
     files: tuple[HostFile, ...]
     binds: tuple[tuple[Path, str], ...] = ()
+    shares: tuple[tuple[Path, str], ...] = ()
 
 
 def lay_files(upper: Path, base: Path, files: Iterable[HostFile]) -> None:
@@ -122,6 +123,7 @@ def _launch_script(layout: Layout, machine: Machine, base: Path) -> str:
         f"--network-namespace-path={layout.netns_path(machine.id)}",
         "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
         *(f"--bind-ro={outer}:{inner}" for outer, inner in machine.binds),
+        *(f"--bind={outer}:{inner}" for outer, inner in machine.shares),
     ]
     overlay = f"lowerdir={base},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     return "\n".join(

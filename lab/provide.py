@@ -12,12 +12,13 @@ from lab.hosts import HostFile
 from lab.layout import Layout
 from lab.names import resolver_files, service_name
 from lab.topology import Kind, Node, Topology
-from wardnet.model.intent import Channel, District
+from wardnet.model.intent import Channel, District, HostRole
 from wardnet.model.plan import Plan
 
 _SERVICES = Path(__file__).with_name("services")
 _INSIDE = "/usr/local/lib/wardnet-lab"
 MIRROR_INSIDE = "/srv/mirror"
+RUNS_INSIDE = "/var/log/wardnet/runs"
 CONTROL_INSIDE = "/run/wardnet-portal/control.json"
 
 
@@ -131,3 +132,12 @@ def files(node: Node, layout: Layout, district: District, plan: Plan, topology: 
 def binds(node: Node, layout: Layout) -> tuple[tuple[Path, str], ...]:
     """Folders of this machine that the node reads."""
     return ((layout.mirror, MIRROR_INSIDE),) if node.kind is Kind.MIRROR else ()
+
+
+def shares(node: Node, layout: Layout) -> tuple[tuple[Path, str], ...]:
+    """Folders of this machine that the node has as its own. Ansible runs beside the booted controller, in its network;
+    what it writes down is where it would be if it ran inside."""
+    if node.host is None or node.host.role is not HostRole.CONTROLLER:
+        return ()
+    layout.runs.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return ((layout.runs, RUNS_INSIDE),)

@@ -112,3 +112,11 @@ def test_sudo_allows_the_privileged_commands_word_for_word(tmp_path: Path) -> No
     assert [re.sub(r"\\(.)", r"\1", command) for command in allowed] == wanted
     # a wildcard that kept its meaning would let arguments of the caller's choice in
     assert not [command for command in allowed if re.search(r"(?<!\\)[*?\[\]]", command)]
+
+
+def test_drift_is_read_of_all_that_a_whole_run_configures() -> None:
+    def roles(name: str) -> set[str]:
+        plays = [play for play in read(ROOT / "playbooks" / name) if "roles" in play]
+        return {role["role"] for play in plays for role in play["roles"]}
+
+    assert roles("drift.yml") == roles("site.yml")
