@@ -34,7 +34,6 @@ class Change:
     ) -> None:
         self._lab = lab
         self._folder = folder
-        self.run_id = folder.name
         self.log = folder / "output"
         self._sockets = folder / "cp"
         self._sockets.mkdir()
@@ -56,7 +55,6 @@ class Change:
             **access.run_environment(self._lab.layout),
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "WARDNET_RUNS": str(self._folder / "runs"),
-            "WARDNET_RUN": self.run_id,
         }
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(

@@ -103,14 +103,15 @@ class _Attempt:
         self.seconds: float | None = None
         self.within: float | None = None
         self.report: dict[str, Any] = {}
-        self._deadline = 0.0  # when the device is to go back, by the steady clock
+        self._earlier = device.last_rollback()
+        self._armed = self._deadline = 0.0  # when it was armed, and when the device is to go back, by the steady clock
 
     def run(self, chance: random.Random) -> None:
         before = self._device.state()
         self.change.start()
         if not until(self._is_armed, time.monotonic() + self._limits.patience, pause=0.02):
             raise WrongError(f"it was not armed in {self._limits.patience} s{self._last_words()}")
-        armed = time.monotonic()
+        self._armed = armed = time.monotonic()
         self._strike(chance)
         deadline = self._follow(armed)
         self.within = round(deadline - armed, 1)
@@ -132,7 +133,9 @@ class _Attempt:
         return False
 
     def _reported(self) -> bool:
-        return self._device.last_rollback().get("run") == self.change.run_id
+        report = self._device.last_rollback()
+        # That an earlier one has been told to somebody is written into it later.
+        return any(report.get(key) != self._earlier.get(key) for key in ("run", "armed", "when"))
 
     def _strike(self, chance: random.Random) -> None:
         if self.kind.strike is Strike.NONE:
@@ -141,16 +144,22 @@ class _Attempt:
         if self.kind.strike is Strike.MANAGER:
             self.change.kill()
         else:
-            self._deadline = self._device.goes_back_at() or 0.0  # lost with the power
+            self._note_deadline(self._armed)  # lost with the power
             power.switch(self._lab.layout, self._device.host, Power.CYCLE)
+
+    def _note_deadline(self, armed: float) -> None:
+        """The device sets another once all is made; what an earlier change left there counts for nothing."""
+        found = self._device.goes_back_at()
+        if found is not None and found > armed:
+            self._deadline = found
 
     def _follow(self, armed: float) -> float:
         """Looks on until the device has gone back; when it was to do so at the latest."""
-        self._deadline = max(self._deadline, armed + self._limits.confirm_within)
+        self._deadline = self._deadline or armed + self._limits.confirm_within + self._limits.settle
         until_then = armed + self._limits.confirm_within + 2 * self._limits.settle + self._limits.patience
         while not (self._reported() and not self._device.armed()):
             now = time.monotonic()
-            self._deadline = max(self._deadline, self._device.goes_back_at() or 0.0)
+            self._note_deadline(armed)
             if now > until_then:
                 raise WrongError(f"it did not go back in {now - armed:.0f} s{self._last_words()}")
             if self.change.succeeded():
