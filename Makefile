@@ -13,6 +13,7 @@ INSTALLED := $(VENV)/.installed
 CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
 AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/runs/*.py wardnet/__init__.py packaging/*) docs/exporters.md
 WARDS ?= 2
+N ?= 16
 UPGRADE ?= --upgrade
 # Tests without a lab run side by side, those of a file in one process; those with a lab share it and run one by one.
 BESIDE := -n auto --dist loadfile
@@ -21,7 +22,7 @@ LOCK = build/lock/bin/uv pip compile -q --universal --python-version 3.11 --gene
 # Debian's promtool, amtool and prometheus, unpacked beside the code: installing them would start their services.
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS)/usr/bin:$(PATH)
 
-.PHONY: help demo test test-slow check lint bench bench-audit bench-probes bench-provision dist clean lock install messages system
+.PHONY: help demo test test-slow drill-lockout check lint bench bench-audit bench-probes bench-provision dist clean lock install messages system
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
@@ -35,6 +36,9 @@ test: system install dist lint ## install what it needs and pass all tests (root
 
 test-slow: system install dist ## the tests that take long
 	$(BIN)/pytest -m slow
+
+drill-lockout: system install dist ## cut the manager off from gateways in many ways; all must come back by themselves (root; N=100 for all)
+	$(BIN)/python -m lab.drill --number $(N) $(if $(JSON),--json $(JSON))
 
 check: install $(TOOLS) lint ## lint, types, import rules, unit tests: no root, about a minute
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not lab' tests/unit tests/golden
