@@ -112,28 +112,20 @@ class Commit:
                 continue
             if not answer.get("failed"):
                 return merge(first, answer)
-            if answer.get("rolled_back"):
+            if not answer.get("taken_back"):
                 return self._failed({**first, **answer, "armed": False})
-            rollback = self._await_rollback(goes_back_at, perhaps_confirmed=bool(said))
-            if rollback == {}:
-                return merge(first, {})
+            rollback = self._await_rollback(goes_back_at)
             why = "no new connection came through in that time" if said else str(answer.get("msg"))
             return self._explain(first, rollback, within, why)
         return self._unreached(said, within)
 
-    def _await_rollback(self, goes_back_at: float, perhaps_confirmed: bool = False) -> Result | None:
-        """What the host tells of the rollback of this run, once it is over; None if it never does. Empty where the
-        change was confirmed and only the answer was lost: nothing differs."""
+    def _await_rollback(self, goes_back_at: float) -> Result | None:
+        """What the host tells of the rollback of this run, once it is over; None if it never does."""
         while time.monotonic() < goes_back_at + PATIENCE:
-            try:
-                told = self._ask(self._arguments["steps"] if perhaps_confirmed else [])
-            except AnsibleConnectionFailure:
-                told = {"changed": True}
-            rollback = told.get("last_rollback") or {}
-            if rollback.get("run") == self._run:
-                return dict(rollback)
-            if perhaps_confirmed and told.get("changed") is False and not told.get("failed"):
-                return {}
+            with contextlib.suppress(AnsibleConnectionFailure):
+                rollback = self._ask().get("last_rollback") or {}
+                if rollback.get("run") == self._run:
+                    return dict(rollback)
             time.sleep(PAUSE)
         return None
 
@@ -172,7 +164,7 @@ class Commit:
         until = time.monotonic() + self._within + 2 * self._settle
         while time.monotonic() < until + PATIENCE:
             try:
-                told = self._ask([])
+                told = self._ask()
             except AnsibleConnectionFailure as failure:
                 said = str(failure)
                 time.sleep(PAUSE)
@@ -194,19 +186,18 @@ class Commit:
 
     def _lost(self, before: set[tuple[str, int]], until: float) -> list[str]:
         """Which of the addresses that answered before the change do not answer by `until`."""
-        left = set(before)
-        while left:
+        left = before - answering(sorted(before), 3.0)
+        while left and time.monotonic() < until:
+            time.sleep(0.5)
             left -= answering(sorted(left), 3.0)
-            if left and time.monotonic() > until:
-                break
         return sorted(host for host, _ in left)
 
-    def _ask(self, steps: list[Any]) -> Result:
+    def _ask(self) -> Result:
         """What the host tells without being changed: its last rollback, and who holds it."""
         checking = self._task.check_mode
         self._task.check_mode = True
         try:
-            return self._execute(fresh=10.0, steps=steps)
+            return self._execute(fresh=10.0, steps=[])
         finally:
             self._task.check_mode = checking
 

@@ -231,7 +231,7 @@ class Transaction:
                 raise HeldError(f"another change than the one to be confirmed waits here: {message}", holder)
             armed.replace(self._folder / undo.CONFIRMING)
         except FileNotFoundError:
-            raise PartError(self._gone(token)) from None
+            raise PartError(self._gone(token), taken_back=True) from None
         self.disarm()
         return dict(log)
 

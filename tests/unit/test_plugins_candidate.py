@@ -27,7 +27,7 @@ answer = {{"changed": False, **answers[min(number, len(answers) - 1)]}}
 (module.fail_json if answer.pop("failed", False) else module.exit_json)(**answer)
 """
 ARMED = {"changed": True, "armed": True, "token": "t", "goes_back_within": 2, "actions": ["reload ssh.service"]}
-GONE = {"failed": True, "msg": "the change was not confirmed in time"}
+GONE = {"failed": True, "taken_back": True, "msg": "the change was not confirmed in time"}
 BACK = {"last_rollback": {"run": "r", "why": "nobody confirmed", "failed": []}}
 OTHER = {"last_rollback": {"run": "another", "why": "long ago", "failed": []}}
 
@@ -174,6 +174,14 @@ def test_a_host_that_went_back_at_once_says_so(played: Played) -> None:
     }
     said = played.run([MOTD, COMMIT], answers=[answer], ok=False)
     assert "buoi-gw (ward buoi) was rolled back at once: no longer answered: inet0; of the way back" in said
+
+
+def test_what_fails_after_the_confirmation_is_no_way_back(played: Played) -> None:
+    answer = {"failed": True, "msg": "does not stay active after its start: prometheus.service"}
+    said = played.run([MOTD, COMMIT], answers=[ARMED, answer], ok=False)
+    assert "buoi-gw (ward buoi): does not stay active after its start: prometheus.service" in said
+    assert "rolled back" not in said
+    assert len(played.sent()) == 2
 
 
 def test_what_is_refused_or_held_names_host_and_ward(played: Played) -> None:
