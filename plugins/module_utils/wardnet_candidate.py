@@ -56,8 +56,9 @@ Results (all of them always there, in check mode too, unless said otherwise):
     held            in check mode: {who, run, since, seconds_left} of a run that holds the host; absent where none does
     diff            as Ansible shows it
 
-It fails with `msg`; with `taken_back: true` where there is nothing to confirm any more; with `held` {who, run, since, seconds_left} where another run holds the host; with `refused: true`
-where the candidate, the way back or the disk would not do and nothing was touched.
+It fails with `msg`; with `held` {who, run, since, seconds_left} where another run holds the host; with `refused: true`
+where the candidate, the way back or the disk would not do and nothing was touched; with `taken_back: true` where there
+is nothing to confirm any more.
 """
 
 from __future__ import annotations
