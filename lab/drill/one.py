@@ -178,7 +178,7 @@ class _Attempt:
             now[:] = self._device.state()
             return now == before
 
-        if not until(same, time.monotonic() + self._limits.patience, pause=1.0):
+        if not until(same, time.monotonic() + self._limits.patience / 2, pause=1.0):
             difference = list(difflib.unified_diff(before, now, lineterm="", n=0))[2:12]
             raise WrongError("it is not in its former state: " + "; ".join(difference))
         if self.report.get("failed"):
