@@ -35,7 +35,6 @@ Arguments of wardnet_commit, the module. The action plugin of the same name call
                     itself. Targets are pinged out of the port (`device` where that is another, as ppp0), peers asked by
                     ARP or neighbour discovery. Of each line and family, whoever answered before must be answered for
                     after: one of the targets, or, where none answered before, one of the peers
-    reach           ['address:port' or '[address]:port']: what accepted a TCP connection before must do so after
     min_free        16: MiB that must be free wherever something is written; less is refused before anything is touched
     confirmed       false; `token` names the very change that is confirmed
 

@@ -33,7 +33,6 @@ class Options:
     host: str
     confirm_within: int
     probes: tuple[dict[str, Any], ...]
-    reach: tuple[str, ...]
     min_free: int
 
 
@@ -104,7 +103,6 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
     guarded = survey.guarded
     asked = probe.questions(options.probes)
     demands = probe.demanded(asked, probe.ask(asked))
-    reach = probe.reached(options.reach)
     names = [part.name for part in guarded]
     tags = {key: sorted(found) for key, found in changed_tags(survey).items() if found}
     facts = {"who": options.who, "run": options.run, "host": options.host, "parts": names, "tags": tags}
@@ -119,9 +117,7 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
             part.apply()
         for part in guarded:
             part.verify()
-        until = time.monotonic() + host.settle
-        silent = probe.wait_for(demands, until)
-        silent += probe.wait_until_reached(reach, until)
+        silent = probe.wait_for(demands, time.monotonic() + host.settle)
         if silent:
             raise PartError(f"no longer answered: {', '.join(silent)}")
         if options.confirm_within:

@@ -187,35 +187,3 @@ def _hardware_address(device: str) -> bytes:
     with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0) as scratch:
         scratch.bind((device, 0))
         return bytes(scratch.getsockname()[4][:6])
-
-
-def reached(targets: Iterable[str], seconds: float = 3.0) -> frozenset[str]:
-    """Those of the 'address:port' that accept a TCP connection within the time; all are tried at once."""
-    with ExitStack() as stack:
-        waiting: dict[socket.socket, str] = {}
-        for target in targets:
-            host, _, port = target.rpartition(":")
-            host = host.strip("[]")
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            opened = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            opened.setblocking(False)
-            with suppress(OSError):
-                opened.connect_ex((host, int(port)))
-                waiting[opened] = target
-        found: set[str] = set()
-        deadline = time.monotonic() + seconds
-        while waiting and (left := deadline - time.monotonic()) > 0:
-            for ready in select.select([], list(waiting), [], left)[1]:
-                target = waiting.pop(ready)
-                if ready.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-                    found.add(target)
-    return frozenset(found)
-
-
-def wait_until_reached(targets: frozenset[str], deadline: float) -> list[str]:
-    """Those that do not accept a connection until then, by the steady clock."""
-    missing = targets - reached(targets) if targets else frozenset()
-    while missing and time.monotonic() < deadline:
-        time.sleep(0.5)
-        missing -= reached(missing)
-    return sorted(missing)

@@ -57,11 +57,6 @@ options:
     type: list
     elements: dict
     default: []
-  reach:
-    description: What accepts a TCP connection from the host before the change must do so after it, as address:port.
-    type: list
-    elements: str
-    default: []
   min_free:
     description: MiB that must be free on each file system that is written to.
     type: int
@@ -140,7 +135,6 @@ ARGUMENTS = {
     "confirm_within": {"type": "int", "default": 60},
     "settle": {"type": "int", "default": 30},
     "probes": {"type": "list", "elements": "dict", "default": []},
-    "reach": {"type": "list", "elements": "str", "default": []},
     "min_free": {"type": "int", "default": 16},
     "confirmed": {"type": "bool", "default": False},
     "token": {"type": "str", "default": "", "no_log": False},
@@ -184,7 +178,6 @@ def commit_or_confirm(host: Host, steps: tuple[Step, ...], given: dict[str, Any]
         host=given["host"] or socket.gethostname(),
         confirm_within=given["confirm_within"],
         probes=tuple(given["probes"]),
-        reach=tuple(given["reach"]),
         min_free=given["min_free"],
     )
     if given["confirmed"]:

@@ -107,7 +107,6 @@ def options(run: str = "run-1", **more: Any) -> Any:
         "host": "gw",
         "confirm_within": 60,
         "probes": (),
-        "reach": (),
         "min_free": 0,
     }
     return engine.Options(**{**given, **more})
