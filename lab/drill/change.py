@@ -55,6 +55,7 @@ class Change:
             **access.run_environment(self._lab.layout),
             "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"),
             "WARDNET_RUNS": str(self._folder / "runs"),
+            "WARDNET_LANG": "en",  # its words are looked for
         }
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(

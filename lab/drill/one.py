@@ -61,7 +61,7 @@ def drill(
 ) -> Outcome:  # fmt: skip
     """Makes the change, looks on, and says what came of it. Never raises for what the device does."""
     folder = Path(tempfile.mkdtemp(prefix=f"drill-{number}-", dir="/tmp"))  # a short path, for sockets
-    attempt = _Attempt(lab, dialler, kind_name, device, plan, limits, folder)
+    attempt = _Attempt(lab, dialler, kind_name, ward, device, plan, limits, folder)
     problem = ""
     try:
         attempt.run(random.Random(number))  # noqa: S311 - when to strike
@@ -91,11 +91,11 @@ def drill(
 
 class _Attempt:
     def __init__(
-        self, lab: Lab, dialler: Dialler, kind_name: str, device: Device, plan: dict[str, Any], limits: Limits,
-        folder: Path,
+        self, lab: Lab, dialler: Dialler, kind_name: str, ward: str, device: Device, plan: dict[str, Any],
+        limits: Limits, folder: Path,
     ) -> None:  # fmt: skip
         self.kind: Kind = KINDS[kind_name]
-        self._lab, self._dialler, self._device, self._limits = lab, dialler, device, limits
+        self._lab, self._dialler, self._ward, self._device, self._limits = lab, dialler, ward, device, limits
         harm = self.kind.harm(copy.deepcopy(plan))
         variables = {"commit_confirm_within": limits.confirm_within, "commit_settle": limits.settle}
         self.change = Change(lab, device.host, self.kind.target, harm, folder, variables)
@@ -191,7 +191,8 @@ class _Attempt:
         if not until(self.change.ended, time.monotonic() + self._limits.patience):
             raise WrongError(f"the run does not end{self._last_words()}")
         said = " ".join(self.change.said().split())
-        self.told = bool(re.search(rf"{re.escape(self._device.host)} \(ward [^)]*\) was rolled back", said))
+        host = re.escape(self._device.host)
+        self.told = bool(re.search(rf"{re.escape(self._ward)} {host} \S+ rolled back \S", said))
 
     def _last_words(self) -> str:
         lines = [line for line in self.change.said().splitlines() if line.strip()][-6:]

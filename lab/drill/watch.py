@@ -37,6 +37,7 @@ ip -4 route show; find /etc/openvswitch/*.flows /etc/systemd/network -type f -ex
 systemctl is-active systemd-networkd openvswitch-switch ssh
 """
 # Differs from look to look, or comes and goes by itself.
+WHO = "proto static"  # networkd's word on a route; the same route that ip(8) has brought back has none
 PASSING = ("fe80::", "ff00::/8", "valid_lft", "cache ")
 
 
@@ -74,6 +75,7 @@ class Device:
         """What runs and what is on disk, in lines to be compared."""
         done = self.lab.shell(self.host, ["sh", "-c", self._commands], timeout=120)
         lines = [" ".join(line.split()) for line in done.stdout.decode(errors="replace").splitlines()]
+        lines = [line.replace(f" {WHO}", "") for line in lines]
         return sorted(line for line in lines if line and not any(word in line for word in PASSING))
 
     def lets_in(self, seconds: float = 15) -> bool:
