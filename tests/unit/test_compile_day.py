@@ -78,7 +78,7 @@ def test_a_gateway_whose_wan_has_ended_sends_nothing_over_the_internet_instead()
 def test_what_was_left_out_is_a_warning() -> None:
     said = [str(warning) for warning in warnings(ending_wan(), date(2028, 1, 1))]
     assert len(said) == 2
-    assert said[0].startswith(f"district.yml:53: exception '{GRANT}' expired on 2027-12-31")
+    assert said[0].startswith(f"{sample().exceptions[0].source}: exception '{GRANT}' expired on 2027-12-31")
     assert said[1].startswith("wards/xuan-la.yml:9: circuit 'xuan-la-wan' ended on 2026-06-30")
 
 

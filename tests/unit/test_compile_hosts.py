@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
+from wardnet.compile.policy import NO_SWITCHES
 from wardnet.model.intent import Channel
 from wardnet.model.plan import PortKind
 
@@ -17,7 +18,9 @@ def hosts() -> dict[str, Any]:
 
 def test_every_device_of_the_inventory_is_a_host_in_a_group() -> None:
     compiled = hosts()
+    switches = [site.switch for _, site in sample().sites if site.switch]
     named = {item.id for _, site in sample().sites for item in (site.gateway, *site.hosts)}
+    named |= {switch.id for switch in switches}
     assert set(compiled["hosts"]) == named
     assert {name for group in compiled["groups"].values() for name in group} == named
 
@@ -68,7 +71,8 @@ def test_wards_and_kinds_are_groups() -> None:
     groups = hosts()["groups"]
     assert groups["hubs"] == ["tay-ho-hub"]
     assert [name for name in groups["gateways"] if name.startswith("buoi")] == ["buoi-gw"]
-    assert groups["ward_nhat_tan"] == ["nhat-tan-gw", "nhat-tan-pc-1", "nhat-tan-pc-2", "nhat-tan-touch-1"]
+    apart_from_switches = [name for name in groups["ward_nhat_tan"] if name not in groups.get("switches", ())]
+    assert apart_from_switches == ["nhat-tan-gw", "nhat-tan-pc-1", "nhat-tan-pc-2", "nhat-tan-touch-1"]
     assert not set(groups) & set(hosts()["hosts"]), "Ansible confuses a group and a host of one name"
 
 
@@ -134,7 +138,7 @@ def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest
     assert {gateway.id for gateway in plan.gateways} <= subjects
     assert {assumption.subject: assumption.reason for assumption in policy.assumptions} == {
         item.id: item.unmanaged_reason for item in (*plan.gateways, *plan.hosts) if not item.managed
-    }
+    } | {switch.id: NO_SWITCHES for switch in plan.switches}
 
 
 def test_a_grant_of_the_policy_is_one_family_and_carries_who_answers_for_it() -> None:
