@@ -17,6 +17,7 @@ from lab.drill.watch import GATEWAY_STATE, SWITCH_STATE, Device, Dialler
 from lab.handle import Lab
 from wardnet.compile import compile_plan, to_plain
 from wardnet.inventory import read_district
+from wardnet.model.intent import SiteKind
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,17 @@ class Station:
 
 
 def stations(lab: Lab) -> list[Station]:
-    """The lab's wards that have a gateway which the manager reaches, in the lab's order."""
+    """The lab's wards, and the district's own office, that have a gateway which the manager reaches."""
     district = read_district(lab.layout.inventory)
     plan = compile_plan(district, datetime.now(ZoneInfo(district.timezone)).date())
     booted = {host.id for host in lab.record.hosts}
     found = []
-    for ward in lab.record.wards:
+    offices = (gateway.ward for gateway in plan.gateways if gateway.site_kind is SiteKind.DISTRICT_OFFICE)
+    for ward in dict.fromkeys((*lab.record.wards, *offices)):
         devices: dict[Target, tuple[Device, dict[str, Any]]] = {}
         for gateway in plan.gateways:
+            if gateway.site_kind is SiteKind.SERVER_ROOM:
+                continue  # the hub: all others are reached through it
             if gateway.ward == ward and gateway.managed and gateway.id in booted and gateway.management_ipv4:
                 device = Device(lab, gateway.id, str(gateway.management_ipv4), GATEWAY_STATE)
                 devices.setdefault(Target.GATEWAY, (device, to_plain(gateway)))
