@@ -51,7 +51,10 @@ def test_commands_in_documents_exist(page: Path) -> None:
             program = words.pop(0).rsplit("/", 1)[-1]
             if program == "wardnet" and words and not words[0].startswith("-"):
                 assert words[0] in wardnet, shlex.join(line)
-                check_options(wardnet[words[0]], words[1:], line)
+                command, rest = wardnet[words[0]], words[1:]
+                while rest and rest[0] in getattr(command, "commands", {}):
+                    command, rest = command.commands[rest[0]], rest[1:]
+                check_options(command, rest, line)
             elif program in ("python", "python3") and words[:2] == ["-m", "lab"] and len(words) > 2:
                 assert words[2] in lab, shlex.join(line)
                 if words[2] not in ("run", "shell"):  # these take a command of their own
