@@ -1,0 +1,67 @@
+"""How a line treats packets, seen from where this is run: the network namespace of a lab's host.
+
+lines.py flood ADDRESS PORT BITS SECONDS    UDP datagrams of 1400 bytes at so many bits a second, and no more
+lines.py compare COUNT QUICK SLOW           COUNT connections to QUICK and questions to SLOW, by turns (each is
+                                            ADDRESS:PORT; TCP the first, a name asked by UDP the other); prints the
+                                            median seconds of each. What is lost counts as WAIT seconds
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import statistics
+import struct
+import sys
+import time
+
+WAIT = 2.0
+SIZE = 1400
+
+
+def flood(address: str, port: int, bits: int, seconds: float) -> None:
+    """In slices of 10 ms: what a slice could not send is not made up for."""
+    each = max(1, int(bits / 8 / 100 / SIZE))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        end = time.monotonic() + seconds
+        while (begun := time.monotonic()) < end:
+            for _ in range(each):
+                sender.sendto(b"\0" * SIZE, (address, port))
+            time.sleep(max(0.0, begun + 0.01 - time.monotonic()))
+
+
+def connect(address: str, port: int) -> float:
+    begun = time.monotonic()
+    try:
+        socket.create_connection((address, port), timeout=WAIT).close()
+    except OSError:
+        return WAIT
+    return time.monotonic() - begun
+
+
+def ask(address: str, port: int) -> float:
+    labels = b"".join(struct.pack("B", len(label)) + label for label in (b"dvctt", b"tayho", b"example"))
+    question = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(WAIT)
+        asking.connect((address, port))
+        begun = time.monotonic()
+        try:
+            asking.send(question)
+            asking.recv(512)
+        except OSError:
+            return WAIT
+        return time.monotonic() - begun
+
+
+def compare(count: int, quick: str, slow: str) -> tuple[float, float]:
+    ends = [(end.rpartition(":")[0], int(end.rpartition(":")[2])) for end in (quick, slow)]
+    found = [(connect(*ends[0]), ask(*ends[1])) for _ in range(count)]
+    return statistics.median(one for one, _ in found), statistics.median(other for _, other in found)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "flood":
+        flood(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))
+    else:
+        print(json.dumps(compare(int(sys.argv[2]), sys.argv[3], sys.argv[4])))
