@@ -197,7 +197,7 @@ class Commit:
         checking = self._task.check_mode
         self._task.check_mode = True
         try:
-            return self._execute(fresh=10.0, steps=[])
+            return self._execute(fresh=60, steps=[])
         finally:
             self._task.check_mode = checking
 
@@ -205,7 +205,7 @@ class Commit:
         """One run of the module; with `fresh` over a new connection, which must stand soon within so many seconds."""
         if fresh is not None:
             self._connection.reset()
-            self._set("timeout", max(3, min(10, int(fresh / 3))))
+            self._set("timeout", int(max(10, min(20, fresh / 3))))
         self._set("reconnection_retries", 0)  # would run the module again, which may have changed the host
         result = self._action._execute_module(
             module_name=MODULE, module_args={**self._arguments, **more}, task_vars=self._variables
