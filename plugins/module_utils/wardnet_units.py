@@ -127,7 +127,7 @@ def steady(host: Host, names: list[str]) -> None:
     before: list[tuple[str, str]] = []
     while names:
         states = show(host, names)
-        looks = [(state["ActiveState"], state["MainPID"]) for state in states.values()]
+        looks = [(state["ActiveState"], state.get("MainPID", "")) for state in states.values()]  # timers have none
         bad = [name for name, state in states.items() if state["ActiveState"] != "active"]
         if not bad and looks == before:
             return

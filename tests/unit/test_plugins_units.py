@@ -62,3 +62,11 @@ def test_a_unit_gets_the_fewest_verbs_that_bring_it_there(
 def test_units_are_read_in_the_order_asked_for() -> None:
     text = "Id=a.service\nActiveState=active\n\nId=b.service\nActiveState=failed\n"
     assert [unit["Id"] for unit in units.parse_show(text)] == ["a.service", "b.service"]
+
+
+def test_a_started_timer_has_no_process_to_be_steady() -> None:
+    class Shown:
+        def run(self, argv: list[str]) -> str:
+            return "Id=x.timer\nActiveState=active\n\nId=y.service\nActiveState=active\nMainPID=7\n"
+
+    units.steady(Shown(), ["x.timer", "y.service"])
