@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import nullcontext
+from traceback import format_exc
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -162,6 +163,8 @@ def main() -> None:
         leave(module, host, steps, msg=str(error), **error.facts)
     except (CommandError, BundleError, OSError) as error:
         leave(module, host, steps, msg=str(error))
+    except Exception as error:  # so that the sentence of the play is not empty; what was armed goes back by its timer
+        leave(module, host, steps, msg=f"this is an error of wardnet itself: {error!r}", exception=format_exc())
     leave(module, host, steps, **result)
 
 
