@@ -81,7 +81,7 @@ class Commit:
     def make(self) -> Result:
         before = answering(self._reach, 1.0) if self._reach and not self._task.check_mode else set()
         try:
-            result = self._execute()
+            result = self._begin()
         except AnsibleConnectionFailure as failure:
             return self._explain_silence(str(failure))
         if (result.get("held") or {}).get("run") == self._run and result.get("failed"):
@@ -98,6 +98,16 @@ class Commit:
             rollback = self._await_rollback(goes_back_at)
             return self._explain(result, rollback, within, f"{', '.join(lost)} no longer answered through it")
         return self._confirm(result, goes_back_at, within)
+
+    def _begin(self) -> Result:
+        """The first run of the module; tried once more where no connection came about, as one packet may be lost."""
+        try:
+            return self._execute()
+        except AnsibleConnectionFailure as failure:
+            if not never_reached(str(failure)):
+                raise
+            time.sleep(PAUSE)
+            return self._execute()
 
     def _confirm(self, first: Result, goes_back_at: float, within: float) -> Result:
         """Over a new connection: the one that made the change proves nothing, the filter knows it and SSH keeps it
@@ -158,7 +168,7 @@ class Commit:
     def _explain_silence(self, said: str) -> Result:
         """The connection broke before the module's answer came: either the host was never reached, or its own change
         cut it off, and then it goes back."""
-        if any(words in said for words in NEVER_REACHED):
+        if never_reached(said):
             return self._unreached(said, None)
         # The change itself may take as long as the host is given to settle, and its probes as long again.
         until = time.monotonic() + self._within + 2 * self._settle
@@ -218,6 +228,10 @@ class Commit:
     def _set(self, option: str, value: int) -> None:
         with contextlib.suppress(AnsibleError, KeyError):  # a connection of another kind has no such option
             self._connection.set_option(option, value)
+
+
+def never_reached(said: str) -> bool:
+    return any(words in said for words in NEVER_REACHED)
 
 
 def merge(first: Result, second: Result) -> Result:
