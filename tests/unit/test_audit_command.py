@@ -107,7 +107,9 @@ def test_the_json_has_matrix_hashes_coverage_and_packets_to_replay(tmp_path: Pat
     ]
     assert {"ward": "buoi", "from": "wan", "to": "internet", "family": "ipv6", "verdict": "proved"} in record["matrix"]
     (device,) = record["devices"]
-    assert device["coverage"][0] == {"artefact": "nft-ruleset.json", "irrelevant": 54, "modelled": 47, "unknown": 0}
+    covered = device["coverage"][0]
+    assert (covered["artefact"], covered["unknown"]) == ("nft-ruleset.json", 0)
+    assert covered["modelled"] > covered["irrelevant"] > 0
     assert device["crossings"][0]["replay"] == {
         "device": "buoi-gw", "incoming": "citizen0", "outgoing": "clerks0", "family": 4, "state": "new", "down": [],
         "source": "172.20.1.10", "destination": "10.20.1.10", "protocol": "tcp", "source_port": 40000,
