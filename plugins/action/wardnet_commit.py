@@ -93,7 +93,7 @@ class Commit:
             return result
         within = float(result["goes_back_within"])
         goes_back_at = time.monotonic() + within
-        lost = self._lost(before, goes_back_at - within / 2)
+        lost = self._lost(before, time.monotonic() + min(within / 2, self._settle))
         if lost:
             rollback = self._await_rollback(goes_back_at)
             return self._explain(result, rollback, within, f"{', '.join(lost)} no longer answered through it")

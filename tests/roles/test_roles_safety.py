@@ -95,12 +95,14 @@ def test_a_second_operator_is_told_of_a_change_that_waits_and_what_is_lost_is_no
         with playing(drifted, "channels.yml", *LIMIT, *wanted) as first:
             assert eventually(lambda: has(drifted, f"{STATE}/undo/armed.json"), 300)
             timer = "wardnet-rollback-confirm.timer"
-            assert eventually(lambda: drifted.shell(GATEWAY, ["systemctl", "is-active", timer]).returncode == 0)
+            assert eventually(lambda: drifted.shell(GATEWAY, ["systemctl", "is-active", timer]).returncode == 0, 300)
             second = play(drifted, "channels.yml", *LIMIT)
             assert second.failed == (GATEWAY,)
             assert "has made a change that is not confirmed yet and goes back by itself in" in second.said
-            # as if the time were over
-            inside(drifted, GATEWAY, "systemctl", "start", "wardnet-rollback-confirm.service")
+            # As if the time were over. The timer's own service is what runs then.
+            inside(drifted, GATEWAY, "systemctl", "start", timer.replace(".timer", ".service"))
+            assert eventually(lambda: has(drifted, f"{STATE}/last-rollback.json"), 300)
+            inside(drifted, GATEWAY, "systemctl", "stop", timer)
             told = said_by(first)
     assert first.returncode != 0
     assert "buoi-gw (ward buoi) was rolled back by itself after 600 s: 127.0.0.1 no longer answered through it" in told
