@@ -299,3 +299,36 @@ def test_a_secret_file_is_in_no_diff(tmp_path: Path, host: FakeSystemd) -> None:
     result = commit(host, {"role": "a_role", "part": "files", "files": [secret]})
     assert result["changed"]
     assert "hunter22" not in json.dumps(result)
+
+
+def test_what_goes_back_stands_on_the_host_and_needs_nothing_else(tmp_path: Path, host: FakeSystemd) -> None:
+    path = tmp_path / "etc" / "x"
+    commit(host, step(tmp_path, files=[file(path, "x")]))
+    unit = host.units / "sysinit.target.wants" / "wardnet-undo.service"
+    assert "Before=network-pre.target" in unit.read_text()
+    script = [sys.executable, "-I", host.library / "undo.py", "boot", "", host.state]
+    for _ in range(2):
+        subprocess.run(script, check=True, cwd="/", timeout=120)
+    assert (running(tmp_path), path.exists(), report(host)["boot"]) == ("old", False, True)
+
+
+def test_a_run_that_is_still_at_work_is_ended_before_it_is_taken_back(tmp_path: Path, host: FakeSystemd) -> None:
+    commit(host, step(tmp_path))
+    log = host.state / "undo" / "armed.json"
+    with subprocess.Popen(["sleep", "600"]) as hanging:
+        log.write_text(
+            json.dumps({**json.loads(log.read_text()), "pid": hanging.pid, "started": undo.began(hanging.pid)})
+        )
+        undo.main(["timer", "too slow", str(host.state)])
+        assert hanging.wait(timeout=60) == -9
+    assert running(tmp_path) == "old"
+
+
+def test_a_log_of_another_boot_ends_no_process_that_has_its_number_now(tmp_path: Path, host: FakeSystemd) -> None:
+    commit(host, step(tmp_path))
+    log = host.state / "undo" / "armed.json"
+    with subprocess.Popen(["sleep", "600"]) as innocent:
+        log.write_text(json.dumps({**json.loads(log.read_text()), "pid": innocent.pid, "started": "1"}))
+        undo.main(["timer", "too slow", str(host.state)])
+        assert innocent.poll() is None
+        innocent.kill()
