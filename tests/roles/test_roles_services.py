@@ -56,7 +56,7 @@ def lan(request: pytest.FixtureRequest) -> Served:
 
 def asked(lab: Lab, host: str, *words: str) -> Any:
     """What zones.py says, run from the host."""
-    done = lab.run(host, [sys.executable, str(ZONES), *words])
+    done = lab.run(host, [sys.executable, str(ZONES), *words], timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)
 
@@ -212,6 +212,7 @@ def test_no_network_answers_from_what_another_has_asked(converged: Lab) -> None:
     name = "public-web.tayho.example"
     with both_ears(converged, 53) as ears:
         assert resolved(converged, CITIZENS, name) == {name: ["203.0.113.80"]}
+        assert heard(ears[INTERNET], name)
         before = len(ears[INTERNET].named(name))
         assert resolved(converged, WIFI, name) == {name: ["203.0.113.80"]}
         assert until(lambda now: now > before, lambda: len(ears[INTERNET].named(name))) > before
