@@ -90,7 +90,8 @@ def test_a_forwarding_rule_is_found_with_its_packet_and_path() -> None:
     assert crossing.route is not None
     assert crossing.route.text == "table 100: 10.20.1.0/24 dev clerks0"
     stages = [hop.stage for hop in crossing.path]
-    assert stages == ["enters", "policy rule", "route", "forward", "postrouting", "leaves"]
+    # Twice behind the decision: the priorities of shaping, and the addresses that are taken.
+    assert stages == ["enters", "policy rule", "route", "forward", "postrouting", "postrouting", "leaves"]
     assert "nft delete rule inet wardnet forward handle 900" in crossing.suggestion
 
 
