@@ -33,8 +33,8 @@ Arguments of wardnet_commit, the module. The action plugin of the same name call
     settle          30: seconds within which what runs must have come to what is intended, and likewise the probes
     probes          [{port, channel, targets [addresses], peers [addresses on the link], device}]: lines of the gateway
                     itself. Targets are pinged out of the port (`device` where that is another, as ppp0), peers asked by
-                    ARP or neighbour discovery. Of each line and family, whoever answered before must be answered for
-                    after: one of the targets, or, where none answered before, one of the peers
+                    ARP or neighbour discovery; without `peers`, the targets are. Whoever answered before the change
+                    must answer after it, peers only where no target of the line and family did
     min_free        16: MiB that must be free wherever something is written; less is refused before anything is touched
     confirmed       false; `token` names the very change that is confirmed
 

@@ -102,7 +102,7 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
     """Makes the change of all guarded parts, from armed to probed; its token. TakenBackError where it was undone."""
     guarded = survey.guarded
     asked = probe.questions(options.probes)
-    demands = probe.demanded(asked, probe.ask(asked))
+    demands = probe.demanded(probe.ask(asked))
     names = [part.name for part in guarded]
     tags = {key: sorted(found) for key, found in changed_tags(survey).items() if found}
     facts = {"who": options.who, "run": options.run, "host": options.host, "parts": names, "tags": tags}

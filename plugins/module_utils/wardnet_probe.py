@@ -41,36 +41,28 @@ def questions(probes: Iterable[dict[str, Any]]) -> tuple[Question, ...]:
     for probe in probes:
         line = f"{probe.get('channel') or 'line'} at {probe['port']}"
         device = probe.get("device") or probe["port"]
-        found += [Question(line, device, str(a), False) for a in probe.get("targets") or ()]
-        found += [Question(line, device, str(a), True) for a in probe.get("peers") or ()]
+        targets = probe.get("targets") or ()
+        found += [Question(line, device, str(a), False) for a in targets]
+        found += [Question(line, device, str(a), True) for a in probe.get("peers") or targets]
     return tuple(found)
 
 
-def demanded(asked: Iterable[Question], answered: frozenset[Question]) -> dict[str, tuple[Question, ...]]:
-    """Of whom one must answer after the change, by what a person calls them: a line's targets of one family, or its
-    peers where no target answered before. A line that was dead before is not asked for."""
-    asked = tuple(asked)
-    found: dict[str, tuple[Question, ...]] = {}
-    for line, family in sorted({(q.line, q.family) for q in asked}):
-        of_line = [q for q in asked if q.line == line and q.family == family]
-        for neighbour in (False, True):
-            candidates = tuple(q for q in of_line if q.neighbour is neighbour)
-            if any(q in answered for q in candidates):
-                found[f"{line}, IPv{family}"] = candidates
-                break
-    return found
+def demanded(answered: frozenset[Question]) -> tuple[Question, ...]:
+    """Who must answer after the change: whoever did before. Neighbours only on a line that gave no other answer in
+    their family: they say less."""
+    pinged = {(q.line, q.family) for q in answered if not q.neighbour}
+    return tuple(sorted(q for q in answered if not q.neighbour or (q.line, q.family) not in pinged))
 
 
-def wait_for(demands: dict[str, tuple[Question, ...]], deadline: float) -> list[str]:
-    """The demands that nobody meets until then, by the steady clock."""
-    open_demands = dict(demands)
-    while open_demands:
-        answered = ask([q for group in open_demands.values() for q in group])
-        open_demands = {name: group for name, group in open_demands.items() if not answered & set(group)}
-        if not open_demands or time.monotonic() > deadline:
+def wait_for(demands: Iterable[Question], deadline: float) -> list[str]:
+    """Those who do not answer until then, by the steady clock."""
+    waiting = set(demands)
+    while waiting:
+        waiting -= ask(waiting)
+        if not waiting or time.monotonic() > deadline:
             break
         time.sleep(0.3)
-    return sorted(open_demands)
+    return [f"{q.address} over {q.line}" for q in sorted(waiting)]
 
 
 def ask(asked: Iterable[Question]) -> frozenset[Question]:

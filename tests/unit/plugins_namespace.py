@@ -214,7 +214,7 @@ def lines_are_asked_out_of_their_port() -> None:
                 },
                 {"port": "line0", "channel": "dead", "targets": ["192.0.2.9", "2001:db8::9"], "peers": ["192.0.2.9"]},
                 {"port": "absent0", "channel": "absent", "targets": ["192.0.2.2"]},
-                {"port": "lo", "channel": "elsewhere", "targets": ["192.0.2.2"]},
+                {"port": "lo", "channel": "elsewhere", "targets": ["192.0.2.2"], "peers": ["192.0.2.2"]},
             ]
         )
         answered: frozenset[Any] = frozenset()
@@ -226,11 +226,14 @@ def lines_are_asked_out_of_their_port() -> None:
             for address in ("192.0.2.2", "2001:db8::2")
             for neighbour in (False, True)
         }, answered
-        demands = probe.demanded(asked, answered)
-        assert set(demands) == {"wan at line0, IPv4", "wan at line0, IPv6"}
+        demands = probe.demanded(answered)
+        assert {(q.address, q.neighbour) for q in demands} == {("192.0.2.2", False), ("2001:db8::2", False)}
         assert probe.wait_for(demands, time.monotonic() + 60) == []
         run("ip", "link", "set", "line0", "down")
-        assert probe.wait_for(demands, time.monotonic()) == ["wan at line0, IPv4", "wan at line0, IPv6"]
+        assert probe.wait_for(demands, time.monotonic()) == [
+            "192.0.2.2 over wan at line0",
+            "2001:db8::2 over wan at line0",
+        ]
 
 
 if __name__ == "__main__":

@@ -33,12 +33,17 @@ def test_in_a_namespace(name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_one_target_of_a_line_is_enough_and_peers_count_where_no_target_answered() -> None:
+def test_whoever_answered_must_answer_and_neighbours_where_nobody_else_did() -> None:
     asked = probe.questions(
         [{"port": "p", "channel": "wan", "targets": ["192.0.2.1", "192.0.2.2"], "peers": ["192.0.2.3"]}]
     )
     first, second, peer = asked
-    assert probe.demanded(asked, frozenset({first})) == {"wan at p, IPv4": (first, second)}
-    assert probe.demanded(asked, frozenset({first, peer})) == {"wan at p, IPv4": (first, second)}
-    assert probe.demanded(asked, frozenset({peer})) == {"wan at p, IPv4": (peer,)}
-    assert probe.demanded(asked, frozenset()) == {}
+    assert probe.demanded(frozenset({first, second, peer})) == (first, second)
+    assert probe.demanded(frozenset({second, peer})) == (second,)
+    assert probe.demanded(frozenset({peer})) == (peer,)
+    assert probe.demanded(frozenset()) == ()
+
+
+def test_without_peers_the_targets_are_asked_as_neighbours_too() -> None:
+    asked = probe.questions([{"port": "p", "targets": ["192.0.2.1"]}])
+    assert [(q.address, q.neighbour) for q in asked] == [("192.0.2.1", False), ("192.0.2.1", True)]
