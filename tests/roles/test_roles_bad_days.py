@@ -73,7 +73,7 @@ def test_a_ruleset_that_nft_refuses_is_never_loaded(converged: Lab, tmp_path: Pa
     before = inside(converged, "buoi-gw", "nft", "-s", "list", "ruleset")
     run = play(converged, "channels.yml", "--limit", "buoi-gw", "-e", f"@{wrong}")
     assert run.status != 0
-    assert "the ruleset is refused" in run.output
+    assert "the ruleset is refused" in run.said
     assert inside(converged, "buoi-gw", "nft", "-s", "list", "ruleset") == before
     assert answered(converged, "buoi-pc-1", [PORTAL])[str(PORTAL)]
 
@@ -107,14 +107,14 @@ def test_a_host_whose_key_is_not_pinned_is_refused(converged: Lab, tmp_path: Pat
     known.touch()
     run = play(converged, "wards.yml", "--limit", "portal", "-e", f"wardnet_known_hosts={known}")
     assert run.status != 0
-    assert "Host key verification failed" in run.output
+    assert "Host key verification failed" in run.said
     assert known.read_text() == ""
 
 
 def test_a_machine_under_another_name_is_not_touched(converged: Lab) -> None:
     run = play(converged, "wards.yml", "--limit", "buoi-pc-1", "-e", "ansible_host=10.20.1.12", "--check")
     assert run.status != 0
-    assert "this machine calls itself buoi-pc-2, not buoi-pc-1: nothing was touched" in run.output
+    assert "this machine calls itself buoi-pc-2, not buoi-pc-1: nothing was touched" in run.said
 
 
 def test_a_gateway_that_vanishes_is_named_and_stops_the_play(converged: Lab) -> None:
@@ -125,7 +125,7 @@ def test_a_gateway_that_vanishes_is_named_and_stops_the_play(converged: Lab) -> 
         run = play(converged, "audit.yml", "--limit", "buoi-gw,tay-ho-gw")
         assert run.status != 0
         assert run.failed == ("buoi-gw",)
-        assert "Connection refused" in run.output
+        assert "Connection refused" in run.said
         assert run.changed == {}
     finally:
         inside(converged, "buoi-gw", "systemctl", "start", "ssh")
