@@ -65,7 +65,8 @@ def play(lab: Lab, playbook: str, *more: str) -> Run:
 
 @contextmanager
 def playing(lab: Lab, playbook: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The playbook at work for the time of the block, in a process group of its own, which may be killed."""
+    """The playbook at work for the time of the block, then killed with all that it has started: Ansible's workers
+    lead sessions of their own, and would go on."""
     argv = [sys.executable, "-m", "lab", "run", "--name", lab.name, "controller", "--", *command(lab, playbook)]
     with subprocess.Popen(
         [*argv, *AT_ONCE, *more], cwd=CHECKOUT, start_new_session=True, stdin=subprocess.DEVNULL,
@@ -74,8 +75,22 @@ def playing(lab: Lab, playbook: str, *more: str) -> Iterator[subprocess.Popen[by
         try:
             yield process
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            for pid in family(process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def family(pid: int) -> list[int]:
+    """The process and all its descendants, parents first."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = status.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(status.parent.name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found
 
 
 def said_by(process: subprocess.Popen[bytes]) -> str:

@@ -29,16 +29,21 @@ SETTING = "net/ipv4/tcp_syncookies"
 HARMLESS = ("-e", json.dumps({"zone_firewall_settings": {SETTING: "2"}}))
 
 
+def compiled(lab: Lab) -> dict[str, Any]:
+    district = read_district(lab.state / "inventory")
+    today = datetime.now(ZoneInfo(district.timezone)).date()
+    plain: dict[str, Any] = to_plain(compile_plan(district, today).gateway(GATEWAY))
+    return plain
+
+
 @pytest.fixture
 def shut(converged: Lab, tmp_path: Path) -> tuple[str, ...]:
     """Arguments for a change of the filter after which the gateway takes no new connection from the controller; it
     waits for its confirmation longer than any test."""
-    district = read_district(converged.state / "inventory")
-    today = datetime.now(ZoneInfo(district.timezone)).date()
-    gateway: dict[str, Any] = to_plain(compile_plan(district, today).gateway(GATEWAY))
+    gateway = compiled(converged)
     gateway["flows"] = [flow for flow in gateway["flows"] if flow["id"] != "management-gateways"]
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 1800}))
+    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 600}))
     return ("-e", f"@{wrong}")
 
 
@@ -91,7 +96,7 @@ def test_a_power_cut_before_the_confirmation_comes_up_on_the_former_state(
             converged, GATEWAY,
             "systemctl", "show", "--property=TimersMonotonic,TimersCalendar", "wardnet-rollback-confirm.timer",
         )  # fmt: skip
-        assert "OnActiveUSec=30min" in shown
+        assert "OnActiveUSec=10min" in shown
         assert "TimersCalendar={" not in shown
         assert state(converged)["filter"] != before["filter"]
         try:
@@ -102,6 +107,22 @@ def test_a_power_cut_before_the_confirmation_comes_up_on_the_former_state(
     said = rollback(converged)
     assert (said["boot"], said["failed"]) == (True, [])
     assert "started again before the change was confirmed" in said["why"]
+    assert_is_as_before(converged, before)
+
+
+def test_a_change_that_silences_the_other_channel_is_taken_back_at_once(converged: Lab, tmp_path: Path) -> None:
+    """The controller gets in as before; only the gateway itself can see that the internet line leads nowhere."""
+    before = state(converged)
+    gateway = compiled(converged)
+    for table in gateway["tables"]:
+        for route in table["routes"]:
+            if table["channel"] == "internet" and route["destination"] == "0.0.0.0/0" and route["kind"] == "via":
+                route["via"] = "203.0.113.99"
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps({"wardnet_gateway": gateway}))
+    run = play(converged, "channels.yml", *LIMIT, "-e", f"@{wrong}")
+    assert run.failed == (GATEWAY,)
+    assert "was rolled back at once: no longer answered: 203.0.113.1 over internet at inet0" in run.said
     assert_is_as_before(converged, before)
 
 
