@@ -14,6 +14,7 @@ from ipaddress import (
     ip_network,
 )
 from itertools import pairwise
+from typing import Any
 
 from collectors.parsers.artefact import Artefact, Item
 from collectors.parsers.nft_values import PROTOCOLS
@@ -132,6 +133,8 @@ def _route(item: Item, index: int, family: int) -> KernelRoute:
     hops = _next_hops(item)
     reason = None
     strange = record.keys() - _ROUTE_KEYS
+    if _is_its_next_hop(record.get("nh_info"), record):
+        strange -= {"nh_info"}
     if strange:
         reason = f"route with {', '.join(sorted(strange))}"
     elif family == 6 and "src" in record:
@@ -141,6 +144,14 @@ def _route(item: Item, index: int, family: int) -> KernelRoute:
     metric = item.integer("metric") if "metric" in record else 0
     span = artefact.span(f"#{index} {item.string('dst')} table {table}")
     return KernelRoute(span, table, destination, RouteType(kind), hops, metric, reason)
+
+
+def _is_its_next_hop(info: Any, route: Mapping[str, Any]) -> bool:
+    """Whether a next hop object (as FRR makes them) says no more than the route itself: one way, and the same one."""
+    if not isinstance(info, dict) or info.keys() - {"id", "gateway", "dev", "scope", "protocol", "flags"}:
+        return False
+    same = all(info.get(key) == route.get(key) for key in ("gateway", "dev"))
+    return same and "dev" in info and info.get("id") == route.get("nhid") and "nexthops" not in route
 
 
 def _next_hops(item: Item) -> tuple[NextHop, ...]:

@@ -71,12 +71,29 @@ def test_a_table_with_a_name_of_its_own_is_the_same_in_rules_and_routes() -> Non
     assert route.table == rule.table == "wan"
 
 
+NEXT_HOP = {"id": 5, "gateway": "10.9.9.9", "dev": "a", "scope": "link", "protocol": "zebra", "flags": []}
+BY_OBJECT = {"type": "unicast", "dst": "10.0.0.0/8", "nhid": 5, "gateway": "10.9.9.9", "dev": "a", "flags": []}
+
+
+def test_a_route_by_a_next_hop_object_that_says_the_same_is_as_any_other() -> None:
+    """As FRR's zebra installs what BGP has learned."""
+    (route,) = routes({**BY_OBJECT, "nh_info": NEXT_HOP, "protocol": "bgp", "metric": 20})
+    assert route.open is None
+    assert [(hop.port, str(hop.via)) for hop in route.next_hops] == [("a", "10.9.9.9")]
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
         ({"dst": "10.0.0.0/8", "dev": "a", "encap": "mpls", "flags": []}, "route with encap"),
         ({"dst": "10.0.0.0/8", "flags": []}, "route without a port"),
         ({"dst": "10.0.0.0/8", "dev": "a", "tos": "0x10", "flags": []}, "route with tos"),
+        ({**BY_OBJECT, "nh_info": {**NEXT_HOP, "dev": "b"}}, "route with nh_info"),
+        ({**BY_OBJECT, "nh_info": {**NEXT_HOP, "id": 6}}, "route with nh_info"),
+        ({**BY_OBJECT, "nh_info": {**NEXT_HOP, "gateway": "10.9.9.8"}}, "route with nh_info"),
+        ({**BY_OBJECT, "nh_info": {**NEXT_HOP, "group": [{"id": 1}, {"id": 2}]}}, "route with nh_info"),
+        ({**BY_OBJECT, "nh_info": {**NEXT_HOP, "encap": "mpls"}}, "route with nh_info"),
+        ({**BY_OBJECT, "nh_info": []}, "route with nh_info"),
     ],
 )
 def test_a_route_that_is_not_modelled_is_open(record: dict[str, Any], reason: str) -> None:
