@@ -51,8 +51,9 @@ ENVIRONMENT = ("ANSIBLE_CONFIG", "WARDNET_AS_OF", "WARDNET_KNOWN_HOSTS", "WARDNE
 RESUMES = "WARDNET_RESUMES"
 RUN = "WARDNET_RUN"
 RUN = "WARDNET_RUN"
-# Runs on the controller alone: good ones tell nothing about a host.
-QUIET = frozenset({"wardnet_candidate", "wardnet_skipped", "include_role", "include_tasks", "set_fact", "meta"})
+# Run on the controller alone: good ones tell nothing about a host.
+QUIET = frozenset({"assert", "include_role", "include_tasks", "meta", "set_fact", "validate_argument_spec",
+                   "wardnet_candidate", "wardnet_skipped"})  # fmt: skip
 COMMIT = "wardnet_commit"
 
 

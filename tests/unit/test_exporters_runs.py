@@ -1,0 +1,147 @@
+"""The runs exporter over real journals and a real connection, and what the board makes of it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import unescape
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from exporters import runs as exporter
+from exporters.runs import Journals, host_families, parse_address
+from tests.unit.monitoring_support import Gateway, Line, free_port, prometheus, served
+from tests.unit.runs_support import ROLLED_BACK, canary_done, end, header, play, result, text
+from wardnet.runs.drift import histories
+
+FIRST, SECOND = "20261128T080000Z-0001", "20261129T080000Z-0002"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A check that found drift on g2, and a later run whose canary took its change back."""
+    drift = {"drift": {"filter": ["running: foreign: a", "running: foreign: b"], "files": ["disk: c"]}}
+    checked = [play(2, ["g2"], check=True), result(2, "g2", "changed", **drift), end()]
+    (tmp_path / f"{FIRST}.jsonl").write_text(text([header(run=FIRST, at="2026-11-28T08:00:00+00:00"), *checked]))
+    bad = [play(1, ["hub"]), result(1, "hub"), play(2, ["g1"]), result(2, "g1", "failed", **ROLLED_BACK), end()]
+    (tmp_path / f"{SECOND}.jsonl").write_text(text([header(run=SECOND), *bad]))
+    return tmp_path
+
+
+@contextmanager
+def exporting(folder: Path) -> Iterator[int]:
+    port = free_port()
+    argv = [sys.executable, "-m", "exporters.runs", "--listen", f"127.0.0.1:{port}", "--folder", str(folder)]
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    ask(port, "/-/healthy")
+                    break
+                except OSError:
+                    assert time.monotonic() < deadline
+                    assert process.poll() is None
+                    time.sleep(0.1)
+            yield port
+        finally:
+            process.terminate()
+
+
+def ask(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_figures_of_runs_are_answered_and_follow_new_journals(folder: Path) -> None:
+    with exporting(folder) as port:
+        status, page = ask(port, "/metrics")
+        assert status == 200
+        figures = dict(re.findall(r"^(wardnet_run_\S+) (\S+)$", page, re.MULTILINE))
+        host = 'host="g1"'
+        assert figures[f'wardnet_run_last_status{{{host},status="rolled_back",ward="ward-1"}}'] == "1.0"
+        assert figures[f'wardnet_run_rolled_back_total{{{host},ward="ward-1"}}'] == "1.0"
+        assert figures['wardnet_run_drift_items{host="g2",part="all",ward="ward-2"}'] == "3.0"
+        assert figures['wardnet_run_drift_items{host="g2",part="filter",ward="ward-2"}'] == "2.0"
+        assert figures['wardnet_run_last_success_timestamp_seconds{host="g1",ward="ward-1"}'] == "0.0"
+        assert float(figures['wardnet_run_last_success_timestamp_seconds{host="hub",ward="district"}']) > 1e9
+        assert figures['wardnet_run_state{mode="earnest",playbook="channels",state="failed"}'] == "1.0"
+        assert figures["wardnet_run_journals_unreadable"] == "0.0"
+        (folder / "20261130T080000Z-0003.jsonl").write_text(text([header(run="x", at="2026-11-30T08:00:00+00:00")]))
+        (folder / "20261130T090000Z-0004.jsonl").write_text("nonsense\n")
+        page = ask(port, "/metrics")[1]
+        assert 'wardnet_run_state{mode="earnest",playbook="channels",state="interrupted"} 1.0' in page
+        assert "wardnet_run_journals_unreadable 1.0" in page
+        assert ask(port, "/")[0] == 404
+        assert ask(port, "/metrics", "POST")[0] == 405
+
+
+def test_a_journal_is_read_again_only_when_it_has_grown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> object:
+        read.append(path)
+        return original(path)
+
+    original = exporter.read_run
+    monkeypatch.setattr(exporter, "read_run", counted)
+    journals = Journals([folder])
+    journals.read()
+    journals.read()
+    assert len(read) == 2
+    running = folder / "20261130T080000Z-0003.jsonl"
+    running.write_text(text([header(run="x"), *canary_done()]))
+    journals.read()
+    journals.read()
+    assert read[2:] == [running, running], "one without its end may have become an interrupted one"
+
+
+def test_a_healed_host_has_a_zero_so_that_its_alert_ends(folder: Path) -> None:
+    healed = [header(run="x", at="2026-11-30T08:00:00+00:00"), play(2, ["g2"]), result(2, "g2", "changed"), end()]
+    (folder / "20261130T080000Z-0003.jsonl").write_text(text(healed))
+    families = {family.name: family for family in host_families(histories(Journals([folder]).read()[0]))}
+    drift = {tuple(sample.labels.values()): sample.value for sample in families["wardnet_run_drift_items"].samples}
+    assert drift[("ward-2", "g2", "all")] == 0.0
+    assert ("ward-2", "g2", "filter") not in drift
+
+
+@pytest.mark.parametrize("bad", ["127.0.0.1", "host:1", "127.0.0.1:99999", "[::1]", "127.0.0.1:-1", ""])
+def test_a_bad_address_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the kinds of it differ
+        parse_address(bad)
+    assert exporter.main(["--listen", bad]) == 1
+
+
+def test_addresses_of_both_families() -> None:
+    assert str(parse_address("[fd20::1]:9809")[0]) == "fd20::1"
+    assert parse_address("10.0.0.1:9809")[1] == 9809
+
+
+def test_the_board_shows_what_the_runs_did(folder: Path) -> None:
+    gateways = [Gateway("buoi", "Bưởi", {"wan": Line()})]
+    with (
+        exporting(folder) as runs_port,
+        served(gateways) as port,
+        prometheus(gateways, port, free_port(), runs_port=runs_port) as url,
+    ):
+        deadline = time.monotonic() + 120
+        while True:
+            page = unescape(ask(int(url.rsplit(":", 1)[1]), "/consoles/index.html")[1])
+            if "g2: 3" in page and "g1: ↩" in page:
+                break
+            assert time.monotonic() < deadline, page[-3000:]
+            time.sleep(0.5)
+        assert "{{" not in page
+        row = page[page.index("ward-1") : page.index("ward-2")]
+        assert "chưa có" in row
