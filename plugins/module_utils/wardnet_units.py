@@ -21,6 +21,7 @@ PROPERTIES = (
     "ActiveEnterTimestampMonotonic",
     "StateChangeTimestampMonotonic",
 )
+CLOCK_ERROR = 5  # seconds that a clock may be set back without more ado
 STEADY = 20  # seconds within which a started unit must be active, and stay so on a second look
 
 
@@ -107,7 +108,10 @@ def times(unit: dict[str, Any], shown: dict[str, str]) -> Times:
 
 
 def newest(paths: list[str]) -> float:
-    return max((Path(path).stat().st_mtime for path in paths if Path(path).exists()), default=0.0)
+    """When one of the files last changed. What is dated in the future was written under a clock that has been set right
+    since; it would have its unit restarted by every run, and says nothing."""
+    dates = [Path(path).stat().st_mtime for path in paths if Path(path).exists()]
+    return max((date for date in dates if date <= time.time() + CLOCK_ERROR), default=0.0)
 
 
 def carry_out(host: Host, due: list[tuple[str, str]], shown: dict[str, dict[str, str]]) -> None:

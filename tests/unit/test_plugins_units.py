@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +73,13 @@ def test_a_started_timer_has_no_process_to_be_steady() -> None:
             return "Id=x.timer\nActiveState=active\n\nId=y.service\nActiveState=active\nMainPID=7\n"
 
     units.steady(Shown(), ["x.timer", "y.service"])
+
+
+def test_a_file_from_the_future_restarts_nothing(tmp_path: Path) -> None:
+    """A clock that ran ahead and was set right leaves such files; every run would restart their unit."""
+    ahead, past = tmp_path / "ahead", tmp_path / "past"
+    for path, date in ((ahead, time.time() + 86400), (past, 1000.0)):
+        path.touch()
+        os.utime(path, (date, date))
+    assert units.newest([str(ahead), str(past)]) == 1000.0
+    assert units.newest([str(ahead)]) == 0.0
