@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,13 @@ class Story:
     after_check: dict[str, str]
     converged: Run
     again: Run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The story is told within whichever test comes first, and a machine with other work tells it slowly."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(3600))
 
 
 @pytest.fixture(scope="session")
