@@ -13,7 +13,7 @@ from wardnet.model.intent import Addressing, IPAddress, IPInterface
 
 CONFIGURATION = "/etc/lab-leases.conf"
 UNIT = "/etc/systemd/system/lab-leases.service"
-LEASE = "10m"
+LEASE = "12h"  # so long that no test is surprised by a renewal
 
 # The provider says more than a gateway should believe: names, and a way to somebody else's network by itself.
 _SAID = ("dhcp-option=option:domain-name,provider.example", "dhcp-option=option:router,{router}",

@@ -332,18 +332,25 @@ def test_what_this_kernel_lacks_is_said_before_anything_is_touched(
 
 
 def test_pppd_takes_what_would_be_dialled(lab: Lab, tmp_path: Path) -> None:
-    """In place of the kernel's device pppd finds a file; with a dry run it goes no further than its options."""
+    """In place of the kernel's device pppd finds a file; with a dry run it goes no further than its options. A line
+    over a port that is not there shows that it is asked."""
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ppp"
+    inside(lab, GATEWAY, "sh", "-c", install)
     gateway = plain(lab)
     port = next(port for port in gateway["ports"] if port["name"] == "inet0")
-    password = 'ge"heim\\93'
-    port.update(addressing="pppoe", parent="citizen0", dialled={"user": 'buoi "1"', "password": "vault:line"})
+    port.update(addressing="pppoe", dialled={"user": 'buoi "1"', "password": "vault:line"})
     given = tmp_path / "given.json"
-    given.write_text(json.dumps({"wardnet_gateway": gateway, "wardnet_secrets": {"line": password}}))
+    runs = {}
     inside(lab, GATEWAY, "touch", "/dev/ppp")
     try:
-        run = play(lab, "channels.yml", "--limit", GATEWAY, "--check", "--diff", "-e", f"@{given}")
+        for parent in ("citizen0", "nowhere0"):
+            port.update(parent=parent)
+            given.write_text(json.dumps({"wardnet_gateway": gateway, "wardnet_secrets": {"line": 'ge"heim\\93'}}))
+            runs[parent] = play(lab, "channels.yml", "--limit", GATEWAY, "--check", "--diff", "-e", f"@{given}")
     finally:
         inside(lab, GATEWAY, "rm", "/dev/ppp")
-    assert run.status == 0, run.tail
-    assert "/etc/ppp/wardnet-inet0.secret" in run.output
-    assert "heim" not in run.output
+    assert runs["citizen0"].status == 0, runs["citizen0"].tail
+    assert "/etc/ppp/wardnet-inet0.secret" in runs["citizen0"].output
+    assert runs["nowhere0"].status != 0
+    assert "nic-nowhere0" in runs["nowhere0"].output
+    assert not [run for run in runs.values() if "heim" in run.output]

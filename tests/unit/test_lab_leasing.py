@@ -48,8 +48,8 @@ def test_a_line_is_leased_one_address_of_each_family_and_its_lans_are_behind_it(
     files = provider(leased("buoi-internet"))
     configuration = files[leasing.CONFIGURATION].splitlines()
     ranges = [line for line in configuration if line.startswith("dhcp-range=")]
-    assert ranges[0].endswith(",198.51.100.194,198.51.100.194,255.255.255.252,10m")
-    assert ranges[1] == "dhcp-range=2001:db8:ff:f000::2,2001:db8:ff:f000::2,64,10m"
+    assert ranges[0].endswith(",198.51.100.194,198.51.100.194,255.255.255.252,12h")
+    assert ranges[1] == "dhcp-range=2001:db8:ff:f000::2,2001:db8:ff:f000::2,64,12h"
     (unit,) = [text for text in files.values() if "198.51.100.193/30" in text]
     assert "Address=2001:db8:ff:f000::1/64" in unit
     assert "Destination=2001:db8:20:1::/64\nGateway=2001:db8:ff:f000::2" in unit
