@@ -1,7 +1,7 @@
 """A lab of its own for the roles, since they are first run in check mode on hosts that nothing has configured yet.
 The whole story is told once: check, converge, once more; every test reads or goes on from that.
 
-WARDNET_LAB_KEEP=1 leaves the lab running.
+WARDNET_LAB_KEEP=1 leaves the lab running. WARDNET_LAB_KEPT=1 takes one that was left so, without the story.
 """
 
 from __future__ import annotations
@@ -59,8 +59,12 @@ def story(fresh: Lab) -> Story:
 
 
 @pytest.fixture(scope="session")
-def converged(fresh: Lab, story: Story) -> Lab:
+def converged(request: pytest.FixtureRequest) -> Lab:
     """The lab after playbooks/site.yml."""
+    if os.environ.get("WARDNET_LAB_KEPT"):
+        return open_lab(NAME)
+    fresh: Lab = request.getfixturevalue("fresh")
+    story: Story = request.getfixturevalue("story")
     if story.converged.status != 0:
         pytest.fail(f"site.yml failed:\n{story.converged.tail}")
     return fresh
