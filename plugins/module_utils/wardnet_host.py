@@ -41,12 +41,13 @@ class Host:
         return out
 
     def attempt(self, argv: Sequence[str], stdin: str | bytes | None = None) -> tuple[int, str, str]:
-        """Status, output and errors of a command; status 127 where there is no such program."""
+        """Status, output and errors of a command; status 127 where there is no such program. nft prints times in the
+        zone of its environment and reads them in that of another day's: it is always the same one."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         feed = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
         try:
             done = subprocess.run(  # type: ignore[call-overload]
-                list(argv), capture_output=True, check=False, env={**os.environ, "LC_ALL": "C"}, **feed
+                list(argv), capture_output=True, check=False, env={**os.environ, "LC_ALL": "C", "TZ": "UTC"}, **feed
             )
         except FileNotFoundError:
             return 127, "", f"{argv[0]} is not installed"

@@ -96,7 +96,7 @@ def attempt(entry: dict[str, Any]) -> str:
         capture_output=True,
         check=False,
         timeout=PATIENCE,
-        env={**os.environ, "LC_ALL": "C"},
+        env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
     )
     words = (done.stderr or done.stdout).decode(errors="replace").strip()
     return "" if done.returncode == 0 else words or f"status {done.returncode}"
