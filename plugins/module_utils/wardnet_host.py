@@ -41,8 +41,8 @@ class Host:
         return out
 
     def attempt(self, argv: Sequence[str], stdin: str | bytes | None = None) -> tuple[int, str, str]:
-        """Status, output and errors of a command; status 127 where there is no such program. nft prints times in the
-        zone of its environment and reads them in that of another day's: it is always the same one."""
+        """Status, output and errors of a command; status 127 where there is no such program. nft prints and
+        reads times in the zone of its environment: it is always the same one."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         feed = {"input": given} if given is not None else {"stdin": subprocess.DEVNULL}
         try:
