@@ -20,6 +20,7 @@ def test_every_device_of_the_inventory_is_a_host_in_a_group() -> None:
     compiled = hosts()
     switches = [site.switch for _, site in sample().sites if site.switch]
     named = {item.id for _, site in sample().sites for item in (site.gateway, *site.hosts)}
+    named |= {site.switch.id for _, site in sample().sites if site.switch is not None}
     named |= {switch.id for switch in switches}
     assert set(compiled["hosts"]) == named
     assert {name for group in compiled["groups"].values() for name in group} == named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from datetime import date
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import bootstrap, names
+from lab import bootstrap, names, shop_switch
 from lab.build import Blueprint, read_blueprint
 from lab.errors import LabError
 from lab.handover import known_hosts
@@ -41,7 +42,8 @@ def text(files: list[HostFile], path: str) -> str:
 def test_every_host_of_the_plan_is_booted_or_named_with_a_reason(blueprint: Blueprint) -> None:
     booted = {node.id for node in blueprint.topology.nodes if node.outside is None}
     skipped = {one.id: one.reason for one in blueprint.topology.not_booted}
-    wanted = {host.id for host in blueprint.plan.hosts} | {gateway.id for gateway in blueprint.plan.gateways}
+    plan = blueprint.plan
+    wanted = {each.id for each in (*plan.hosts, *plan.gateways, *plan.switches)}
     assert booted | set(skipped) == wanted
     assert not booted & set(skipped)
     windows = {host.id for host in blueprint.plan.hosts if host.os is OperatingSystem.WINDOWS}
@@ -89,11 +91,53 @@ def test_a_line_has_the_rate_that_is_paid_for_on_the_day(two: Blueprint) -> None
 
 def test_hosts_of_one_network_share_a_switch_and_a_vlan_and_no_others(two: Blueprint) -> None:
     lans: dict[tuple[str, int | None], set[str]] = {}
+    vlans = {(switch.id, port.name): port.vlan for switch in two.plan.switches for port in switch.ports}
+    cables = {(cable.host, cable.port): (cable.switch, cable.switch_port) for cable in two.topology.cables}
     for node in two.topology.nodes:
         if node.host is not None:
-            for port, access in zip(node.host.ports, node.ports, strict=True):
-                lans.setdefault((access.switch, access.vlan), set()).add(f"{node.site} {port.network}")
+            plugged = {port.name: (port.switch, port.vlan) for port in node.ports}
+            for port in node.host.ports:
+                if port.name not in plugged:
+                    cable = cables[node.id, port.name]
+                    plugged[port.name] = (cable[0], vlans[cable])
+                lans.setdefault(plugged[port.name], set()).add(f"{node.site} {port.network}")
     assert all(len(networks) == 1 for networks in lans.values())
+    assert ("buoi-sw", 20) in lans
+
+
+def test_every_port_of_a_managed_switch_has_a_cable_an_uplink_or_nothing_in_it(two: Blueprint) -> None:
+    for switch in two.plan.switches:
+        cabled = [cable.switch_port for cable in two.topology.cables if cable.switch == switch.id]
+        uplinks = [port.name for port in two.topology.node(switch.id).ports]
+        dark = [port for host, port in two.topology.unplugged if host == switch.id]
+        assert sorted([*cabled, *uplinks, *dark]) == sorted(port.name for port in switch.ports)
+    assert ("nhat-tan-sw", "port3") in two.topology.unplugged, "a PC that is not booted"
+    assert [(port.vlan, port.trunks) for port in two.topology.node("buoi-sw").ports] == [(None, (10, 20))]
+    ends = {(cable.host, cable.port): cable.switch_port for cable in two.topology.cables}
+    assert ends["buoi-gw", "citizen0"] == "gw-citizens"
+    assert ends["buoi-citizen-1", "eth0"] == "port6"
+
+
+def test_a_switch_that_nobody_manages_is_stood_in_for(tmp_path: Path) -> None:
+    folder = tmp_path / "district"
+    shutil.copytree(INVENTORY, folder)
+    ward = folder / "wards" / "buoi.yml"
+    before = "platform: openvswitch\n      management_network: devices\n"
+    assert before in ward.read_text()
+    ward.write_text(ward.read_text().replace(before, "platform: unmanaged\n"))
+    found = read_blueprint(folder, 1, DAY).topology
+    assert {one.id: one.reason for one in found.not_booted} == {"buoi-sw": "a switch of the lab's own stands in for it"}
+    assert found.cables == ()
+    assert len(found.node("buoi-pc-1").ports) == 1
+
+
+def test_a_switch_is_left_with_its_networks_apart_and_no_more(two: Blueprint) -> None:
+    switch = two.plan.switch("buoi-sw")
+    words = " ".join(shop_switch.words(switch))
+    assert "add-port access port6 tag=20" in words
+    assert "add-port access port9 trunks=10,20 vlan_mode=trunk" in words
+    assert "port8" not in words
+    assert "add-port access mgmt0 tag=99 -- set interface mgmt0 type=internal" in words
 
 
 def test_a_managed_gateway_is_only_reached_and_has_nothing_on_the_internets_side(two: Blueprint) -> None:
@@ -218,11 +262,12 @@ def test_a_gateway_that_cannot_be_booted_is_named_and_leaves_the_hubs_port_unplu
     folder = tmp_path / "district"
     shutil.copytree(INVENTORY, folder)
     ward = folder / "wards" / "buoi.yml"
-    ward.write_text(ward.read_text().replace("id: buoi-gw, platform: linux", "id: buoi-gw, platform: huawei_vrp"))
+    other = ward.read_text().replace("id: buoi-gw, platform: linux", "id: buoi-gw, platform: huawei_vrp")
+    ward.write_text(re.sub(r", dhcp: \{[^}]*\}|, (names|time): true", "", other))
     found = read_blueprint(folder, 1, DAY)
     reasons = {one.id: one.reason for one in found.topology.not_booted}
     assert reasons == {"buoi-gw": "a gateway of this platform with two channels has no stand-in here"}
-    assert found.topology.unplugged == (("tay-ho-hub", "buoi-wan"),)
+    assert ("tay-ho-hub", "buoi-wan") in found.topology.unplugged
     assert "buoi-wan" not in {wire.id for wire in found.topology.wires}
     hub = found.topology.node("tay-ho-hub")
     files = bootstrap.files(hub, found.topology, found.plan, found.outside, found.resolvers(hub))
