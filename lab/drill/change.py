@@ -80,8 +80,8 @@ class Change:
             return
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        end_connections(self._sockets)
         self._process.wait()
+        end_connections(self._sockets)
 
     def said(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -69,8 +69,10 @@ def drill(
         problem = str(error)
     finally:
         attempt.change.kill()
+        if not problem:  # else it is kept, and named
+            shutil.rmtree(folder, ignore_errors=True)
     report = attempt.report
-    outcome = Outcome(
+    return Outcome(
         number=number,
         ward=ward,
         host=device.host,
@@ -84,9 +86,6 @@ def drill(
         within=attempt.within,
         problem=problem or ("" if attempt.told or attempt.kind.strike is Strike.MANAGER else "the run did not say why"),
     )
-    if not problem:
-        shutil.rmtree(folder, ignore_errors=True)
-    return outcome
 
 
 class _Attempt:
