@@ -40,7 +40,7 @@ def exporting(folder: Path) -> Iterator[int]:
     argv = [sys.executable, "-m", "exporters.runs", "--listen", f"127.0.0.1:{port}", "--folder", str(folder)]
     with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as process:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while True:
                 try:
                     ask(port, "/-/healthy")
@@ -135,7 +135,7 @@ def test_the_board_shows_what_the_runs_did(folder: Path) -> None:
         served(gateways) as port,
         prometheus(gateways, port, free_port(), runs_port=runs_port) as url,
     ):
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             page = unescape(ask(int(url.rsplit(":", 1)[1]), "/consoles/index.html")[1])
             if "g2: 3" in page and "g1: ↩" in page:

@@ -188,7 +188,7 @@ def killed(place: Path) -> Run:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while read_run(found[0]).state is RunState.RUNNING:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.executor.playbook_executor import PlaybookExecutor
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.runs_support import GATEWAYS, ID, ROLLED_BACK, canary_done, end, journal, play, result
@@ -115,6 +115,7 @@ def test_a_play_whose_hosts_were_not_known_is_played_as_it_stands() -> None:
 steps = st.lists(st.one_of(st.integers(1, 9), st.integers(1, 100).map(lambda n: f"{n}%")), min_size=1, max_size=4)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 30), steps)
 def test_steps_are_made_as_ansible_makes_them(count: int, serial: list[str | int]) -> None:
     hosts = [f"h{number}" for number in range(count)]
@@ -132,6 +133,7 @@ def test_steps_are_made_as_ansible_makes_them(count: int, serial: list[str | int
     assert batches(hosts, serial) == [tuple(batch) for batch in executor._get_serialized_batches(Play)]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sets(st.sampled_from(GATEWAYS)), st.integers(0, 3))
 def test_whatever_is_done_the_rest_is_left_in_the_steps_that_it_was_in(done: set[str], begun: int) -> None:
     three = [["g1"], ["g2", "g3"], list(GATEWAYS[3:])][:begun]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wardnet.runs.results import keep
@@ -48,9 +48,9 @@ def test_arguments_are_kept_without_their_secrets(argv: list[str], kept: list[st
     assert withhold_arguments(argv) == (kept, len(secrets), secrets)
 
 
-secret = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=4, max_size=20).filter(
-    lambda text: text not in WITHHELD and WITHHELD not in text and not text.isspace()
-)
+secret = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters="()"), min_size=4, max_size=20
+).filter(lambda text: text not in WITHHELD and not text.isspace())
 trees = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -58,11 +58,12 @@ trees = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(secret, trees, st.text(max_size=10))
 def test_a_known_secret_is_nowhere_in_a_tree(value: str, tree: Any, around: str) -> None:
     whole = {"lines": [around + value + around, value], "rest": tree, "deep": {"a": [{"b": value}]}}
     clean = Withholder([value]).tree(whole)
-    assert value not in clean["lines"][0].replace(WITHHELD, "") or value in (around + around)
+    assert all(value not in line for line in clean["lines"])
     assert clean["deep"] == {"a": [{"b": WITHHELD}]}
 
 

@@ -108,7 +108,7 @@ def test_a_report_is_one_page_that_loads_nothing_and_tells_of_every_host(
 def wardnet(folder: Path, *words: str, language: str = "en") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "WARDNET_RUNS": str(folder), "WARDNET_LANG": language, "COLUMNS": "120"}
     argv = [sys.executable, "-m", "wardnet.cli.main", "runs", *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, timeout=300)
 
 
 @pytest.fixture
