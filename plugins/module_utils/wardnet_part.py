@@ -90,6 +90,7 @@ class UndoFile:
     gid: int = 0
     directory: bool = False
     when: str = ALWAYS
+    mtime_ns: int | None = None  # None: now. A unit that started after a file changed need not start again for it
 
 
 @dataclass(frozen=True)

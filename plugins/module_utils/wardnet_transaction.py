@@ -259,6 +259,7 @@ def keep_file(path: Path, when: str = "always") -> UndoFile:
         return UndoFile(str(path), link=str(path.readlink()), when=when)
     if stat.S_ISDIR(status.st_mode):
         return UndoFile(str(path), directory=True, **rights)  # type: ignore[arg-type]
+    rights["mtime_ns"] = status.st_mtime_ns
     return UndoFile(str(path), content=path.read_bytes(), **rights)  # type: ignore[arg-type]
 
 

@@ -126,6 +126,8 @@ def restore(entry: dict[str, Any]) -> bool:
             os.fchown(stream.fileno(), entry["uid"], entry["gid"])
             os.fchmod(stream.fileno(), entry["mode"])
             stream.flush()
+            if entry.get("mtime_ns") is not None:
+                os.utime(stream.fileno(), ns=(entry["mtime_ns"], entry["mtime_ns"]))
             os.fsync(stream.fileno())
     temporary.replace(path)
     sync(path.parent)
