@@ -96,7 +96,15 @@ def test_nothing_comes_into_that_building_from_the_internet(lab: Lab) -> None:
 
 def test_every_port_is_plugged_in(lab: Lab) -> None:
     plugged = set(switch.ports(lab.layout).values())
-    assert {"buoi-pc-1 eth0", "buoi-gw clerks0", "buoi-gw citizen0", "isp eth0"} <= plugged
+    assert {"tay-ho-pc-1 eth0", "tay-ho-gw clerks0", "tay-ho-gw citizen0", "isp eth0", "buoi-sw port9"} <= plugged
+    assert not [port for port in plugged if port.startswith(("buoi-pc-", "buoi-gw "))], "the ward's own switch has them"
+
+
+def test_a_managed_switch_carries_its_site_as_soon_as_it_has_booted(lab: Lab) -> None:
+    ports = text(lab.shell("buoi-sw", ["ovs-vsctl", "list-ports", "access"])).split()
+    assert {"port1", "gw-clerks", "port9", "mgmt0"} <= set(ports)
+    assert "port8" not in text(lab.shell("buoi-sw", ["ip", "-br", "link", "show", "up"])).split()
+    assert lab.shell("buoi-pc-2", ["ping", "-c1", "-W5", "fd20:20:1::11"]).returncode == 0
 
 
 def test_up_again_changes_nothing_and_finds_it_whole(lab: Lab) -> None:
