@@ -300,33 +300,46 @@ def test_each_process_has_a_user_of_its_own(converged: Lab) -> None:
     assert "0" not in users
 
 
+EDITED, STRAY_FILE = "/etc/wardnet/zones/wifi.names.conf", "/etc/wardnet/zones/stray.names.conf"
 STRAY = "port=5353\nlisten-address=127.0.0.5\nbind-dynamic\nno-resolv\npid-file\n"
+
+
+@contextmanager
+def mended(lab: Lab) -> Iterator[None]:
+    """Does by hand what should have healed, where a test fails in between: others go on with the same gateway."""
+    try:
+        yield
+    except BaseException:
+        lab.shell(GATEWAY, ["sed", "-i", "s/@wan0/@inet0/", EDITED])
+        lab.shell(GATEWAY, ["systemctl", "disable", "--now", "wardnet-names@stray"])
+        lab.shell(GATEWAY, ["rm", "-f", STRAY_FILE])
+        lab.shell(GATEWAY, ["systemctl", "restart", "wardnet-names@citizens", "wardnet-names@wifi"])
+        raise
 
 
 def test_one_that_is_stopped_leaves_the_others_and_is_healed_with_an_edited_file(converged: Lab) -> None:
     """And what serves a network that the inventory does not have goes."""
     known = "dichvucong.tayho.example"
-    edited = "/etc/wardnet/zones/wifi.names.conf"
-    inside(converged, GATEWAY, "systemctl", "stop", "wardnet-names@citizens")
-    inside(converged, GATEWAY, "sed", "-i", "s/@inet0/@wan0/", edited)
-    stray = "/etc/wardnet/zones/stray.names.conf"
-    assert converged.shell(GATEWAY, ["tee", stray], stdin=STRAY.encode()).returncode == 0
-    inside(converged, GATEWAY, "systemctl", "enable", "--now", "wardnet-names@stray")
-    assert inside(converged, GATEWAY, "systemctl", "is-active", "wardnet-names@stray") == "active"
-    assert asked(converged, CITIZENS.host, "names", CITIZENS.ipv4, known) == {known: None}
-    for lan, answer in ((WIFI, ["203.0.113.10"]), (CLERKS, [])):
-        assert resolved(converged, lan, known) == {known: answer}
-    checked = play(converged, "channels.yml", "--check", "--diff", "--limit", GATEWAY)
-    assert checked.status == 0, checked.tail
-    assert checked.changed == {GATEWAY: 1}
-    assert "-server=203.0.113.53@wan0" in checked.output
-    healed = play(converged, "channels.yml", "--limit", GATEWAY)
-    assert healed.status == 0, healed.tail
-    assert healed.changed == {GATEWAY: 1}
-    for lan in (CITIZENS, WIFI):
-        assert resolved(converged, lan, known) == {known: ["203.0.113.10"]}
-    assert "@wan0" not in inside(converged, GATEWAY, "cat", edited)
-    assert converged.shell(GATEWAY, ["systemctl", "is-active", "wardnet-names@stray"]).stdout == b"inactive\n"
-    assert "stray" not in inside(converged, GATEWAY, "ls", "/etc/wardnet/zones")
-    again = play(converged, "channels.yml", "--limit", GATEWAY)
-    assert (again.status, again.changed) == (0, {}), again.tail
+    with mended(converged):
+        inside(converged, GATEWAY, "systemctl", "stop", "wardnet-names@citizens")
+        inside(converged, GATEWAY, "sed", "-i", "s/@inet0/@wan0/", EDITED)
+        assert converged.shell(GATEWAY, ["tee", STRAY_FILE], stdin=STRAY.encode()).returncode == 0
+        inside(converged, GATEWAY, "systemctl", "enable", "--now", "wardnet-names@stray")
+        assert inside(converged, GATEWAY, "systemctl", "is-active", "wardnet-names@stray") == "active"
+        assert asked(converged, CITIZENS.host, "names", CITIZENS.ipv4, known) == {known: None}
+        for lan, answer in ((WIFI, ["203.0.113.10"]), (CLERKS, [])):
+            assert resolved(converged, lan, known) == {known: answer}
+        checked = play(converged, "channels.yml", "--check", "--diff", "--limit", GATEWAY)
+        assert checked.status == 0, checked.tail
+        assert checked.changed == {GATEWAY: 1}
+        assert "-server=203.0.113.53@wan0" in checked.output
+        healed = play(converged, "channels.yml", "--limit", GATEWAY)
+        assert healed.status == 0, healed.tail
+        assert healed.changed == {GATEWAY: 1}
+        for lan in (CITIZENS, WIFI):
+            assert resolved(converged, lan, known) == {known: ["203.0.113.10"]}
+        assert "@wan0" not in inside(converged, GATEWAY, "cat", EDITED)
+        assert converged.shell(GATEWAY, ["systemctl", "is-active", "wardnet-names@stray"]).stdout == b"inactive\n"
+        assert "stray" not in inside(converged, GATEWAY, "ls", "/etc/wardnet/zones")
+        again = play(converged, "channels.yml", "--limit", GATEWAY)
+        assert (again.status, again.changed) == (0, {}), again.tail
