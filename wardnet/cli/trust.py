@@ -98,8 +98,8 @@ def _address(host: str, inventory: Path) -> str:
     district = load_district(inventory, Exit.USAGE)
     plan = compile_plan(district, datetime.now(UTC).astimezone(ZoneInfo(district.timezone)).date())
     known = {one.id: str(one.ports[0].ipv4.ip) for one in plan.hosts}
-    managed = (*plan.gateways, *plan.switches)
-    known |= {one.id: str(one.management_ipv4) for one in managed if one.management_ipv4 is not None}
+    known |= {one.id: str(one.management_ipv4) for one in plan.gateways if one.management_ipv4 is not None}
+    known |= {one.id: str(one.management_ipv4) for one in plan.switches if one.management_ipv4 is not None}
     if host not in known:
         fail(_("{host} is not in the inventory; --address says where it is reached").format(host=host))
     return known[host]
