@@ -168,4 +168,5 @@ def command_for(item: Item, verb: str) -> list[str]:
         selectors = (("via", item.via), ("dev", item.port))
         # Addresses bring no route of their own, so that no neighbour is known to be on the link.
         words += [] if verb == "del" or not (item.via and item.port) else ["onlink"]
+    words += [] if verb == "del" else ["protocol", "static"]  # as networkd's own are marked
     return [*words, *(part for word, value in selectors if value for part in (word, value))]

@@ -198,5 +198,5 @@ def test_commands_undo_each_other() -> None:
     route = kernel.Route(4, 200, "0.0.0.0/0", 5, "wan0", "10.31.1.1", False)
     assert command_for(route, "add") == [
         "/usr/sbin/ip", "-4", "route", "add", "0.0.0.0/0", "table", "200", "metric", "5",
-        "onlink", "via", "10.31.1.1", "dev", "wan0",
+        "onlink", "protocol", "static", "via", "10.31.1.1", "dev", "wan0",
     ]  # fmt: skip
