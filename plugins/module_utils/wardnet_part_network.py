@@ -97,6 +97,8 @@ class Network(Part):
         back.append(UndoCommand(("/usr/bin/sleep", "2")))
         back += [UndoCommand(tuple(command_for(item, "del")), harmless=GONE) for item in self._difference.missing]
         for item in self._difference.foreign:
+            if isinstance(item, Rule):  # the kernel would take the same one a second time, with another mark
+                back.append(UndoCommand(tuple(command_for(item, "del")), harmless=GONE))
             verb = "add" if isinstance(item, Rule) else "replace"
             back.append(UndoCommand(tuple(command_for(item, verb)), harmless=THERE))
         return back

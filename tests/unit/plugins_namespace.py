@@ -173,6 +173,7 @@ def network_is_read_and_goes_back() -> None:
     for _ in range(2):
         failed = [said for said in go_back(part) if "networkctl" not in said]
         assert failed == [], failed
+    assert run("ip", "rule").count("1900:") == 1
     again = read().difference()
     assert (set(again.missing), set(again.foreign)) == (set(difference.missing), set(difference.foreign)), again
 
