@@ -51,8 +51,7 @@ def state(lab: Lab) -> dict[str, str]:
     commands = {
         "filter": ["nft", "-s", "list", "ruleset"],
         "files": ["sh", "-c", "sha256sum /etc/nftables.conf /etc/sysctl.d/* /etc/systemd/network/*.network"],
-        "rules": ["sh", "-c", "ip rule | sort; ip -6 rule | sort"],
-        "routes": ["sh", "-c", "for family in 4 6; do ip -$family route show table all | grep -v local | sort; done"],
+        "rules": ["sh", "-c", "(ip rule; ip -6 rule) | sed 's/ proto.*//' | sort"],
         "setting": ["cat", f"/proc/sys/{SETTING}"],
     }
     return {name: inside(lab, GATEWAY, *argv) for name, argv in commands.items()}
@@ -122,7 +121,8 @@ def test_a_change_that_silences_the_other_channel_is_taken_back_at_once(converge
     wrong.write_text(json.dumps({"wardnet_gateway": gateway}))
     run = play(converged, "channels.yml", *LIMIT, "-e", f"@{wrong}")
     assert run.failed == (GATEWAY,)
-    assert "was rolled back at once: no longer answered: 203.0.113.1 over internet at inet0" in run.said
+    assert "was rolled back at once: no longer answered:" in run.said
+    assert "203.0.113.1 over internet at inet0" in run.said
     assert_is_as_before(converged, before)
 
 
