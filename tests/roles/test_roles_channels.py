@@ -331,6 +331,7 @@ def test_what_this_kernel_lacks_is_said_before_anything_is_touched(
     assert reached(lab, CITIZEN, WEB)
 
 
+@pytest.mark.slow
 def test_pppd_takes_what_would_be_dialled(lab: Lab, tmp_path: Path) -> None:
     """In place of the kernel's device pppd finds a file; with a dry run it goes no further than its options. A line
     over a port that is not there shows that it is asked."""
