@@ -1,0 +1,140 @@
+"""Runs leave a journal that tells who was not reached, what was changed by hand, and from where to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lab import Lab
+from tests.lab.lab_support import CHECKOUT
+from tests.roles.roles_support import Probe, inside, play, wait_until
+from wardnet.runs.journal import find_journals, read_run
+from wardnet.runs.records import Run, RunState
+
+# Eight runs of Ansible, one of them killed: minutes on a busy machine.
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+ONE_BY_ONE = ("-e", json.dumps({"wardnet_serial": [1]}))
+BOTH = "buoi-gw,tay-ho-gw"
+SSH = Probe("tcp", "10.30.1.1", 22)
+PATIENCE = 600.0  # seconds; a machine with other work takes long for a run
+
+
+def newest(lab: Lab) -> Run:
+    return read_run(find_journals([lab.layout.runs])[0])
+
+
+def states(run: Run) -> dict[str, str]:
+    return {host.host: host.state.value for host in run.hosts}
+
+
+def wardnet(lab: Lab, *words: str) -> subprocess.CompletedProcess[bytes]:
+    """`wardnet runs` at the controller."""
+    argv = ["env", f"--chdir={CHECKOUT}", sys.executable, "-m", "wardnet.cli.main", "runs", *words]
+    return lab.run("controller", argv, stdin=b"", timeout=PATIENCE)
+
+
+def gateways_played(run: Run) -> list[tuple[str, ...]]:
+    return [batch for one in run.plays if one.name == "Gateways" for batch in one.batches]
+
+
+def test_a_gateway_that_is_not_reached_stops_the_rest_and_is_gone_on_with(converged: Lab) -> None:
+    inside(converged, "buoi-gw", "systemctl", "stop", "ssh")
+    converged.shell("buoi-gw", ["systemctl", "kill", "--kill-whom=all", "--signal=KILL", "ssh"])
+    try:
+        done = play(converged, "channels.yml", "--limit", BOTH, *ONE_BY_ONE)
+    finally:
+        inside(converged, "buoi-gw", "systemctl", "start", "ssh")
+    assert done.status != 0
+    stopped = newest(converged)
+    assert stopped.state is RunState.FAILED
+    assert states(stopped) == {"buoi-gw": "unreachable", "tay-ho-gw": "not_reached"}
+    assert "not well, 2 of 2 hosts:" in done.output
+    assert wait_until(converged, "controller", SSH, PATIENCE)
+    resumed = wardnet(converged, "resume")
+    assert resumed.returncode == 0, resumed.stdout.decode() + resumed.stderr.decode()
+    run = newest(converged)
+    assert run.resumes == stopped.id
+    assert gateways_played(run) == [("buoi-gw",), ("tay-ho-gw",)], "the canary that was not reached is one again"
+    assert run.state is RunState.FINISHED
+
+
+def test_a_run_whose_controller_was_killed_is_gone_on_with_where_it_stopped(converged: Lab) -> None:
+    argv = [sys.executable, "-m", "lab", "run", "--name", converged.name, "controller", "--", "env",
+            f"ANSIBLE_CONFIG={CHECKOUT / 'ansible.cfg'}", str(Path(sys.executable).with_name("ansible-playbook")),
+            f"--inventory={converged.state / 'inventory' / 'wardnet.yml'}",
+            f"--extra-vars=@{converged.state / 'ansible-vars.yml'}", "playbooks/channels.yml", "--limit", BOTH,
+            *ONE_BY_ONE]  # fmt: skip
+    before = find_journals([converged.layout.runs])[0]
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(
+        argv, cwd=CHECKOUT, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            assert time.monotonic() < deadline, "the run did not come to its second gateway"
+            assert process.poll() is None, "the run ended before it was killed"
+            journal = find_journals([converged.layout.runs])[0]
+            if journal != before and journal.stat().st_size and len(gateways_played(read_run(journal))) == 2:
+                break
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    while read_run(journal).state is RunState.RUNNING:  # a worker may still wait for its host
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    killed = read_run(journal)
+    assert killed.state is RunState.INTERRUPTED
+    assert states(killed)["buoi-gw"] in ("ok", "changed")
+    if states(killed)["tay-ho-gw"] == "unfinished":
+        resumed = wardnet(converged, "resume")
+        assert resumed.returncode == 0, resumed.stdout.decode() + resumed.stderr.decode()
+        run = newest(converged)
+        assert gateways_played(run) == [("tay-ho-gw",)], "what was done is not done again"
+        assert states(run)["tay-ho-gw"] in ("ok", "changed")
+
+
+def test_drift_is_shown_three_ways_and_healed_on_request(converged: Lab) -> None:
+    inside(converged, "buoi-gw", "nft", "add", "table", "ip", "helpful")
+    inside(converged, "buoi-gw", "sh", "-c", "echo '# mine' >> /etc/systemd/journald.conf.d/50-wardnet.conf")
+    found = play(converged, "drift.yml", "--limit", "buoi-gw")
+    assert found.status == 0, found.tail
+    run = newest(converged)
+    assert run.check
+    outcome = run.outcome("buoi-gw")
+    assert outcome is not None
+    assert any("helpful" in line and line.startswith("running: ") for line in outcome.drift["filter"])
+    assert any("50-wardnet.conf" in line and line.startswith("disk: ") for line in outcome.drift["files"])
+    assert "helpful" in inside(converged, "buoi-gw", "nft", "list", "tables"), "nothing is changed by looking"
+    told = wardnet(converged, "drift", "--ward", "buoi")
+    assert told.returncode == 1
+    assert b"helpful" in told.stdout
+    healed = play(converged, "drift.yml", "--limit", "buoi-gw", "-e", "wardnet_heal=true")
+    assert healed.status == 0, healed.tail
+    assert "helpful" not in inside(converged, "buoi-gw", "nft", "list", "tables")
+    assert wardnet(converged, "drift", "--ward", "buoi").returncode == 0
+    outcome = newest(converged).outcome("buoi-gw")
+    assert outcome is not None
+    assert outcome.drift["filter"], "the run that healed it says what it was"
+
+
+def test_prometheus_reads_the_runs_at_the_controllers_management_address(converged: Lab) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        page = inside(converged, "monitoring", "curl", "--silent", "--show-error", "http://10.30.200.10:9809/metrics")
+        if 'wardnet_run_last_status{host="buoi-gw"' in page:
+            break
+        assert time.monotonic() < deadline, page
+        time.sleep(0.5)
+    assert "wardnet_run_journals_unreadable 0.0" in page
+    listening = inside(converged, "controller", "ss", "--no-header", "-ltn", "sport", "=", ":9809")
+    assert [line.split()[3] for line in listening.splitlines()] == ["10.30.200.10:9809"]
