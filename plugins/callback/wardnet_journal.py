@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ansible import context
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.callback import CallbackBase
 from ansible.template import Templar
 
@@ -100,7 +101,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 for all_ in (True, False)
             )
             fields = {"play": self._play, "name": play.get_name(), "hosts": hosts, "batch": batch,
-                      "check": bool(play.check_mode)}  # fmt: skip
+                      "check": self._checks(play)}  # fmt: skip
             self._journal.add("play", fields, lasting=True)
         except OSError as error:
             self._give_up(error)
@@ -176,6 +177,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 hosts = []
             name = play.get_name()
             yield {"name": name, "hosts": hosts, "serial": [_plain(one) for one in serial], "stops": stops}
+
+    def _checks(self, play: Any) -> bool:
+        """Whether a play changes nothing. Ansible hands its check_mode on to the tasks as it was written."""
+        templar = Templar(loader=self._playbook._loader, variables=self._variables.get_vars(play=play))
+        return boolean(templar.template(play.check_mode), strict=False)
 
     def _add(self, result: Any, status: str) -> None:
         if self._journal is None:

@@ -207,6 +207,19 @@ def test_a_killed_run_is_gone_on_with_where_it_stopped(killed: Run, place: Path)
     assert [play.batches for play in run.plays[1:]] == [(("b", "c"), ("d",)), (("a", "b", "c", "d"),)]
 
 
+@pytest.mark.parametrize(("heal", "check"), [("false", True), ("true", False)])
+def test_a_play_that_decides_itself_whether_it_changes_anything_is_believed(
+    place: Path, heal: str, check: bool
+) -> None:
+    (place / "play.yml").write_text(
+        "- hosts: a\n  gather_facts: false\n  check_mode: '{{ not heal | bool }}'\n"
+        "  tasks: [{ansible.builtin.command: 'true'}]\n"
+    )
+    done, run = played(place, "-e", f"heal={heal}")
+    assert done.returncode == 0, done.stdout
+    assert run.check is check
+
+
 def test_a_journal_that_cannot_be_written_stops_no_run(place: Path) -> None:
     (place / "runs").write_text("a file")
     done = subprocess.run(
