@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, which
 from typing import Any
 
 import jinja2
@@ -17,6 +17,7 @@ import pytest
 
 from tests.unit.monitoring_support import MONITORING, free_port
 
+DEFAULT_TEMPLATE = Path("/usr/share/prometheus/alertmanager/default.tmpl")
 WAN = {"ward": "buoi", "ward_name": "Bưởi", "site": "buoi-office", "gateway": "buoi-gw", "channel": "wan"}
 INTERNET = WAN | {"channel": "internet"}
 GATEWAY = WAN | {"channel": "all", "about": "agent"}
@@ -108,16 +109,29 @@ def test_html_is_escaped(tmp_path: Path) -> None:
 # --- a real Alertmanager -------------------------------------------------------------------------------------
 
 
+def with_its_templates(argv: list[str]) -> list[str]:
+    """The command where it finds its own templates: Debian's looks for them at one fixed place of the system, which is
+    not there when it was unpacked beside the code and not installed."""
+    if DEFAULT_TEMPLATE.exists():
+        return argv
+    program = which(argv[0])
+    assert program is not None, f"{argv[0]} is not on PATH: `make check` puts it there"
+    unpacked = Path(program).parents[1] / "share"
+    assert (unpacked / DEFAULT_TEMPLATE.relative_to("/usr/share")).exists(), unpacked
+    script = 'mount -t overlay overlay -o "lowerdir=$0:/usr/share" /usr/share && exec "$@"'
+    return ["unshare", "--map-root-user", "--mount", "sh", "-c", script, str(unpacked), *argv]
+
+
 @contextmanager
 def alertmanager(folder: Path) -> Iterator[int]:
     port = free_port()
     path = configuration(folder)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [
+            with_its_templates([
                 "prometheus-alertmanager", f"--config.file={path}", f"--storage.path={folder}/data",
                 f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=",
-            ],
+            ]),
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
