@@ -39,6 +39,7 @@ class Journal:
         # system without locks a run reads as interrupted while it runs.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.register_at_fork(after_in_child=self._leave_to_parent)
 
     def begin(self, header: Mapping[str, Any]) -> None:
         at = self._started.isoformat(timespec="milliseconds")
@@ -51,6 +52,14 @@ class Journal:
 
     def close(self) -> None:
         self._file.close()
+
+    def _leave_to_parent(self) -> None:
+        """Ansible's workers are in sessions of their own and outlive a run that is killed: what they inherit of the
+        journal must not keep its lock. The number stays taken, since the file object would close what comes after."""
+        if not self._file.closed:
+            null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(null, self._file.fileno(), inheritable=False)
+            os.close(null)
 
     def _write(self, record: Mapping[str, Any], lasting: bool) -> None:
         self._file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
