@@ -133,7 +133,7 @@ def test_status_shows_hosts_circuits_and_no_faults(lab: Lab) -> None:
 def test_run_is_in_the_hosts_network_with_its_names_and_this_machines_files(lab: Lab) -> None:
     shown = json.loads(text(lab.run("buoi-pc-1", ["ip", "-j", "addr", "show", "dev", "eth0"])))
     assert "10.20.1.11" in [one["local"] for one in shown[0]["addr_info"]]
-    assert "nameserver 10.20.200.53" in text(lab.run("buoi-pc-1", ["cat", "/etc/resolv.conf"]))
+    assert "nameserver 10.20.1.1\n" in text(lab.run("buoi-pc-1", ["cat", "/etc/resolv.conf"]))
     assert text(lab.run("buoi-pc-1", ["ls", "/sys/class/net"])).split() == ["eth0", "lo"]
     assert text(lab.run("buoi-pc-1", ["cat", __file__])).startswith('"""The lab boots')
 
