@@ -22,19 +22,19 @@ OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_C
 
 DEB822 = """Types: deb
 # a comment
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.example/debian
 Suites: bookworm bookworm-updates bookworm-backports
 Components: main contrib
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://deb.debian.org/debian-security
+URIs: http://mirror.example/debian-security
 Suites: bookworm-security
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb-src
-URIs: http://deb.debian.org/debian
+URIs: http://mirror.example/debian
 Suites: bookworm
 Components: main
 
@@ -62,9 +62,9 @@ def test_another_vendors_source_is_no_part_of_the_image() -> None:
 
 
 def test_one_line_sources_are_read_too() -> None:
-    line = "deb [arch=amd64 signed-by=/k.gpg] http://deb.debian.org/debian trixie main contrib\n"
+    line = "deb [arch=amd64 signed-by=/k.gpg] http://mirror.example/debian trixie main contrib\n"
     assert parse_one_line(line, "trixie") == [
-        "Types: deb\nURIs: http://deb.debian.org/debian\nSuites: trixie\nComponents: main\nSigned-By: /k.gpg"
+        "Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie\nComponents: main\nSigned-By: /k.gpg"
     ]
 
 
