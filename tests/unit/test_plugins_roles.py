@@ -114,9 +114,24 @@ def test_sudo_allows_the_privileged_commands_word_for_word(tmp_path: Path) -> No
     assert not [command for command in allowed if re.search(r"(?<!\\)[*?\[\]]", command)]
 
 
-def test_drift_is_read_of_all_that_a_whole_run_configures() -> None:
-    def roles(name: str) -> set[str]:
-        plays = [play for play in read(ROOT / "playbooks" / name) if "roles" in play]
-        return {role["role"] for play in plays for role in play["roles"]}
+def configuring(playbook: str) -> set[str]:
+    """Roles that a playbook comes to, by its imports and by what roles depend on."""
+    found: set[str] = set()
+    for play in read(ROOT / "playbooks" / playbook):
+        if imported := play.get("ansible.builtin.import_playbook"):
+            found |= configuring(imported)
+        for role in play.get("roles", []):
+            depends = read(ROOT / "roles" / role["role"] / "meta" / "main.yml")["dependencies"]
+            found |= {role["role"]} | {other["role"] for other in depends}
+    return found
 
-    assert roles("drift.yml") == roles("site.yml")
+
+def test_drift_is_read_of_all_that_a_whole_run_configures() -> None:
+    assert configuring("drift.yml") == configuring("site.yml")
+
+
+def test_a_whole_run_comes_to_every_role() -> None:
+    # channel_ports is run by the roles of the channels, with the channel as input
+    assert configuring("site.yml") == {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {
+        "channel_ports"
+    }
