@@ -51,7 +51,6 @@ author: the wardnet developers
 ENVIRONMENT = ("ANSIBLE_CONFIG", "WARDNET_AS_OF", "WARDNET_KNOWN_HOSTS", "WARDNET_SSH_KEY")
 RESUMES = "WARDNET_RESUMES"
 RUN = "WARDNET_RUN"
-RUN = "WARDNET_RUN"
 # Run on the controller alone: good ones tell nothing about a host.
 QUIET = frozenset({"assert", "include_role", "include_tasks", "meta", "set_fact", "validate_argument_spec",
                    "wardnet_candidate", "wardnet_skipped"})  # fmt: skip
@@ -148,6 +147,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "inventory": [str(source) for source in inventory._sources],
             "model_sha256": str(common.get("wardnet_model_sha256") or ""),
             "district": str(common.get("wardnet_district") or ""),
+            "district_name": str(common.get("wardnet_district_name") or ""),
+            "ward_names": {str(ward): str(name) for ward, name in (common.get("wardnet_ward_names") or {}).items()},
+            "timezone": zone,
             "as_of": os.environ.get("WARDNET_AS_OF") or _today(zone).isoformat(),
             "check": bool(options.get("check")),
             "limit": str(options.get("subset") or ""),

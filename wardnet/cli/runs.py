@@ -22,9 +22,9 @@ from wardnet.runs.errors import RunsError
 from wardnet.runs.journal import find_run, read_runs
 from wardnet.runs.places import read_folders
 from wardnet.runs.records import HostOutcome, HostState, Run, RunState, plain, plain_host
-from wardnet.runs.report import report_html, report_text
+from wardnet.runs.report import report_html, report_text, sections
 from wardnet.runs.resume import Resumption, program_environment, resume
-from wardnet.runs.words import SIGNS, counts, drift_lines, host_state, local, one_line, part_lines, reason, run_state
+from wardnet.runs.words import SIGNS, counts, drift_lines, host_state, local, reason, run_state
 
 COLOURS = {
     HostState.OK: "green",
@@ -82,7 +82,8 @@ def runs_table(found: list[Run]) -> Table:
     for run in found:
         playbook = Path(run.playbook).name + (" --check" if run.check else "")
         state = Text(run_state(run.state), style=RUN_COLOURS[run.state])
-        table.add_row(run.id, local(run.started)[:16], Text(run.user), Text(playbook), state, Text(counts(run)))
+        started = local(run.started, run.timezone, "%H:%M")
+        table.add_row(run.id, started, Text(run.user), Text(playbook), state, Text(counts(run)))
     return table
 
 
@@ -103,12 +104,12 @@ def show(
     _show_head(run)
     out.print(hosts_table(chosen))
     for one in chosen:
-        _show_host(one)
+        _show_host(run, one)
     if host:
         for event in run.events:
             if event.host == host:
                 where = f"{event.role}: {event.task}" if event.role else event.task
-                out.print(Text(f"{local(event.at)}  {event.status:<11}  {where}"), soft_wrap=True)
+                out.print(Text(f"{local(event.at, run.timezone)}  {event.status:<11}  {where}"), soft_wrap=True)
 
 
 def _show_head(run: Run) -> None:
@@ -117,9 +118,11 @@ def _show_head(run: Run) -> None:
         (_("playbook"), run.playbook + (" --check" if run.check else "")),
         (
             _("started"),
-            _("{when} by {who} on {machine}").format(when=local(run.started), who=run.user, machine=run.machine),
+            _("{when} by {who} on {machine}").format(
+                when=local(run.started, run.timezone), who=run.user, machine=run.machine
+            ),
         ),
-        (_("ended"), local(run.ended)),
+        (_("ended"), local(run.ended, run.timezone)),
         (_("inventory"), _("model {model}, as of {day}").format(model=run.model_sha256[:12] or "?", day=run.as_of)),
     ]
     if run.resumes:
@@ -142,22 +145,8 @@ def hosts_table(hosts: list[HostOutcome]) -> Table:
     return table
 
 
-def _show_host(host: HostOutcome) -> None:
-    blocks: list[tuple[str, list[str]]] = []
-    if host.rolled_back is not None:
-        back = host.rolled_back
-        lines = [one_line(back.why), *([_("at {when}").format(when=back.when)] if back.when else [])]
-        lines += [_("not undone: {step}").format(step=step) for step in back.failed_steps]
-        blocks.append((_("went back by itself"), lines))
-    if host.earlier_rollback is not None:
-        back = host.earlier_rollback
-        blocks.append((_("had gone back by itself before this run"), [f"{back.when} {one_line(back.why)}".strip()]))
-    if host.drift:
-        blocks.append((_("somebody changed by hand"), drift_lines(host.drift)))
-    if host.parts:
-        blocks.append((_("brought to what is intended"), part_lines(host.parts)))
-    if host.changes:
-        blocks.append((_("other changes"), list(host.changes)))
+def _show_host(run: Run, host: HostOutcome) -> None:
+    blocks = sections(run, host)
     if not blocks:
         return
     out.print()

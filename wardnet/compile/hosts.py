@@ -52,6 +52,8 @@ def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
         "ansible_become": True,
         "ansible_python_interpreter": "/usr/bin/python3",
         "wardnet_district": plan.district,
+        "wardnet_district_name": district.name,
+        "wardnet_ward_names": {ward.id: ward.name for ward in district.wards},
         "wardnet_domain": plan.domain,
         "wardnet_timezone": plan.timezone,
         "wardnet_model_sha256": plan.model_sha256,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wardnet.locale import _
 from wardnet.runs.errors import JournalError
 from wardnet.runs.outcome import outcomes
 from wardnet.runs.places import SUFFIX
@@ -25,14 +26,18 @@ def parse_run(text: str, path: Path, running: bool = False) -> Run:
     """The run of a journal's text. JournalError where its header cannot be read."""
     records, unread = _records(text)
     if not records or records[0].get("event") != "run":
-        raise JournalError(f"{path}: not a journal of a run, or one that was cut off before its first line")
+        raise JournalError(
+            _("{file}: not a journal of a run, or one that was cut off before its first line").format(file=path)
+        )
     header = records[0]
     if header.get("format") != FORMAT:
-        raise JournalError(f"{path}: a journal of format {header.get('format')}, and this reads {FORMAT}")
+        said = _("{file}: a journal of format {theirs}, and this reads {ours}")
+        raise JournalError(said.format(file=path, theirs=header.get("format"), ours=FORMAT))
     try:
         return _run(header, records[1:], path, running, unread)
     except (KeyError, TypeError, ValueError) as error:
-        raise JournalError(f"{path}: not readable as a journal: {type(error).__name__}: {error}") from error
+        said = _("{file}: not readable as a journal: {error!r}")
+        raise JournalError(said.format(file=path, error=error)) from error
 
 
 def read_run(path: Path) -> Run:
@@ -70,13 +75,14 @@ def find_run(name: str, folders: Sequence[Path]) -> Run:
     """The run whose id begins with `name`, or the newest one for ''. JournalError where there is none, or several."""
     paths = find_journals(folders)
     if not paths:
-        raise JournalError(f"no journal of a run in {', '.join(map(str, folders))}")
+        raise JournalError(_("no journal of a run in {folders}").format(folders=", ".join(map(str, folders))))
     matching = [path for path in paths if path.stem.startswith(name)]
     exact = [path for path in matching if path.stem == name]
     if not matching:
-        raise JournalError(f"no run {name} in {', '.join(map(str, folders))}")
+        raise JournalError(_("no run {run} in {folders}").format(run=name, folders=", ".join(map(str, folders))))
     if name and not exact and len(matching) > 1:
-        raise JournalError(f"{name} may be any of {', '.join(path.stem for path in matching[:5])}")
+        several = ", ".join(path.stem for path in matching[:5])
+        raise JournalError(_("{run} may be any of {several}").format(run=name, several=several))
     return read_run((exact or matching)[0])
 
 
@@ -165,6 +171,9 @@ def _run(
         inventory=tuple(header.get("inventory") or ()),
         model_sha256=str(header.get("model_sha256") or ""),
         district=str(header.get("district") or ""),
+        district_name=str(header.get("district_name") or ""),
+        ward_names={str(ward): str(name) for ward, name in (header.get("ward_names") or {}).items()},
+        timezone=str(header.get("timezone") or ""),
         as_of=str(header.get("as_of") or ""),
         check=bool(header.get("check")) or (bool(checks) and all(checks)),
         limit=str(header.get("limit") or ""),

@@ -123,12 +123,18 @@ class Run:
     hosts: tuple[HostOutcome, ...]
     events: tuple[Event, ...]
     unread_lines: int = 0  # lines that could not be read, a cut last one apart
+    district_name: str = ""
+    ward_names: Mapping[str, str] = field(default_factory=dict)  # by id, as people call them
+    timezone: str = ""  # the district's, by its name in the tz database
 
     def count(self, *states: HostState) -> int:
         return sum(host.state in states for host in self.hosts)
 
     def outcome(self, host: str) -> HostOutcome | None:
         return next((one for one in self.hosts if one.host == host), None)
+
+    def ward_name(self, ward: str) -> str:
+        return self.ward_names.get(ward) or ward
 
 
 def plain(run: Run) -> dict[str, Any]:
@@ -144,6 +150,7 @@ def plain(run: Run) -> dict[str, Any]:
         "argv": list(run.argv),
         "model_sha256": run.model_sha256,
         "as_of": run.as_of,
+        "timezone": run.timezone or None,
         "check": run.check,
         "limit": run.limit,
         "resumes": run.resumes or None,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from wardnet.locale import _
+from wardnet.runs.reasons import in_words
 from wardnet.runs.records import Drift, HostOutcome, HostState, Parts, Run, RunState
 
 # Never the colour alone: each state has its sign.
@@ -64,19 +67,41 @@ def part_name(part: str) -> str:
     }.get(part, part)
 
 
-def local(at: datetime | None) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at is not None else "-"
+def local(at: datetime | None, zone: str = "", to: str = "%H:%M:%S") -> str:
+    """A time with its zone, which is the reader's own where none is named; `-` for none. `to`: how exactly."""
+    if at is None:
+        return "-"
+    there = at.astimezone()
+    with suppress(OSError, ValueError):  # a zone that this machine does not know
+        there = at.astimezone(ZoneInfo(zone)) if zone else there
+    return there.strftime(f"%Y-%m-%d {to} %Z")
+
+
+def told_at(when: str, zone: str = "") -> str:
+    """A time as a host wrote it, told like all others; as it is where it is none."""
+    try:
+        return local(datetime.fromisoformat(when), zone)
+    except ValueError:
+        return when
 
 
 def reason(host: HostOutcome) -> str:
     """Why a host is not well, in one line; '' for one that is."""
     if host.rolled_back is not None:
-        return one_line(host.rolled_back.why)
+        return in_words(one_line(host.rolled_back.why))
     if host.state is HostState.NOT_REACHED:
         return _("the run stopped before it")
     if host.state is HostState.UNFINISHED:
         return _("the run stopped before it was done with it")
-    return one_line(host.message) if not host.state.well else ""
+    return in_words(said(host)) if not host.state.well else ""
+
+
+def said(host: HostOutcome) -> str:
+    """Its message in one line, without its own name and ward at the beginning: a table has columns for these."""
+    message = one_line(host.message)
+    for name in (f"{host.host} (ward {host.ward}): ", f"{host.host}: "):
+        message = message.removeprefix(name)
+    return message
 
 
 def one_line(text: str) -> str:
@@ -139,7 +164,8 @@ def end_of_run(run: Run) -> list[str]:
         back = host.earlier_rollback
         assert back is not None
         told = _("{host} had gone back by itself at {when}: {why}")
-        lines.append(told.format(host=host.host, when=back.when or "?", why=one_line(back.why)))
+        when = told_at(back.when, run.timezone) or "?"
+        lines.append(told.format(host=host.host, when=when, why=in_words(one_line(back.why))))
     lines.append(_("run {run}: {counts}; `wardnet runs show {run}`").format(run=run.id, counts=counts(run)))
     if bad:
         lines.append(
