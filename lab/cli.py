@@ -1,4 +1,4 @@
-"""The command line: up, status, run, shell, break, heal, power, publish, preflight, down."""
+"""The command line: up, status, run, shell, break, heal, power, replace, publish, preflight, down."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from lab import build, mirror, preflight, teardown, verify
+from lab.blank import replace as put_blank
 from lab.errors import LabError
 from lab.faults import FAULTS, inject
 from lab.faults import heal as take_back_faults
@@ -264,6 +265,19 @@ def power_command(
         out.print(_("{host} is off.").format(host=host), highlight=False)
     else:
         out.print(_("{host} is on and has booted.").format(host=host), highlight=False)
+
+
+@app.command(help=_("Put a new machine in a host's place, with Debian and nothing else; the old one's disk is lost."))
+def replace(
+    host: Annotated[str, typer.Argument(help=_("The host, as `status` names it."))],
+    name: Name = DEFAULT_NAME,
+) -> None:
+    layout = Layout(name)
+    preflight.require_root()
+    with locked(layout):
+        require_record(layout)
+        put_blank(layout, host)
+    out.print(_("{host} is a new machine with nothing on it.").format(host=host), highlight=False)
 
 
 @app.command(help=_("Add a .deb to the mirror of a running lab."))

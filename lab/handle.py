@@ -54,6 +54,12 @@ class Lab:
 
         power.switch(self.layout, host, power.Power(what))
 
+    def replace(self, host: str) -> None:
+        """Put a machine with Debian and nothing else in a host's place, and wait until it has booted."""
+        from lab import blank
+
+        blank.replace(self.layout, host)
+
     def break_(self, fault: str, ward: str, channel: str | None = None) -> FaultRecord:
         """Inject a fault by its name; the record holds the verdict that it must produce."""
         from lab import faults
