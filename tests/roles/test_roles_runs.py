@@ -6,17 +6,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from lab import Lab
-from tests.lab.lab_support import CHECKOUT
-from tests.roles.roles_support import Probe, inside, play, wait_until
+from tests.roles.journals import PATIENCE, batches, newest, states, wardnet
+from tests.roles.roles_support import Probe, eventually, family, inside, play, playing, wait_until
 from wardnet.runs.journal import find_journals, read_run
-from wardnet.runs.records import Run, RunState
+from wardnet.runs.records import RunState
 
 # Eight runs of Ansible, one of them killed: minutes on a busy machine.
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -24,25 +24,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 ONE_BY_ONE = ("-e", json.dumps({"wardnet_serial": [1]}))
 BOTH = "buoi-gw,tay-ho-gw"
 SSH = Probe("tcp", "10.30.1.1", 22)
-PATIENCE = 600.0  # seconds; a machine with other work takes long for a run
-
-
-def newest(lab: Lab) -> Run:
-    return read_run(find_journals([lab.layout.runs])[0])
-
-
-def states(run: Run) -> dict[str, str]:
-    return {host.host: host.state.value for host in run.hosts}
-
-
-def wardnet(lab: Lab, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """`wardnet runs` at the controller."""
-    argv = ["env", f"--chdir={CHECKOUT}", sys.executable, "-m", "wardnet.cli.main", "runs", *words]
-    return lab.run("controller", argv, stdin=b"", timeout=PATIENCE)
-
-
-def gateways_played(run: Run) -> list[tuple[str, ...]]:
-    return [batch for one in run.plays if one.name == "Gateways" for batch in one.batches]
 
 
 def test_a_gateway_that_is_not_reached_stops_the_rest_and_is_gone_on_with(converged: Lab) -> None:
@@ -62,45 +43,49 @@ def test_a_gateway_that_is_not_reached_stops_the_rest_and_is_gone_on_with(conver
     assert resumed.returncode == 0, resumed.stdout.decode() + resumed.stderr.decode()
     run = newest(converged)
     assert run.resumes == stopped.id
-    assert gateways_played(run) == [("buoi-gw",), ("tay-ho-gw",)], "the canary that was not reached is one again"
+    assert batches(run) == [("buoi-gw",), ("tay-ho-gw",)], "the canary that was not reached is one again"
     assert run.state is RunState.FINISHED
 
 
 def test_a_run_whose_controller_was_killed_is_gone_on_with_where_it_stopped(converged: Lab) -> None:
-    argv = [sys.executable, "-m", "lab", "run", "--name", converged.name, "controller", "--", "env",
-            f"ANSIBLE_CONFIG={CHECKOUT / 'ansible.cfg'}", str(Path(sys.executable).with_name("ansible-playbook")),
-            f"--inventory={converged.state / 'inventory' / 'wardnet.yml'}",
-            f"--extra-vars=@{converged.state / 'ansible-vars.yml'}", "playbooks/channels.yml", "--limit", BOTH,
-            *ONE_BY_ONE]  # fmt: skip
     before = find_journals([converged.layout.runs])[0]
-    nothing = subprocess.DEVNULL
-    process = subprocess.Popen(
-        argv, cwd=CHECKOUT, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True
-    )
-    try:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            assert time.monotonic() < deadline, "the run did not come to its second gateway"
-            assert process.poll() is None, "the run ended before it was killed"
-            journal = find_journals([converged.layout.runs])[0]
-            if journal != before and journal.stat().st_size and len(gateways_played(read_run(journal))) == 2:
-                break
-            time.sleep(0.05)
-    finally:
+    with playing(converged, "channels.yml", "--limit", BOTH, *ONE_BY_ONE) as process:
+        journal = eventually_second_step(converged, process, before)
+        started = family(process.pid)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    while read_run(journal).state is RunState.RUNNING:  # a worker may still wait for its host
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+        # Its workers are in sessions of their own and live on, and the journal is not theirs.
+        assert eventually(lambda: read_run(journal).state is RunState.INTERRUPTED, PATIENCE)
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: is_left_alone(converged, "tay-ho-gw"), PATIENCE)
     killed = read_run(journal)
-    assert killed.state is RunState.INTERRUPTED
     assert states(killed)["buoi-gw"] in ("ok", "changed")
     if states(killed)["tay-ho-gw"] == "unfinished":
         resumed = wardnet(converged, "resume")
         assert resumed.returncode == 0, resumed.stdout.decode() + resumed.stderr.decode()
         run = newest(converged)
-        assert gateways_played(run) == [("tay-ho-gw",)], "what was done is not done again"
+        assert batches(run) == [("tay-ho-gw",)], "what was done is not done again"
         assert states(run)["tay-ho-gw"] in ("ok", "changed")
+
+
+def eventually_second_step(lab: Lab, process: subprocess.Popen[bytes], before: Path) -> Path:
+    """The journal of the run, as soon as it says that the second step has begun."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        assert time.monotonic() < deadline, "the run did not come to its second gateway"
+        assert process.poll() is None, "the run ended before it was killed"
+        journal = find_journals([lab.layout.runs])[0]
+        if journal != before and journal.stat().st_size and len(batches(read_run(journal))) == 2:
+            return journal
+        time.sleep(0.05)
+
+
+def is_left_alone(lab: Lab, host: str) -> bool:
+    """Whether no module of Ansible's runs there any more and nobody holds the host."""
+    look = "! pgrep --full '^/usr/bin/python3$' > /dev/null && flock --nonblock /run/lock/wardnet.lock true"
+    return lab.shell(host, ["sh", "-c", look]).returncode == 0
 
 
 def test_drift_is_shown_three_ways_and_healed_on_request(converged: Lab) -> None:
