@@ -57,14 +57,6 @@ def reach_of(
     """
     gateway = _gateway(plan, host, known)
     managed = tuple(each for each in (gateway.management_ipv4, gateway.management_ipv6) if each is not None)
-    allowed = tuple(flow for flow in gateway.flows if _lets_in(flow))
-    if not any(SSH in one.ports for flow in allowed for one in flow.allow):
-        raise BootstrapError(
-            _(
-                "nobody may reach {host} over SSH: a conduit from the management's zone to 'gateway' "
-                "with tcp/22 is missing in district.yml"
-            ).format(host=host)
-        )
     reached = tuple(
         _reached(port, prefixes if port.kind is PortKind.CIRCUIT else ())
         for port in gateway.ports
@@ -75,6 +67,14 @@ def reach_of(
             _("{host} has no WAN circuit on {day}: nothing leads to it ({source})").format(
                 host=host, day=plan.as_of, source=gateway.source
             )
+        )
+    allowed = tuple(flow for flow in gateway.flows if _lets_in(flow))
+    if not any(SSH in one.ports for flow in allowed for one in flow.allow):
+        raise BootstrapError(
+            _(
+                "nobody may reach {host} over SSH: a conduit from the management's zone to 'gateway' "
+                "with tcp/22 is missing in district.yml"
+            ).format(host=host)
         )
     peers = tuple(
         peer
