@@ -1,8 +1,9 @@
 """Adds one step to the host's candidate, on the controller alone: nothing here touches the host.
 
-A role says what it wants of a host with one or more such tasks. They gather in the fact `wardnet_candidate`, a list
-of steps in the order of the roles, and wardnet_commit sends all of them in one module run. What a step may hold is
-written in module_utils/wardnet_candidate.py; beyond that the files of a task may have
+A role says what it wants of a host with one or more such tasks. They gather in the order of the roles, and
+wardnet_commit sends all of them in one module run. They gather in a file (module_utils/wardnet_gathered.py): a fact
+would be copied several times a task, with all that was gathered before. What a step may hold is written in
+module_utils/wardnet_candidate.py; beyond that the files of a task may have
 
     template  rendered as the content, looked for as ansible.builtin.template does
     each      with a template: renders it once for each dictionary of this list, as the variable `item`; the path may
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.json import Direction, get_module_encoder
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
@@ -24,8 +27,9 @@ UTILS = str(Path(__file__).parents[1] / "module_utils")
 if UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(UTILS)
 candidate = importlib.import_module("ansible.module_utils.wardnet_candidate")
+gathered = importlib.import_module("ansible.module_utils.wardnet_gathered")
 
-FACT = "wardnet_candidate"
+ENCODER = get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)  # as it would be sent to a module
 
 RIGHTS: dict[str, type] = {"owner": str, "group": str, "tag": str}
 FILE: dict[str, type] = {"path": str, "content": str, "link": str, "mode": str, "secret": bool, **RIGHTS}
@@ -59,10 +63,8 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from error
         if "files" in step:
             step["files"] = [file for entry in step["files"] for file in self._render(role, entry, variables)]
-        gathered = variables.get("ansible_facts", {}).get(FACT) or []
-        # Shown by -vvvv alone: whole files are in it.
-        result.update(changed=False, ansible_facts={FACT: [*gathered, step]}, _ansible_verbose_override=True)
-        return result
+        gathered.add(constants.DEFAULT_LOCAL_TMP, str(variables["inventory_hostname"]), step, ENCODER)
+        return {**result, "changed": False}
 
     def _render(self, role: str, entry: dict[str, Any], variables: dict[str, Any]) -> list[dict[str, Any]]:
         plain = {key: value for key, value in entry.items() if key not in ("template", "each")}
@@ -93,7 +95,6 @@ class ActionModule(ActionBase):
             return "" if rendered is None else str(rendered)
         except AnsibleError as error:
             raise AnsibleActionFail(f"{role}: {name}: {error}") from error
-        return "" if rendered is None else str(rendered)  # nothing is rendered as None
 
 
 def check_step(step: dict[str, Any]) -> dict[str, Any]:

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import importlib
 import os
 import socket
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
+import ansible.module_utils
+from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-FACT = "wardnet_candidate"
+UTILS = str(Path(__file__).parents[1] / "module_utils")
+if UTILS not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(UTILS)
+gathered = importlib.import_module("ansible.module_utils.wardnet_gathered")
+
 MODULE = "wardnet_commit"
 PATIENCE = 120.0  # seconds beyond the time to go back within which a host must answer again
 PAUSE = 2.0
@@ -43,8 +51,7 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         result: Result = super().run(tmp, variables)
         # Whatever comes of it: another play with the same host starts afresh.
-        result["ansible_facts"] = {FACT: []}
-        steps = variables.get("ansible_facts", {}).get(FACT) or []
+        steps = gathered.take(constants.DEFAULT_LOCAL_TMP, str(variables["inventory_hostname"]))
         if not steps:
             return {**result, "changed": False, "msg": "no role of this play wants anything of the host"}
         if self._task.check_mode and self._task.args.get("may_be_unreached") and not self._is_reached(variables):
