@@ -61,7 +61,7 @@ class Device:
         if pid is None:
             return None
         with suppress(OSError, ValueError):
-            return float(Path(f"/proc/{pid}/root/run/lock/wardnet-goes-back").read_text())
+            return float(Path(f"/proc/{pid}/root/run/wardnet/goes-back").read_text())
         return None
 
     def last_rollback(self) -> dict[str, Any]:

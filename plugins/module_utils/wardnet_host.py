@@ -12,6 +12,7 @@ from pathlib import Path
 IP = "/usr/sbin/ip"
 NFT = "/usr/sbin/nft"
 NETWORKCTL = "/usr/bin/networkctl"
+PYTHON = "/usr/bin/python3"
 SYSTEMCTL = "/usr/bin/systemctl"
 
 
@@ -27,7 +28,7 @@ class Host:
     state: Path = Path("/var/lib/wardnet")
     library: Path = Path("/usr/local/lib/wardnet")
     units: Path = Path("/etc/systemd/system")
-    lock: Path = Path("/run/lock/wardnet.lock")
+    lock: Path = Path("/run/wardnet/lock")
     sysctl: Path = Path("/proc/sys")
     settle: float = 30.0  # seconds within which a change must have taken effect
     warnings: list[str] = field(default_factory=list)

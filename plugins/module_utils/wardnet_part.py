@@ -105,7 +105,15 @@ class UndoCommand:
     when: str = RUNNING
 
 
-Undo = UndoFile | UndoCommand
+@dataclass(frozen=True)
+class UndoLost:
+    """What the change takes away and the way back cannot bring back; told as a step of it that failed."""
+
+    what: str
+    when: str = RUNNING
+
+
+Undo = UndoFile | UndoCommand | UndoLost
 
 
 class Part:

@@ -5,19 +5,18 @@
 `path` is the file of the step that is the ruleset; it begins with `flush ruleset`. The ruleset is loaded into an empty
 network namespace and what the kernel makes of it compared with what it runs, so that a rule added, changed, moved or
 deleted by hand is found, and any table beside it. It is loaded in one transaction and written to disk once confirmed;
-then connections are forgotten, so that those that only the former rules allowed end.
+then connections are forgotten, so that those that only the former rules allowed end. The way back forgets them too.
 """
 
 from __future__ import annotations
 
 import json
-import socket
-import struct
 from pathlib import Path
 
-from ansible.module_utils.wardnet_host import NFT, SYSTEMCTL, CommandError
+from ansible.module_utils.wardnet_host import NFT, PYTHON, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_kernel import parse_ruleset
 from ansible.module_utils.wardnet_part import ALWAYS, Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_undo import forget_connections
 from ansible.module_utils.wardnet_units import is_started
 
 PRINT = (NFT, "--stateless", "list", "ruleset")
@@ -88,7 +87,11 @@ class Filter(Part):
             )
 
     def undo(self) -> list[Undo]:
-        return [UndoCommand((NFT, "--file", "-"), stdin=self._former.encode(), when=ALWAYS)]
+        former = UndoCommand((NFT, "--file", "-"), stdin=self._former.encode(), when=ALWAYS)
+        if self._running == self._intended:
+            return [former]
+        # What began under the rules that are taken back must not outlive them.
+        return [former, UndoCommand((PYTHON, "-I", str(self.host.library / "undo.py"), "forget"))]
 
     def apply(self) -> None:
         if self._running == self._intended:
@@ -134,18 +137,3 @@ def tables(listing: list[str]) -> set[str]:
     """Names of the tables in a listing, as 'inet wardnet'."""
     items = [json.loads(line) for line in listing if line.startswith('{"table"')]
     return {f"{item['table']['family']} {item['table']['name']}" for item in items}
-
-
-def forget_connections() -> int:
-    """Makes every connection prove itself to the new rules: one that only the former ones allowed would go on. The
-    kernel takes up the others again with their next packet, ours too. The kernel's error, or 0."""
-    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg: no attributes, so all of them
-    delete = (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
-    request = struct.pack("=IHHII", 16 + len(body), delete, 0x5, 1, 0) + body  # NLM_F_REQUEST | NLM_F_ACK
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:  # NETLINK_NETFILTER
-        netlink.settimeout(5)
-        try:
-            netlink.send(request)
-            return int(struct.unpack("=i", netlink.recv(4096)[16:20])[0])
-        except OSError as failure:
-            return failure.errno or -1

@@ -5,6 +5,7 @@ In /var/lib/wardnet:
     undo/confirming.json   the same while the change is being made to last; at boot it is taken back as well
     undo/undoing.json      being gone now
     last-rollback.json     what was taken back last, and why
+    way-back-left.json     the log of a way back some of whose files could not be brought back
 Standard library only.
 """
 
@@ -23,14 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import wardnet_undo as undo
-from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError, Host
-from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo, UndoFile
+from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, CommandError, Host
+from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo, UndoCommand, UndoFile
 
 SYSTEMD_RUN = "/usr/bin/systemd-run"
-PYTHON = "/usr/bin/python3"
 UNIT = "wardnet-undo.service"
 # The second is started before the first is stopped, so that there is no moment without one.
 TIMERS = ("wardnet-rollback-apply", "wardnet-rollback-confirm")
+GOES_BACK = "goes-back"  # beside the lock: when the change goes back, by the steady clock
 
 BOOT_UNIT = """\
 # Kept by wardnet. Finishes what a reboot cut short: a change that nobody had confirmed is taken back before the
@@ -66,7 +67,7 @@ class HeldError(Exception):
 @contextmanager
 def locked(host: Host, who: str, run: str, patience: float = 5.0) -> Iterator[None]:
     """Holds the host for this process; HeldError where another one does and does not let go in time."""
-    host.lock.parent.mkdir(parents=True, exist_ok=True)
+    host.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # nobody else may hold or make it
     descriptor = os.open(host.lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + patience
@@ -110,6 +111,7 @@ class Transaction:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._folder = host.state / undo.FOLDER
+        self._token = ""
 
     # ---- what an earlier run left ----
 
@@ -161,10 +163,11 @@ class Transaction:
 
     def begin(self, entries: list[tuple[str, Undo]], **facts: Any) -> str:
         """Writes the whole way back to disk, as (part, entry) in the order in which it is gone; the token of it."""
+        self.disarm()  # timers of a change that has been taken back by hand
         install(self._host)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        token = secrets.token_hex(16)
+        token = self._token = secrets.token_hex(16)
         log = {
             **facts,
             "token": token,
@@ -184,14 +187,15 @@ class Transaction:
         name = TIMERS[timer]
         self._host.attempt([SYSTEMCTL, "stop", f"{name}.timer"])
         self._host.attempt([SYSTEMCTL, "reset-failed", f"{name}.service"])
-        script = [PYTHON, "-I", str(self._host.library / "undo.py"), "timer", why]
+        words = ["timer", why, str(self._host.state), self._token]  # no timer takes back another change than its own
+        script = [PYTHON, "-I", str(self._host.library / "undo.py"), *words]
         self._host.run(
             [
                 SYSTEMD_RUN, "--quiet", "--collect", f"--unit={name}", f"--on-active={seconds}",
                 "--timer-property=AccuracySec=100ms", *script,
             ]
         )  # fmt: skip
-        deadline = self._host.lock.with_name("wardnet-goes-back")
+        deadline = self._host.lock.with_name(GOES_BACK)
         deadline.write_text(str(time.monotonic() + seconds))
 
     def disarm(self, *timers: int) -> None:
@@ -205,7 +209,7 @@ class Transaction:
 
     def _seconds_left(self) -> int:
         try:
-            deadline = float(self._host.lock.with_name("wardnet-goes-back").read_text())
+            deadline = float(self._host.lock.with_name(GOES_BACK).read_text())
         except (OSError, ValueError):
             return 0
         return max(0, round(deadline - time.monotonic()))
@@ -222,29 +226,39 @@ class Transaction:
 
     def claim(self, token: str) -> dict[str, Any]:
         """The log of the change that the token names, which from now on no timer takes back; PartError where there is
-        none any more, or another."""
-        armed = self._folder / undo.ARMED
+        none any more, HeldError where there is another. A confirmation that died after it had begun is gone on with:
+        the caller holds the lock, so that nobody else is at it."""
+        armed, confirming = self._folder / undo.ARMED, self._folder / undo.CONFIRMING
         try:
-            log = json.loads(armed.read_text())
-            if log["token"] != token:
+            log = _parse(armed.read_bytes())
+            if log.get("token") != token:
                 message, holder = _held(log, "has changed this host")
                 raise HeldError(f"another change than the one to be confirmed waits here: {message}", holder)
-            armed.replace(self._folder / undo.CONFIRMING)
+            armed.replace(confirming)
         except FileNotFoundError:
-            raise PartError(self._gone(token), taken_back=True) from None
+            log = {}
+            with suppress(FileNotFoundError):
+                log = _parse(confirming.read_bytes())
+            if log.get("token") != token:
+                raise PartError(self._gone(token), taken_back=True) from None
         self.disarm()
-        return dict(log)
+        return log
 
     def _gone(self, token: str) -> str:
-        report = last_rollback(self._host) or {}
         self._wait_for_undo()
+        report = last_rollback(self._host) or {}
         why = f": {report['why']} ({report['when']})" if report else f" (no trace of {token[:8]})"
         return f"the change was not confirmed in time: the host has taken it back by itself{why}"
 
     def end(self) -> None:
-        """The change lasts: what it wrote is on disk, and the way back is no more."""
+        """The change lasts: what it wrote is on disk, and the way back is no more. PartError where somebody has gone it
+        meanwhile."""
         os.sync()
-        (self._folder / undo.CONFIRMING).unlink(missing_ok=True)
+        try:
+            (self._folder / undo.CONFIRMING).unlink()
+        except FileNotFoundError:
+            said = "the change was taken back while it was being confirmed"
+            raise PartError(f"{said}: look at the host", taken_back=True) from None
         undo.sync(self._folder)
 
 
@@ -267,6 +281,8 @@ def _plain(part: str, entry: Undo) -> dict[str, Any]:
     if isinstance(entry, UndoFile):
         content = None if entry.content is None else base64.b64encode(entry.content).decode()
         return {"part": part, "kind": "file", **entry.__dict__, "content": content}
+    if not isinstance(entry, UndoCommand):
+        return {"part": part, "kind": "lost", **entry.__dict__}
     stdin = None if entry.stdin is None else base64.b64encode(entry.stdin).decode()
     return {"part": part, "kind": "command", **entry.__dict__, "stdin": stdin}
 
@@ -283,6 +299,7 @@ def install(host: Host) -> None:
     if not wanted.is_symlink():
         wanted.parent.mkdir(parents=True, exist_ok=True)
         wanted.symlink_to(unit)
+        undo.sync(wanted.parent)
 
 
 def source() -> str:

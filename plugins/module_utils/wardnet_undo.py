@@ -3,7 +3,12 @@
 a reboot came before the confirmation. The same file is /usr/local/lib/wardnet/undo.py and part of module
 wardnet_commit. Standard library only, nothing of wardnet.
 
-    undo.py timer|boot|now [WHY] [FOLDER]
+    undo.py timer|boot|now [WHY [FOLDER [TOKEN]]]
+    undo.py forget
+
+`timer` takes back the change that the token names, or whichever there is, and `boot` any; so does `now`, by which a
+person who is on the host goes back, but for a change that is being confirmed just then. `forget` is a step of the way
+back: connections that only the rules taken back had allowed end.
 
 What is to be done is data: the log that the commit wrote before it touched anything. Whoever renames the log has it,
 so that a confirmation and the timer can never both win. Every entry is tried, whether or not others fail.
@@ -17,6 +22,8 @@ import json
 import os
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -25,65 +32,110 @@ from pathlib import Path
 from typing import Any
 
 STATE = Path("/var/lib/wardnet")
-LOCK = Path("/run/lock/wardnet.lock")
+LOCK = Path("/run/wardnet/lock")
 FOLDER, REPORT = "undo", "last-rollback.json"
 ARMED, CONFIRMING, UNDOING = "armed.json", "confirming.json", "undoing.json"
+LEFT = "way-back-left.json"  # the log of a way back that could not bring all files back: the only copy of them
 UNITS = "/etc/systemd/system/"
 PATIENCE = 60  # seconds for one command
 
 
-def take_back(state: Path, mode: str, why: str) -> dict[str, Any] | None:
-    """The report of what was taken back, also written to `state`; None where there was nothing to take back."""
+def take_back(
+    state: Path, mode: str, why: str, token: str = "", confirming: bool | None = None
+) -> dict[str, Any] | None:
+    """The report of what was taken back, also written to `state`; None where there was nothing to take back. With a
+    token, only the change that it names. A change that is being confirmed is taken only with `confirming`, by
+    default the timer alone leaves it: it is the manager's, until it is seen that it died."""
     folder = state / FOLDER
     claimed = folder / UNDOING
-    # A confirmation that has begun is the manager's, until it is seen that it died.
-    for name in (ARMED,) if mode == "timer" else (ARMED, CONFIRMING):
-        with suppress(FileNotFoundError):
-            (folder / name).replace(claimed)
+    taken = mode != "timer" if confirming is None else confirming
+    for name in (ARMED, CONFIRMING) if taken else (ARMED,):
+        with suppress(FileNotFoundError, ValueError):
+            if not token or json.loads((folder / name).read_text()).get("token") == token:
+                (folder / name).replace(claimed)
     try:
         log = json.loads(claimed.read_text())
     except FileNotFoundError:
         return None
+    if token and log.get("token") != token:
+        return None
     sync(folder)
-    if mode == "timer":
+    if mode != "boot":
         stop(log)
-    failed = run_entries(log["entries"], mode)
+    left = go_through(log["entries"], mode)
     report = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "why": why,
         **{name: log.get(name) for name in ("run", "who", "host", "parts", "armed")},
-        "failed": failed,
+        "failed": [said for _, said in left],
         "boot": mode == "boot",
     }
-    write(state / REPORT, json.dumps(report, indent=1) + "\n")
-    claimed.unlink(missing_ok=True)
-    sync(folder)
     say(report)
+    text = json.dumps(report, indent=1) + "\n"
+    keep = any(entry["kind"] == "file" for entry, _ in left)
+    try:
+        write(state / REPORT, text)
+    except OSError:  # there may be room once the log is gone
+        put_away(claimed, keep)
+        with suppress(OSError):
+            write(state / REPORT, text)
+    put_away(claimed, keep)
     return report
+
+
+def put_away(log: Path, keep: bool) -> None:
+    """The way back has been gone. Where a file of it is not back, the log stays, where no boot takes it for undone."""
+    with suppress(FileNotFoundError):
+        if keep:
+            log.replace(log.parent.parent / LEFT)
+        else:
+            log.unlink()
+    sync(log.parent)
 
 
 def run_entries(entries: list[dict[str, Any]], mode: str) -> list[str]:
     """Brings back all files, then runs all commands; what failed, in words."""
+    return [said for _, said in go_through(entries, mode)]
+
+
+Failures = list[tuple[dict[str, Any], str]]
+
+
+def go_through(entries: list[dict[str, Any]], mode: str) -> Failures:
+    """The entries that failed twice, each with what it said."""
     due = [entry for entry in entries if entry["when"] in ("always", "boot" if mode == "boot" else "running")]
+    left = _go(due)
+    if not left:
+        return []
+    again = [entry for entry, _ in left]
+    if any(entry["kind"] == "file" for entry in again):  # commands take up what the files say
+        again = [entry for entry in due if entry["kind"] == "command" or entry in again]
+    return _go(again)
+
+
+def _go(due: list[dict[str, Any]]) -> Failures:
     failed, units_changed = [], False
-    for entry in due:
-        if entry["kind"] != "file":
-            continue
+    files = [entry for entry in due if entry["kind"] == "file"]
+    # What was not there goes last, and what is in a directory before the directory.
+    for entry in sorted(files, key=lambda one: one["path"].count("/") * -1 if is_absent(one) else -sys.maxsize):
         try:
             units_changed = (restore(entry) and entry["path"].startswith(UNITS)) or units_changed
         except OSError as error:
-            failed.append(f"{entry['part']}: {entry['path']}: {error}")
-    commands = [entry for entry in due if entry["kind"] == "command"]
+            failed.append((entry, f"{entry['part']}: {entry['path']}: {error}"))
     if units_changed:
         reload = {"part": "units", "argv": ["/usr/bin/systemctl", "daemon-reload"], "stdin": None, "harmless": []}
-        commands.insert(0, reload)
-    for entry in commands:
+        due = [{**reload, "kind": "command"}, *due]
+    for entry in due:
+        if entry["kind"] == "lost":
+            failed.append((entry, f"{entry['part']}: {entry['what']}"))
+        if entry["kind"] != "command":
+            continue
         try:
             said = attempt(entry)
         except (OSError, subprocess.TimeoutExpired) as error:
             said = str(error)
         if said and not any(word in said for word in entry["harmless"]):
-            failed.append(f"{entry['part']}: {shlex.join(entry['argv'])}: {said}")
+            failed.append((entry, f"{entry['part']}: {shlex.join(entry['argv'])}: {said}"))
     return failed
 
 
@@ -102,6 +154,10 @@ def attempt(entry: dict[str, Any]) -> str:
     return "" if done.returncode == 0 else words or f"status {done.returncode}"
 
 
+def is_absent(entry: dict[str, Any]) -> bool:
+    return not entry["directory"] and entry["content"] is None and entry["link"] is None
+
+
 def restore(entry: dict[str, Any]) -> bool:
     """Whether the file had to be brought back."""
     path = Path(entry["path"])
@@ -110,9 +166,13 @@ def restore(entry: dict[str, Any]) -> bool:
         path.chmod(entry["mode"])
         return False
     content = base64.b64decode(entry["content"]) if entry["content"] is not None else None
-    if content is None and entry["link"] is None:
+    if is_absent(entry):
         there = path.is_symlink() or path.exists()
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):  # somebody has put something into it
+                path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
         return there
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".wardnet-undo-{path.name}")
@@ -187,28 +247,56 @@ def say(report: dict[str, Any]) -> None:
         )
 
 
+def forget_connections() -> int:
+    """Makes every connection prove itself to the rules that are loaded now: one that only the former ones allowed would
+    go on. The kernel takes up the others again with their next packet, ours too. The kernel's error, or 0."""
+    body = struct.pack("=BBH", socket.AF_UNSPEC, 0, 0)  # struct nfgenmsg: no attributes, so all of them
+    delete = (1 << 8) | 2  # NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_DELETE
+    request = struct.pack("=IHHII", 16 + len(body), delete, 0x5, 1, 0) + body  # NLM_F_REQUEST | NLM_F_ACK
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as netlink:  # NETLINK_NETFILTER
+        netlink.settimeout(5)
+        try:
+            netlink.send(request)
+            return -int(struct.unpack("=i", netlink.recv(4096)[16:20])[0])
+        except OSError as failure:
+            return failure.errno or -1
+
+
 def hold(path: Path) -> int | None:
-    """The lock of the commit, so that no new run begins meanwhile. Going back does not depend on it."""
+    """The lock of the commit, so that no new run begins meanwhile; None where another has it. The host's own going
+    back does not depend on it."""
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:
         return None
     for _ in range(20):
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
+            return descriptor
         time.sleep(0.1)
-    return descriptor
+    os.close(descriptor)
+    return None
 
 
 def main(arguments: list[str]) -> int:
-    mode = arguments[0] if arguments else "now"
-    why = arguments[1] if len(arguments) > 1 else ""
-    state = Path(arguments[2]) if len(arguments) > 2 else STATE
+    mode, why, folder, token = [*arguments, "", "", "", ""][:4]
+    mode = mode or "now"
+    state = Path(folder) if folder else STATE
+    if mode == "forget":
+        error = forget_connections()
+        if error:
+            print(f"connections go on until they end by themselves (error {error})", file=sys.stderr)
+        return 1 if error else 0
     if mode == "boot":
         why = why or "the host was started again before the change was confirmed"
     lock = hold(LOCK)
-    report = take_back(state, mode, why or "nobody confirmed the change")
+    # Whoever has the lock may be confirming.
+    confirming = mode == "boot" or (mode == "now" and lock is not None)
+    report = take_back(state, mode, why or "nobody confirmed the change", token, confirming)
+    if report is None and mode == "now":
+        busy = ": a run is at work here, which may be confirming it" if lock is None else ""
+        print(f"there is no change to take back{busy}", file=sys.stderr)
     if lock is not None:
         os.close(lock)
     return 1 if report and report["failed"] else 0

@@ -144,7 +144,7 @@ def test_a_module_that_is_killed_in_the_middle_leaves_a_gateway_that_goes_back(
 def test_the_second_operator_is_told_who_is_at_work(converged: Lab) -> None:
     holder = json.dumps({"who": "lan@district", "run": "run-of-lan", "since": "2026-11-29T01:02:03Z"})
     hold = (
-        "import fcntl, pathlib, time; f = open('/run/lock/wardnet.lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
+        "import fcntl, pathlib, time; f = open('/run/wardnet/lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
         f"f.write('''{holder}'''); f.flush(); pathlib.Path('/run/wardnet-test-held').touch(); time.sleep(3600)"
     )
     inside(converged, GATEWAY, "systemd-run", "--quiet", "--collect", "--unit=wardnet-test-hold", "python3", "-c", hold)

@@ -84,7 +84,7 @@ def eventually_second_step(lab: Lab, process: subprocess.Popen[bytes], before: P
 
 def is_left_alone(lab: Lab, host: str) -> bool:
     """Whether no module of Ansible's runs there any more and nobody holds the host."""
-    look = "! pgrep --full '^/usr/bin/python3$' > /dev/null && flock --nonblock /run/lock/wardnet.lock true"
+    look = "! pgrep --full '^/usr/bin/python3$' > /dev/null && flock --nonblock /run/wardnet/lock true"
     return lab.shell(host, ["sh", "-c", look]).returncode == 0
 
 

@@ -4,9 +4,13 @@ as argument; an AssertionError is the test's failure.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +51,11 @@ def run(*argv: str, given: str | None = None) -> str:
 
 
 def filter_part(ruleset: str = RULESET) -> Any:
-    host = host_module.Host(shown=STARTED)
+    # As install() lays it there.
+    library = Path(tempfile.mkdtemp(prefix="wardnet-test-"))
+    atexit.register(shutil.rmtree, library)
+    (library / "undo.py").write_text(transaction.source())
+    host = host_module.Host(shown=STARTED, library=library)
     step = {"role": "r", "part": "filter", "files": [{"path": "/etc/nftables.conf", "content": ruleset}]}
     part = packet_filter.Filter(candidate.read_steps([step]), host)
     part.read()
@@ -75,6 +83,30 @@ def filter_comes_and_goes() -> None:
     for _ in range(2):  # each entry is harmless when it is run twice
         assert go_back(part) == []
     assert run("nft", "-s", "list", "ruleset") == before
+
+
+def connections_of_rules_that_are_taken_back_end() -> None:
+    """The candidate lets a connection begin that the former rules do not."""
+    run("ip", "link", "set", "lo", "up")
+    former = (
+        "flush ruleset; table inet wardnet { chain input { type filter hook input priority 0; policy drop; %s }; }\n"
+    )
+    run("nft", "-f", "-", given=former % "ct state established,related accept; ct state invalid drop;")
+    part = filter_part(former % "accept; ct state established accept;")
+    part.judge(Path("/"))
+    back = [transaction._plain(part.name, entry) for entry in part.undo()]
+    part.apply()
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 60) as far:
+        near, _ = server.accept()
+        with near:
+            far.sendall(b"while armed")
+            assert near.recv(100) == b"while armed"
+            assert undo.run_entries(back, "timer") == []
+            # In the middle of a connection nothing is new: without a record it is none of the former rules' own.
+            near.settimeout(1)
+            far.sendall(b"after it")
+            with pytest.raises(TimeoutError):
+                near.recv(100)
 
 
 def filter_finds_what_was_moved() -> None:
