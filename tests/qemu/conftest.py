@@ -1,0 +1,70 @@
+"""A lab of its own, whose gateways are taken over by guests, one at a time. Its hub is set up; its other gateways are
+booted and left as they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import Lab, open_lab
+from lab.qemu import Guest, take_over
+from tests.lab.lab_support import lab_command
+from tests.qemu import district
+from tests.qemu.guests import NAME, must_converge
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("lab"):
+            item.add_marker(pytest.mark.timeout(5400))
+
+
+@pytest.fixture(scope="session", name="lab")
+def with_a_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    if os.geteuid() != 0:
+        pytest.fail("guests need root: run the tests with sudo, or leave them out with -m 'not lab'")
+    inventory = district.write(tmp_path_factory.mktemp("district") / "tay-ho")
+    lab_command("down", "--name", NAME)
+    done = lab_command("up", "--name", NAME, "--wards", "2", "--inventory", str(inventory), timeout=1200)
+    if done.returncode != 0:
+        pytest.fail(f"the lab did not come up:\n{done.stdout}\n{done.stderr}")
+    lab = open_lab(NAME)
+    try:
+        must_converge(lab, gateway="tay-ho-hub")
+        yield lab
+    finally:
+        lab_command("down", "--name", NAME)
+
+
+def _in_the_place_of(lab: Lab, gateway: str) -> Iterator[Guest]:
+    guest = take_over(lab.layout, gateway, print)
+    guest.start()
+    try:
+        yield guest
+    finally:
+        guest.cut()
+
+
+@pytest.fixture(scope="module")
+def tagged(lab: Lab) -> Iterator[Guest]:
+    """The guest whose LANs and internet line are tagged, set up by the roles."""
+    for guest in _in_the_place_of(lab, district.TAGGED):
+        must_converge(lab, gateway=district.TAGGED)
+        yield guest
+
+
+@pytest.fixture(scope="module")
+def routed_apart(lab: Lab) -> Iterator[Guest]:
+    """The guest with VRFs, set up by the roles."""
+    for guest in _in_the_place_of(lab, district.ROUTED_APART):
+        must_converge(lab, gateway=district.ROUTED_APART)
+        yield guest
+
+
+@pytest.fixture
+def untouched(tagged: Guest) -> str:
+    """The packet filter that runs before the test."""
+    return tagged.shell("nft --stateless list ruleset")
