@@ -168,7 +168,7 @@ _RUN_HOST = ("ward", "host")
 RUN_LAST_SUCCESS = Metric(
     "wardnet_run_last_success_timestamp_seconds",
     "gauge",
-    "When a run in earnest last left the host as it is intended, in seconds since 1970; 0 if none ever did.",
+    "When a run last left the host as it is intended, or found it so, in seconds since 1970; 0 if none ever did.",
     _RUN_HOST,
 )
 RUN_LAST_STATUS = Metric(

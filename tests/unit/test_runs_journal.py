@@ -143,7 +143,9 @@ def test_drift_is_what_the_last_reading_found_and_gone_when_it_is_healed() -> No
     unread = journal(play(2, ["g1"]), result(2, "g1", "unreachable"), end(), at="2026-11-29T11:00:00.000+00:00")
     known = {one.host: one for one in histories([read])}
     assert known["g1"].drift == {"filter": ("running: foreign: table ip helpful",)}
-    assert known["g1"].last_success is None, "a check is no success"
+    assert known["g1"].last_success is None, "a check that found something is no success"
+    found_well = journal(play(2, ["g1"], check=True), result(2, "g1", "ok", 3), end(), check=True)
+    assert histories([found_well])[0].last_success is not None
     assert "g2" not in known, "no run came to it"
     known = {one.host: one for one in histories([healed, read])}
     assert known["g1"].drift == {}

@@ -24,7 +24,7 @@ from wardnet.runs.places import read_folders
 from wardnet.runs.records import HostOutcome, HostState, Run, RunState, plain, plain_host
 from wardnet.runs.report import report_html, report_text, sections
 from wardnet.runs.resume import Resumption, program_environment, resume
-from wardnet.runs.words import SIGNS, counts, drift_lines, host_state, local, reason, run_state
+from wardnet.runs.words import SIGNS, drift_lines, host_state, local, reason, run_state, signs
 
 COLOURS = {
     HostState.OK: "green",
@@ -74,16 +74,17 @@ def list_runs(
 
 def runs_table(found: list[Run]) -> Table:
     """One row a run: when, what, who, how it ended, and how its hosts came out."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(_("run"), no_wrap=True)
-    table.add_column(_("started"), no_wrap=True)
-    for name in (_("who"), _("playbook"), _("state"), _("hosts")):
-        table.add_column(name)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in (_("run"), _("started")):
+        table.add_column(name, no_wrap=True)
+    for name in (_("who"), _("playbook"), _("state")):
+        table.add_column(name, overflow="fold")
+    table.add_column(_("hosts"), no_wrap=True)
     for run in found:
-        playbook = Path(run.playbook).name + (" --check" if run.check else "")
+        playbook = Path(run.playbook).stem + (" --check" if run.check else "")
         state = Text(run_state(run.state), style=RUN_COLOURS[run.state])
         started = local(run.started, run.timezone, "%H:%M")
-        table.add_row(run.id, started, Text(run.user), Text(playbook), state, Text(counts(run)))
+        table.add_row(run.id, started, Text(run.user), Text(playbook), state, Text(signs(run)))
     return table
 
 

@@ -15,7 +15,8 @@ class HostHistory:
 
     `drift` and `pending` are of the last run that read the host whole: what somebody changed by hand, and what the
     inventory says and the host does not have yet; both empty after a run in earnest that went well. `read_at` is None
-    where no run ever got that far. `rollbacks` counts the times that the host went back by itself.
+    where no run ever got that far. `last_success`: a run left the host as intended, or read it whole and found it so.
+    `rollbacks` counts the times that the host went back by itself.
     """
 
     host: str
@@ -44,7 +45,9 @@ def histories(runs: Iterable[Run]) -> list[HostHistory]:
 
 def _with(before: HostHistory | None, run: Run, outcome: HostOutcome) -> HostHistory:
     at = outcome.last or run.started
-    success = at if outcome.state.well and not run.check else before.last_success if before else None
+    # One that was only read, whole, and differs in nothing is as good as one that was brought there.
+    as_intended = outcome.state is HostState.OK and outcome.read if run.check else outcome.state.well
+    success = at if as_intended else before.last_success if before else None
     rollbacks = (before.rollbacks if before else 0) + (outcome.rolled_back is not None)
     rollbacks += outcome.earlier_rollback is not None and outcome.rolled_back is None and _is_news(before)
     last = (outcome.host, outcome.ward or (before.ward if before else ""), run.id, at, outcome.state, success)

@@ -149,6 +149,14 @@ def counts(run: Run) -> str:
     return ", ".join(f"{run.count(state)} {host_state(state)}" for state in shown) or _("no hosts")
 
 
+def signs(run: Run) -> str:
+    """The same in a few columns: `●4 ↩1 –3`."""
+    numbers: dict[str, int] = {}
+    for state in (HostState.OK, HostState.CHANGED, *GRAVE):
+        numbers[SIGNS[state]] = numbers.get(SIGNS[state], 0) + run.count(state)
+    return " ".join(f"{sign}{number}" for sign, number in numbers.items() if number) or "-"
+
+
 def end_of_run(run: Run) -> list[str]:
     """What a person reads when a run has ended: a table of the hosts that are not well, and where to read on."""
     bad = [host for host in run.hosts if not host.state.well]
