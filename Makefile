@@ -15,6 +15,7 @@ AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py w
 WARDS ?= 2
 N ?= 16
 UPGRADE ?= --upgrade
+PACKAGE_LISTS := lab/packages.txt
 # Tests without a lab run side by side, those of a file in one process; those with a lab share it and run one by one.
 BESIDE := -n auto --dist loadfile
 LOCK = build/lock/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(UPGRADE)
@@ -34,7 +35,8 @@ test: system install dist lint ## install what it needs and pass all tests (root
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not lab'
 	$(BIN)/pytest -m 'lab and not slow'
 
-test-slow: system install dist ## the tests that take long
+test-slow: PACKAGE_LISTS += lab/packages-slow.txt
+test-slow: system install dist ## the tests that take long, some in emulated guests (root)
 	$(BIN)/pytest -m slow
 
 drill-lockout: system install dist ## cut the manager off from gateways in many ways; all must come back by themselves (root; N=100 for all)
@@ -95,7 +97,7 @@ messages: install ## gather the texts that people read into the catalogues, for 
 	$(BIN)/pybabel -q compile -i $< -o $@
 
 system: $(TOOLS) ## Debian's packages that the lab needs (root)
-	@missing=""; for package in $$(grep -vh '^#' lab/packages.txt); do \
+	@missing=""; for package in $$(grep -vh '^#' $(PACKAGE_LISTS)); do \
 	    dpkg-query -W -f '$${Status}' "$$package" 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then \
 	    [ "$$(id -u)" = 0 ] || { echo "the lab needs root to install:$$missing" >&2; exit 1; }; \
