@@ -128,7 +128,7 @@ def test_drift_is_healed(drift: Drift) -> None:
     assert drift.healed.status == 0, drift.healed.tail
     assert set(drift.healed.changed) == {host for host, _, _ in DRIFT.values()}
     assert drift.after.status == 0
-    assert drift.after.changed == {}
+    assert drift.after.changed == {}, drift.after.output
 
 
 def test_services_run_again_with_what_is_intended(drift: Drift, converged: Lab) -> None:
