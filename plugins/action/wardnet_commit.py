@@ -19,7 +19,7 @@ from typing import Any
 
 import ansible.module_utils
 from ansible import constants
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -29,6 +29,7 @@ if UTILS not in ansible.module_utils.__path__:
 gathered = importlib.import_module("ansible.module_utils.wardnet_gathered")
 
 MODULE = "wardnet_commit"
+SYSLOG = "DEFAULT_NO_TARGET_SYSLOG"  # Ansible's name of the setting
 PATIENCE = 120.0  # seconds beyond the time to go back within which a host must answer again
 PAUSE = 2.0
 OWN = ("reach", "may_be_unreached")  # arguments that are for the controller
@@ -54,12 +55,22 @@ class ActionModule(ActionBase):
         steps = gathered.take(constants.DEFAULT_LOCAL_TMP, str(variables["inventory_hostname"]))
         if not steps:
             return {**result, "changed": False, "msg": "no role of this play wants anything of the host"}
+        self._keep_secrets(steps, variables)
         if self._task.check_mode and self._task.args.get("may_be_unreached") and not self._is_reached(variables):
             name = variables["inventory_hostname"]
             Display().display(f"{name} is not reached yet: left out of this check")
             return {**result, "changed": False, "skipped": True, "skip_reason": "not reached yet"}
         commit = Commit(self, variables, steps)
         return {**result, **commit.make()}
+
+    def _keep_secrets(self, steps: list[Any], variables: dict[str, Any]) -> None:
+        """A module writes its arguments, which are whole files, to the host's journal unless Ansible says otherwise."""
+        kept = self._task.no_log or constants.config.get_config_value(SYSLOG, variables=variables)
+        if not kept and any(file.get("secret") for step in steps for file in step.get("files") or []):
+            raise AnsibleActionFail(
+                "nothing was sent: there are secrets in the candidate, which the host would write to its journal. "
+                "Set no_target_syslog = True in section [defaults] of ansible.cfg"
+            )
 
     def _is_reached(self, variables: dict[str, Any]) -> bool:
         address = str(variables.get("ansible_host") or variables["inventory_hostname"])
@@ -91,6 +102,8 @@ class Commit:
             result = self._begin()
         except AnsibleConnectionFailure as failure:
             return self._explain_silence(str(failure))
+        if is_cut_off(result):
+            return self._explain_silence("", f"the run was ended on the host (status {result['rc']})")
         if (result.get("held") or {}).get("run") == self._run and result.get("failed"):
             return self._explain_silence("the connection was lost and made anew")
         if result.get("failed"):
@@ -119,12 +132,16 @@ class Commit:
     def _confirm(self, first: Result, goes_back_at: float, within: float) -> Result:
         """Over a new connection: the one that made the change proves nothing, the filter knows it and SSH keeps it
         open. Goes on asking when the time is over, so that the host itself says what came of it."""
-        said = ""
+        said = waiting = ""
         while time.monotonic() < goes_back_at + PATIENCE:
             try:
                 answer = self._execute(fresh=within, confirmed=True, token=first["token"])
             except AnsibleConnectionFailure as failure:
                 said = str(failure)
+                time.sleep(PAUSE)
+                continue
+            if is_cut_off(answer) or (answer.get("held") or {}).get("run") == self._run:
+                waiting = str(answer.get("msg"))  # it is still at it, or goes on with it when it is asked again
                 time.sleep(PAUSE)
                 continue
             if not answer.get("failed"):
@@ -134,7 +151,7 @@ class Commit:
             rollback = self._await_rollback(goes_back_at)
             why = "no new connection came through in that time" if said else str(answer.get("msg"))
             return self._explain(first, rollback, within, why)
-        return self._unreached(said, within)
+        return self._unreached(said or waiting, within)
 
     def _await_rollback(self, goes_back_at: float) -> Result | None:
         """What the host tells of the rollback of this run, once it is over; None if it never does."""
@@ -172,9 +189,9 @@ class Commit:
             said += f"; of the way back these steps failed: {', '.join(map(str, rollback['failed']))}"
         return {**result, "rolled_back": True, "why": why, "last_rollback": rollback, "msg": said}
 
-    def _explain_silence(self, said: str) -> Result:
+    def _explain_silence(self, said: str, ended: str = "") -> Result:
         """The connection broke before the module's answer came: either the host was never reached, or its own change
-        cut it off, and then it goes back."""
+        cut it off, and then it goes back. So it does where the module was `ended` there, as by its timer."""
         if never_reached(said):
             return self._unreached(said, None)
         # The change itself may take as long as the host is given to settle, and its probes as long again.
@@ -188,8 +205,11 @@ class Commit:
                 continue
             rollback = told.get("last_rollback") or {}
             if rollback.get("run") == self._run:
-                why = f"the change cut the connection that made it ({rollback.get('why')})"
+                why = f"{ended or 'the change cut the connection that made it'} ({rollback.get('why')})"
                 return self._explain({"changed": False}, dict(rollback), self._within, why)
+            if not told.get("held") and ended:
+                text = f"{ended}, with nothing that goes back by itself; what it had done by then stays: run it again"
+                return self._failed({"failed": True, "changed": False, "msg": text})
             if not told.get("held"):
                 return self._unreached(f"the connection broke before anything was changed: {said}", None)
             time.sleep(PAUSE)
@@ -239,6 +259,12 @@ class Commit:
 
 def never_reached(said: str) -> bool:
     return any(words in said for words in NEVER_REACHED)
+
+
+def is_cut_off(result: Result) -> bool:
+    """Whether the module was killed: all that Ansible has of it then is a status."""
+    status = result.get("rc")
+    return "module_stdout" in result and isinstance(status, int) and (status < 0 or status > 128)
 
 
 def merge(first: Result, second: Result) -> Result:

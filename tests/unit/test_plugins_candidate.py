@@ -15,6 +15,7 @@ from tests.unit.plugins_support import ansible
 HOST = """\
 #!/usr/bin/python
 import json
+import os
 from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 names = ("steps", "host", "who", "run", "confirm_within", "settle", "probes", "confirmed", "token")
@@ -24,6 +25,8 @@ answers = json.loads((folder / "answers.json").read_text())
 number = len(list(folder.glob("sent-*.json")))
 (folder / f"sent-{{number}}.json").write_text(json.dumps({{**module.params, "check": module.check_mode}}))
 answer = {{"changed": False, **answers[min(number, len(answers) - 1)]}}
+if answer.get("killed"):
+    os.kill(os.getpid(), 9)
 (module.fail_json if answer.pop("failed", False) else module.exit_json)(**answer)
 """
 ARMED = {"changed": True, "armed": True, "token": "t", "goes_back_within": 2, "actions": ["reload ssh.service"]}
@@ -41,7 +44,13 @@ class Played:
         (folder / "library").mkdir()
         (folder / "library" / "wardnet_commit.py").write_text(HOST.format(folder=str(folder)))
 
-    def run(self, *plays: list[dict[str, Any]], answers: list[dict[str, Any]] | None = None, ok: bool = True) -> str:
+    def run(
+        self,
+        *plays: list[dict[str, Any]],
+        answers: list[dict[str, Any]] | None = None,
+        ok: bool = True,
+        **environment: str,
+    ) -> str:
         text = [
             {"hosts": "buoi-gw", "connection": "local", "vars": {"wardnet_ward": "buoi"}, "tasks": tasks}
             for tasks in plays
@@ -52,6 +61,7 @@ class Played:
         done = ansible(
             "ansible-playbook", "-i", "buoi-gw,", self.folder / "play.yml", ANSIBLE_LIBRARY=library,
             WARDNET_RUNS=str(self.folder / "runs"), ANSIBLE_CALLBACK_RESULT_FORMAT="json",
+            **environment,
         )  # fmt: skip
         said = done.stdout + done.stderr
         assert (done.returncode == 0) is ok, said
@@ -201,3 +211,38 @@ def test_a_rollback_of_another_run_is_not_this_ones(played: Played) -> None:
     said = played.run([MOTD, COMMIT], answers=[ARMED, GONE, OTHER, OTHER, BACK], ok=False)
     assert "rolled back by itself" in said
     assert [sent["check"] for sent in played.sent()] == [False, False, True, True, True]
+
+
+KILLED = {"killed": True}
+HELD = {"failed": True, "msg": "lan@district is at work here", "held": {"run": "r"}}
+
+
+def test_a_run_that_is_ended_on_the_host_was_rolled_back_and_says_why(played: Played) -> None:
+    """As by its own timer, where it took too long."""
+    late = {"last_rollback": {"run": "r", "why": "the change was not finished within 90 s", "failed": []}}
+    said = played.run([MOTD, COMMIT], answers=[KILLED, {"held": {"run": "r"}}, late], ok=False)
+    assert "buoi-gw (ward buoi) was rolled back by itself after 2 s: the run was ended on the host (status " in said
+    assert "(the change was not finished within 90 s)" in said
+    assert "unreachable=0 failed=1" in said
+
+
+def test_a_run_that_is_ended_before_it_armed_anything_has_failed(played: Played) -> None:
+    said = played.run([MOTD, COMMIT], answers=[KILLED, {}], ok=False)
+    assert "with nothing that goes back by itself; what it had done by then stays" in said
+    assert "unreachable=0 failed=1" in said
+
+
+def test_a_confirmation_that_is_killed_or_still_at_work_is_asked_again(played: Played) -> None:
+    confirmed = {"changed": True, "confirmed": True}
+    played.run([MOTD, COMMIT], answers=[ARMED, KILLED, HELD, confirmed])
+    assert [sent["token"] for sent in played.sent()] == [None, "t", "t", "t"]
+
+
+def test_secrets_are_not_sent_where_the_host_would_log_them(played: Played) -> None:
+    secret = add(part="files", files=[{"path": "/etc/x", "content": "hunter22hunter22", "secret": True}])
+    said = played.run([secret, COMMIT], ok=False, ANSIBLE_NO_TARGET_SYSLOG="false")
+    assert "which the host would write to its journal" in said
+    assert played.sent() == []
+    played.run([MOTD, COMMIT], ANSIBLE_NO_TARGET_SYSLOG="false")  # nothing is secret there
+    played.run([secret, COMMIT])
+    assert len(played.sent()) == 2
