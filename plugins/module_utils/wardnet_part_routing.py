@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_units import is_started
 
 VTYSH = "/usr/bin/vtysh"
 FRR = "frr.service"
@@ -61,7 +62,7 @@ class Routing(Part):
         return Difference(
             missing=tuple(sorted(self._intended - running)),
             foreign=tuple(sorted(running - self._intended)),
-            needs=() if self._running is not None else (f"start {FRR}",),
+            needs=() if self._running is not None and is_started(self.host.unit(FRR)) else (f"start {FRR}",),
         )
 
     def judge(self, root: Path) -> None:

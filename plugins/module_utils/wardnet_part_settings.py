@@ -8,10 +8,20 @@ that is not there. They are written after the packet filter is loaded, never bef
 
 from __future__ import annotations
 
-from ansible.module_utils.wardnet_part import ALWAYS, Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_part import (
+    ALWAYS,
+    RUNNING,
+    Difference,
+    Part,
+    PartError,
+    RefusedError,
+    Undo,
+    UndoCommand,
+)
 
 SYSCTL = "/usr/sbin/sysctl"
 FORWARDING = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+WRITE = (SYSCTL, "-e", "-q", "-w")  # a port that is not there has no settings
 
 
 class Settings(Part):
@@ -48,12 +58,16 @@ class Settings(Part):
 
     def undo(self) -> list[Undo]:
         # Switching forwarding sets others back, so it comes first; and those that the switch will have changed are
-        # among the values that are right now.
+        # among the values that are right now. At boot no filter is loaded yet: its unit switches forwarding on.
         former = {name: self._wrong.get(name, value) for name, value in self._values.items()}
-        order = [*(name for name in FORWARDING if name in former), *(name for name in former if name not in FORWARDING)]
-        words = tuple(f"{name}={former[name]}" for name in order)
-        missing = ("No such file",)
-        return [UndoCommand((SYSCTL, "-q", "-w", *words), harmless=missing, when=ALWAYS)] if words else []
+        switches = [name for name in FORWARDING if name in former]
+        switches += [name for name in former if name not in FORWARDING and name.endswith("/forwarding")]
+        others = [name for name in former if name not in switches]
+        return [
+            UndoCommand((*WRITE, *(f"{name}={former[name]}" for name in names)), when=when)
+            for names, when in ((switches, RUNNING), (others, ALWAYS))
+            if names
+        ]
 
     def apply(self) -> None:
         self._write()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.wardnet_host import IP, CommandError
-from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand, UndoLost
 
 TC = "/usr/sbin/tc"
 ROOT, INNER = "1:", "10:"
@@ -155,6 +155,8 @@ class Shaping(Part):
                 back += [UndoCommand(tuple(argv)) for argv in commands(former)]
             elif tree.queue:
                 back.append(UndoCommand((IP, "link", "set", "dev", port, "txqueuelen", str(tree.queue))))
+            if former is None and tree.disciplines:
+                back.append(UndoLost(f"{', '.join(tree.words())}: a discipline of another kind is not brought back"))
         return back
 
     def apply(self) -> None:

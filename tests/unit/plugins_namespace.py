@@ -143,9 +143,17 @@ def settings_come_and_go() -> None:
     part.apply()
     part.verify()
     assert not read(values).difference()
+    at_boot = [transaction._plain(part.name, entry) for entry in part.undo()]
+    assert undo.run_entries(at_boot, "boot") == []
+    assert read(values).difference().foreign == ("net/ipv4/conf/all/accept_redirects = 1",), "no filter is loaded then"
     for _ in range(2):
         assert go_back(part) == []
     assert set(read(values).difference().foreign) == set(part.difference().foreign)
+    (Path("/proc/sys/net/ipv4/conf/all/accept_redirects")).write_text("0")
+    wrong = parts.UndoCommand((*settings.WRITE, "net/ipv4/conf/absent0/proxy_arp=1", "net/ipv4/ip_forward=nonsense"))
+    assert undo.run_entries([transaction._plain(part.name, wrong)], "timer") != [], (
+        "an absent port hides no other error"
+    )
 
 
 def network_is_read_and_goes_back() -> None:

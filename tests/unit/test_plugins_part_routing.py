@@ -86,10 +86,11 @@ class FakeHost:
         self.running = running
         self.check_mode = check_mode
         self.settle = 0.0
+        self.at_boot = "enabled"
         self.ran: list[list[str]] = []
 
     def unit(self, _name: str) -> dict[str, str]:
-        return {"ActiveState": "inactive" if self.running is None else "active"}
+        return {"ActiveState": "inactive" if self.running is None else "active", "UnitFileState": self.at_boot}
 
     def attempt(self, _argv: list[str]) -> tuple[int, str, str]:
         return (0, self.running or "", "")
@@ -136,6 +137,15 @@ def test_a_stopped_frr_is_started_and_its_way_back_is_a_stop() -> None:
     with pytest.raises(parts.PartError, match="FRR does not come to what is intended"):
         stopped.apply()
     assert on.ran == [["/usr/bin/systemctl", "restart", "frr.service"]]
+
+
+def test_an_frr_that_no_boot_starts_is_no_right_one() -> None:
+    on = FakeHost(RUNNING)
+    on.at_boot = "disabled"
+    found = part(on)
+    assert found.difference().needs == ("start frr.service",)
+    found.confirmed()
+    assert on.ran == [["/usr/bin/systemctl", "enable", "--quiet", "frr.service"]]
 
 
 def test_sessions_live_through_a_change_but_not_through_another_set_of_daemons() -> None:

@@ -84,6 +84,7 @@ def test_another_rate_differs_and_the_former_one_comes_back() -> None:
     former = {**SHAPE, "bits": 8_000_000}
     on = FakeHost(*in_namespace(*shaping.commands(former)))
     found = part(on, SHAPE)
+    assert not [undo for undo in found.undo() if isinstance(undo, parts.UndoLost)]
     difference = found.difference()
     assert difference.missing == ("20000 kbit/s out of lo, burst 5000 bytes, queue 99 packets",)
     assert difference.foreign[0].startswith("8000 kbit/s out of lo")
@@ -110,6 +111,7 @@ def test_a_discipline_that_could_send_packets_elsewhere_is_foreign_and_goes() ->
     on = FakeHost(*in_namespace(["tc", "qdisc", "add", "dev", "lo", "handle", "ffff:", "ingress"]))
     found = part(on)
     assert found.difference().foreign == ("ingress ffff: on lo",)
+    assert found.undo()[-1] == parts.UndoLost("ingress ffff: on lo: a discipline of another kind is not brought back")
     found.apply()
     assert on.ran == [[shaping.TC, "qdisc", "del", "dev", "lo", "ingress"]]
 
