@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import Any
 
+import ansible.plugins.strategy
 from ansible.executor.play_iterator import FailedStates, IteratingStates
 from ansible.plugins.strategy.linear import StrategyModule as Linear
+
+BESIDE = str(Path(__file__).parent)
+if BESIDE not in ansible.plugins.strategy.__path__:
+    ansible.plugins.strategy.__path__.append(BESIDE)
+Here = importlib.import_module("ansible.plugins.strategy.wardnet_here").Here
 
 DOCUMENTATION = r"""
 name: wardnet_rollout
@@ -16,11 +24,12 @@ description:
   - A host that failed, took its change back or was not reached ends the run after its step, that is its batch of
     C(serial). Linear goes on with the next batch where a host was not reached, also with C(any_errors_fatal), since
     Ansible then counts that host twice and finds more bad hosts than the batch has.
+  - The tasks that only gather a host's candidate start no process of their own.
 author: the wardnet developers
 """
 
 
-class StrategyModule(Linear):  # type: ignore[misc]
+class StrategyModule(Here, Linear):  # type: ignore[misc]
     def run(self, iterator: Any, play_context: Any) -> int:
         result: int = super().run(iterator, play_context)
         unreachable = self._tqm._unreachable_hosts

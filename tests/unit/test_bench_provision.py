@@ -33,6 +33,7 @@ ABSENT = {
     "channel_ports/templates/etc/systemd/network/vrf.network.j2": "vrf",
 }
 SWITCHES = "access_switch"  # left out of both sides
+NOT_ASKED = "drift_timer"  # only with wardnet_checkout, which no lab gives
 
 
 def texts() -> str:
@@ -60,7 +61,11 @@ def test_each_template_of_a_shipped_role_is_a_task_of_the_baseline() -> None:
         for role in {*played, "channel_ports"}
         for path in (ROOT / "roles" / role).glob("templates/**/*.j2")
     }
-    left_out = {name for name in shipped if name.split("/")[0] in ABSENT or name in ABSENT or name.startswith(SWITCHES)}
+    left_out = {
+        name
+        for name in shipped
+        if name.split("/")[0] in ABSENT or name in ABSENT or name.startswith((SWITCHES, NOT_ASKED))
+    }
     rendered = set(re.findall(r"\{\{ plain_shipped \}\}/(\S+\.j2)", texts()))
     assert shipped - left_out - rendered == set()
     assert [name for name in rendered if not (ROOT / "roles" / name).is_file()] == []
