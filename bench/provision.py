@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from configparser import ConfigParser
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -127,24 +128,36 @@ def fresh(name: str, wards: int) -> Lab:
     return open_lab(name)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Measured:
     """What one side took: the first converge, and each no-op after it."""
 
     converge: Run
     again: list[Run]
 
+    def middle(self, what: str) -> float:
+        return float(statistics.median(getattr(run, what) for run in self.again))
 
-def measure(lab: Lab, which: tuple[Path, Path], runs: int) -> Measured:
+    @property
+    def modules(self) -> Counter[str]:
+        """Module runs of a no-op, by host."""
+        return self.again[-1].modules
+
+
+def measure(lab: Lab, which: tuple[Path, Path], runs: int) -> Iterator[Measured]:
+    """The same again after each no-op, with that in it."""
     converge = play(lab, which)
     say(f"converge: {converge.seconds:.0f} s, {converge.modules.total()} module runs")
-    again = []
+    measured = Measured(converge, [])
     for _ in range(runs):
-        again.append(play(lab, which))
-        say(f"nothing to do: {again[-1].seconds:.1f} s, {again[-1].modules.total()} module runs")
-        if again[-1].changed:
-            raise BenchError(f"a run with nothing to do changed {', '.join(sorted(again[-1].changed))}")
-    return Measured(converge, again)
+        run = play(lab, which)
+        say(f"nothing to do: {run.seconds:.1f} s, {run.modules.total()} module runs")
+        if run.changed:
+            raise BenchError(
+                f"a run with nothing to do changed {', '.join(sorted(run.changed))}:\n{run.output[-3000:]}"
+            )
+        measured.again.append(run)
+        yield measured
 
 
 def find_drift(lab: Lab, gateway: str) -> bool:
@@ -158,21 +171,39 @@ def find_drift(lab: Lab, gateway: str) -> bool:
     return run.changed == {gateway} and MARK in run.output
 
 
-def records(name: str, wards: int, runs: int, plain_runs: int) -> list[Record]:
-    """All figures of one size."""
+def missed_by(lab: Lab, peer: Measured, ours: Measured) -> set[str]:
+    """Hosts where the shipped playbooks would still change something after the baseline, or that it did not come to."""
+    left = play(lab, SHIPPED, "--check", "--diff")
+    missed = set(left.changed) | (set(ours.converge.modules) - set(peer.converge.modules))
+    if missed:
+        say(f"the baseline does not reach what is shipped on {', '.join(sorted(missed))}:\n{left.output[-20000:]}")
+    return missed
+
+
+def size(name: str, wards: int, runs: int, plain_runs: int) -> Iterator[list[Record]]:
+    """The figures of one size, as far as they are known: after each no-op of the baseline, and once more at the end."""
     say(f"{wards} wards, as shipped")
     lab = fresh(name, wards)
-    ours = measure(lab, SHIPPED, runs)
+    *_, ours = measure(lab, SHIPPED, runs)
     gateway = next(host for host in sorted(ours.converge.modules) if host.startswith(lab.record.wards[0] + "-gw"))
     found = find_drift(lab, gateway)
     say(f"{wards} wards, plain baseline")
     lab = fresh(name, wards)
-    peer = measure(lab, PLAIN, plain_runs)
-    left = play(lab, SHIPPED, "--check")
+    for peer in measure(lab, PLAIN, plain_runs):
+        yield compared(wards, gateway, ours, peer)
     hosts = set(peer.converge.modules) | set(ours.converge.modules)
-    missed = left.changed | (hosts - set(peer.converge.modules))
-    if missed:
-        say(f"the baseline does not reach what is shipped on {', '.join(sorted(missed))}:\n{left.output[-3000:]}")
+    missed = missed_by(lab, peer, ours)
+    yield [
+        *compared(wards, gateway, ours, peer),
+        Record(f"drift planted just before a no-op and reported, {wards} wards", float(found), None, None, 1.0, found,
+               "of 1", 1, COMMAND),
+        Record(f"hosts that the baseline brings to the shipped state, {wards} wards", float(len(hosts - missed)), None,
+               None, float(len(hosts)), not missed, f"of {len(hosts)} hosts", 1, COMMAND),
+    ]  # fmt: skip
+
+
+def compared(wards: int, gateway: str, ours: Measured, peer: Measured) -> list[Record]:
+    """Both sides beside one another. `runs` of a record is how many of ours the median is of."""
 
     def pair(what: str, mine: float, theirs: float, unit: str, count: int, budget: float | None = None) -> Record:
         ratio = mine / theirs
@@ -182,25 +213,17 @@ def records(name: str, wards: int, runs: int, plain_runs: int) -> list[Record]:
             COMMAND,
         )  # fmt: skip
 
-    def middle(figures: list[float]) -> float:
-        return float(statistics.median(figures))
-
-    mine, theirs = (side.again[-1].modules for side in (ours, peer))
+    count = len(ours.again)
     return [
-        pair("no-op converge", middle([run.seconds for run in ours.again]),
-             middle([run.seconds for run in peer.again]), "s", len(ours.again), BUDGET),
-        pair("processor time of the controller, no-op converge", middle([run.cpu for run in ours.again]),
-             middle([run.cpu for run in peer.again]), "s", len(ours.again)),
-        pair("module runs on hosts, no-op converge", mine.total(), theirs.total(), "module runs", len(ours.again)),
-        pair("module runs on one gateway, no-op converge", mine[gateway], theirs[gateway], "module runs",
-             len(ours.again)),
+        pair("no-op converge", ours.middle("seconds"), peer.middle("seconds"), "s", count, BUDGET),
+        pair("processor time of the controller, no-op converge", ours.middle("cpu"), peer.middle("cpu"), "s", count),
+        pair("module runs on hosts, no-op converge", ours.modules.total(), peer.modules.total(), "module runs", count),
+        pair("module runs on one gateway, no-op converge", ours.modules[gateway], peer.modules[gateway],
+             "module runs", count),
         pair("first converge", ours.converge.seconds, peer.converge.seconds, "s", 1),
-        pair("module runs on hosts, first converge", ours.converge.modules.total(),
-             peer.converge.modules.total(), "module runs", 1),
-        Record(f"drift planted just before a no-op and reported, {wards} wards", float(found), None, None, 1.0, found,
-               "of 1", 1, COMMAND),
-        Record(f"hosts that the baseline brings to the shipped state, {wards} wards", float(len(hosts - missed)), None,
-               None, float(len(hosts)), not missed, f"of {len(hosts)} hosts", 1, COMMAND),
+        pair("processor time of the controller, first converge", ours.converge.cpu, peer.converge.cpu, "s", 1),
+        pair("module runs on hosts, first converge", ours.converge.modules.total(), peer.converge.modules.total(),
+             "module runs", 1),
     ]  # fmt: skip
 
 
@@ -225,18 +248,19 @@ def main() -> int:
     options = parser.parse_args()
     quick = os.environ.get("QUICK", "") not in ("", "0")
     runs = (1, 1) if quick else (RUNS, PLAIN_RUNS)
-    found: list[Record] = []
+    found: dict[str, Record] = {}
     try:
         for wards in options.wards or (SIZES[:1] if quick else SIZES):
-            found += records(options.name, wards, *runs)
-            save(found)
+            for known in size(options.name, wards, *runs):  # saved each time: an aborted run leaves what it knew
+                found |= {record.what: record for record in known}
+                save(list(found.values()))
     except (BenchError, LabError, OSError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     finally:
         argv = [sys.executable, "-m", "lab", "down", f"--name={options.name}"]
         subprocess.run(argv, capture_output=True, check=False, cwd=ROOT)
-    for record in found:
+    for record in found.values():
         budget = "" if record.budget is None else f", budget {record.budget}: {'met' if record.met else 'MISSED'}"
         beside = "" if record.peer is None else f" (baseline {record.peer}, ratio {record.ratio})"
         print(f"{record.what}: {record.ours} {record.unit}{beside}{budget}")
