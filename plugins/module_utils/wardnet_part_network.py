@@ -12,26 +12,27 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
+from ansible.module_utils.wardnet_intent import Intent, compare, is_of_vrfs, join_intents, read_intent
+from ansible.module_utils.wardnet_ip_words import NoWordsError, command_for, is_exact
 from ansible.module_utils.wardnet_kernel import (
-    Address,
-    Intent,
     Item,
     Rule,
     Running,
-    compare,
-    join_intents,
     parse_addresses,
     parse_carrier,
+    parse_members,
     parse_routes,
     parse_rules,
-    read_intent,
 )
-from ansible.module_utils.wardnet_part import Difference, Part, PartError, Undo, UndoCommand
+from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_units import is_started
 
 NETWORKD = "systemd-networkd.service"
+TAKEN_UP = 2.0  # seconds within which networkd begins to do what changed files say, after it has said that it read them
 THERE, GONE = ("File exists",), ("",)  # an item may have gone already, in more ways than there are words for
 
 
@@ -45,6 +46,16 @@ class Network(Part):
         self._intent = join_intents([read_step(step.arguments) for step in self.steps])
         self._running, self._links = self._look()
         self._difference = compare(self._running, self._intent)
+        parents = {
+            port["parent"]
+            for step in self.steps
+            for port in step.arguments["gateway"]["ports"]
+            if port["channel"] == step.arguments["channel"] and port.get("parent")
+        }
+        self._held_up = (self._intent.ports - self._intent.dialled) | parents  # a session's own goes with it
+
+    def _switched_off(self, links: dict[str, bool]) -> list[str]:
+        return sorted(name for name in self._held_up if links.get(name) is False)
 
     def _look(self) -> tuple[Running, dict[str, bool]]:
         """What runs, and which links there are, by whether they are up. Two processes: one a family."""
@@ -57,6 +68,7 @@ class Network(Part):
             routes=parse_routes(json.dumps(four[1]), 4) | parse_routes(json.dumps(six[1]), 6),
             rules=parse_rules(json.dumps(four[2]), 4) | parse_rules(json.dumps(six[2]), 6),
             carrier=parse_carrier(json.dumps(links)),
+            members=parse_members(json.dumps(links)),
         )
         return running, {link["ifname"]: "UP" in link.get("flags", []) for link in links}
 
@@ -78,34 +90,48 @@ class Network(Part):
         return Difference(
             missing=tuple(map(str, self._difference.missing)),
             foreign=tuple(map(str, self._difference.foreign)),
-            needs=(f"start {NETWORKD}",) if self._stopped() else (),
+            needs=(
+                *(() if is_started(self.host.unit(NETWORKD)) else (f"start {NETWORKD}",)),
+                *(f"switch on {name}" for name in self._switched_off(self._links)),
+            ),
             facts={"without_link": sorted(self._intent.ports - self._running.carrier)},
         )
+
+    def judge(self, root: Path) -> None:  # noqa: ARG002 - its files are judged by networkd alone
+        lost = [str(item) for item in self._difference.foreign if not is_exact(item)]
+        if lost:
+            raise RefusedError(
+                f"the way back is refused: it could not bring back as it is: {'; '.join(lost)}. "
+                "Take that away, then run again"
+            )
 
     def undo(self) -> list[Undo]:
         """Files come back first. Then networkd takes them up, and what it does not answer for is set by ip(8)."""
         ports = sorted(self._intent.ports & set(self._links))
-        back: list[Undo] = [
-            UndoCommand((IP, "link", "delete", "dev", port), harmless=GONE)
-            for port in sorted(self._intent.ports - set(self._links))
-        ]
+        made = sorted(self._intent.ports - set(self._links)) + sorted(self._intent.vrfs - set(self._links))
+        back: list[Undo] = [UndoCommand((IP, "link", "delete", "dev", link), harmless=GONE) for link in made]
+        if self._intent.vrfs and not any(map(is_of_vrfs, self._running.rules)):
+            back += [
+                UndoCommand((IP, family, "rule", "del", "priority", "1000", "l3mdev"), harmless=GONE)
+                for family in ("-4", "-6")
+            ]
         if self._stopped():
             back.append(UndoCommand((SYSTEMCTL, "disable", "--now", NETWORKD)))
         else:
             back += [UndoCommand((NETWORKCTL, "reload")), UndoCommand((NETWORKCTL, "reconfigure", "lo", *ports))]
+            if not is_started(self.host.unit(NETWORKD)):
+                back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD)))
         back += [UndoCommand((IP, "link", "set", "dev", port, "up")) for port in ports if self._links[port]]
         back.append(UndoCommand(("/usr/bin/sleep", "2")))
         back += [UndoCommand(tuple(command_for(item, "del")), harmless=GONE) for item in self._difference.missing]
         for item in self._difference.foreign:
-            if isinstance(item, Rule):  # the kernel would take the same one a second time, with another mark
-                back.append(UndoCommand(tuple(command_for(item, "del")), harmless=GONE))
             verb = "add" if isinstance(item, Rule) else "replace"
             back.append(UndoCommand(tuple(command_for(item, verb)), harmless=THERE))
         return back
 
     def apply(self) -> None:
         try:
-            if self._stopped():
+            if not is_started(self.host.unit(NETWORKD)):
                 self.host.run([SYSTEMCTL, "enable", "--now", NETWORKD])
             self._heal()
         except CommandError as error:
@@ -115,17 +141,25 @@ class Network(Part):
         """Reloads networkd, then closes what gap is left: missing things link by link, foreign ones by ip(8)."""
         self.host.run([NETWORKCTL, "reload"])
         begun = time.monotonic()
-        reconfigure_at = begun + (2 if self.files else 0)  # a reload takes up changed files by itself
+        reconfigure_at = begun + (TAKEN_UP if self.files else 0)  # a reload takes up changed files by itself
+        right_since = None
         while True:
-            running, _ = self._look()
-            difference = compare(running, self._intent)
-            if not difference:
-                return
+            running, links = self._look()
+            difference, off = compare(running, self._intent), self._switched_off(links)
             now = time.monotonic()
+            if not difference and not off:
+                right_since = now if right_since is None else right_since
+                if not self.files or now >= right_since + TAKEN_UP:
+                    return
+                time.sleep(0.2)
+                continue
+            right_since = None
+            for name in off:
+                self.host.run([IP, "link", "set", "dev", name, "up"])
             if now > begun + self.host.settle:
                 raise PartError(
                     "the kernel does not come to what is intended: see missing, foreign and not_usable",
-                    missing=list(map(str, difference.missing)),
+                    missing=[*map(str, difference.missing), *(f"port {name} switched on" for name in off)],
                     foreign=list(map(str, difference.foreign)),
                     not_usable=list(map(str, difference.waiting)),
                 )
@@ -141,9 +175,38 @@ class Network(Part):
             time.sleep(0.2)
 
     def _delete(self, item: Item) -> None:
-        code, _, err = self.host.attempt(command_for(item, "del"))
+        try:
+            if isinstance(item, Rule):
+                code, _, err = self._delete_rule(item)
+            else:
+                code, _, err = self.host.attempt(command_for(item, "del"))
+        except NoWordsError as error:
+            raise PartError(f"{item} cannot be deleted: there are no words for it") from error
         if code != 0 and "No such" not in err and "Cannot assign" not in err:
             raise PartError(f"{item} cannot be deleted: {err.strip()}")
+
+    def _delete_rule(self, rule: Rule) -> tuple[int, str, str]:
+        """The kernel deletes the first rule that has the selectors, also one that has more of them, as our own would.
+        Those before it go with it, and ours among them are back at once."""
+        before: list[Rule] = []
+        for line in self._batch(f"-{rule.family}", "rule show")[0]:
+            for found in parse_rules(json.dumps([line]), rule.family):
+                if found == rule:
+                    commands = [command_for(rule, "del")] * (len(before) + 1)
+                    commands += [command_for(one, "add") for one in before if one in self._intent.known_rules]
+                    lines = "".join(f"{' '.join(words[2:])}\n" for words in commands)
+                    return self.host.attempt([IP, f"-{rule.family}", "-batch", "-"], lines)
+                if has_selectors_of(rule, found):
+                    before.append(found)
+        return 0, "", ""
+
+
+def has_selectors_of(rule: Rule, other: Rule) -> bool:
+    """Whether the kernel takes the other rule for this one, where this one is to be deleted."""
+    plain = ("table", "incoming", "outgoing", "source", "destination")
+    same = all(getattr(rule, name) in (getattr(other, name), "", 0) for name in plain)
+    more = json.loads(rule.other or "{}").items() <= json.loads(other.other or "{}").items()
+    return same and more and (rule.family, rule.priority) == (other.family, other.priority)
 
 
 def read_step(arguments: dict[str, Any]) -> Intent:
@@ -153,22 +216,3 @@ def read_step(arguments: dict[str, Any]) -> Intent:
 def link_of(item: Item) -> str:
     """The link whose file brings the item; rules and unreachable routes stand in the loopback's."""
     return "lo" if isinstance(item, Rule) else item.port or "lo"
-
-
-def command_for(item: Item, verb: str) -> list[str]:
-    """The ip(8) command that adds or deletes the item, as far as its fields say what it is."""
-    if isinstance(item, Address):
-        plain = ["noprefixroute"] if verb != "del" and not item.own_route else []
-        return [IP, "address", verb, item.address, "dev", item.port, *plain]
-    selectors: tuple[tuple[str, str], ...]
-    if isinstance(item, Rule):
-        words = [IP, f"-{item.family}", "rule", verb, "priority", str(item.priority), "table", str(item.table)]
-        selectors = (("from", item.source), ("to", item.destination), ("iif", item.incoming), ("oif", item.outgoing))
-    else:
-        words = [IP, f"-{item.family}", "route", verb, *(["unreachable"] if item.unreachable else [])]
-        words += [item.destination, "table", str(item.table), "metric", str(item.metric)]
-        selectors = (("via", item.via), ("dev", item.port))
-        # Addresses bring no route of their own, so that no neighbour is known to be on the link.
-        words += [] if verb == "del" or not (item.via and item.port) else ["onlink"]
-    words += [] if verb == "del" else ["protocol", "static"]  # as networkd's own are marked
-    return [*words, *(part for word, value in selectors if value for part in (word, value))]

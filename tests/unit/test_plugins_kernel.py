@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.plugins_support import gateway, load
 
+intents = load("module_utils", "wardnet_intent")
 kernel = load("module_utils", "wardnet_kernel")
 
 RULES_4 = """[{"priority":0,"src":"all","table":"255"},
@@ -81,7 +82,7 @@ def test_addresses_know_their_route_and_whether_they_can_be_used() -> None:
 
 
 def running_as_intended(record: dict[str, Any]) -> Any:
-    parts = [kernel.read_intent(record, channel, channel == "wan") for channel in ("wan", "internet")]
+    parts = [intents.read_intent(record, channel, channel == "wan") for channel in ("wan", "internet")]
     return kernel.Running(
         addresses=frozenset().union(*(part.addresses for part in parts)),
         tentative=frozenset(),
@@ -98,14 +99,14 @@ def buoi() -> dict[str, Any]:
 
 @pytest.mark.parametrize("channel", ["wan", "internet"])
 def test_what_runs_as_intended_has_no_difference(buoi: dict[str, Any], channel: str) -> None:
-    intent = kernel.read_intent(buoi, channel, channel == "wan")
+    intent = intents.read_intent(buoi, channel, channel == "wan")
     assert intent.routes
     assert intent.rules
-    assert not kernel.compare(running_as_intended(buoi), intent)
+    assert not intents.compare(running_as_intended(buoi), intent)
 
 
 def test_every_rule_and_route_has_one_role_that_holds_it(buoi: dict[str, Any]) -> None:
-    wan, internet = (kernel.read_intent(buoi, channel, channel == "wan") for channel in ("wan", "internet"))
+    wan, internet = (intents.read_intent(buoi, channel, channel == "wan") for channel in ("wan", "internet"))
     assert wan.routes | internet.routes == wan.known_routes
     assert wan.rules | internet.rules == wan.known_rules
     assert not wan.routes & internet.routes
@@ -114,7 +115,7 @@ def test_every_rule_and_route_has_one_role_that_holds_it(buoi: dict[str, Any]) -
 
 def test_the_wan_does_not_wait_for_ports_of_the_internet(buoi: dict[str, Any]) -> None:
     """An exception's route stands in the WAN's table and leaves by a port that the other role brings up."""
-    intent = kernel.read_intent(buoi, "wan", True)
+    intent = intents.read_intent(buoi, "wan", True)
     assert not [route for route in intent.routes if route.port == "citizen0"]
     assert [route for route in intent.known_routes if route.port == "citizen0" and route.table == 100]
 
@@ -135,7 +136,7 @@ def test_what_was_added_by_hand_is_foreign(buoi: dict[str, Any], name: str) -> N
     running = running_as_intended(buoi)
     field = {"Rule": "rules", "Route": "routes", "Address": "addresses"}[type(item).__name__]
     running = replace(running, **{field: getattr(running, field) | {item}})
-    difference = kernel.compare(running, kernel.read_intent(buoi, "wan", True))
+    difference = intents.compare(running, intents.read_intent(buoi, "wan", True))
     assert difference.foreign == (item,)
     assert not difference.missing
 
@@ -147,8 +148,8 @@ def test_what_was_deleted_by_hand_is_missing(buoi: dict[str, Any]) -> None:
         rules=frozenset(rule for rule in running.rules if rule.priority != 1900),
         routes=frozenset(route for route in running.routes if not (route.table == 200 and route.unreachable)),
     )
-    wan = kernel.compare(running, kernel.read_intent(buoi, "wan", True))
-    internet = kernel.compare(running, kernel.read_intent(buoi, "internet", False))
+    wan = intents.compare(running, intents.read_intent(buoi, "wan", True))
+    internet = intents.compare(running, intents.read_intent(buoi, "internet", False))
     assert [str(item) for item in wan.missing] == [
         "rule 1900 IPv4: iif lo lookup 100",
         "rule 1900 IPv6: iif lo lookup 100",
@@ -164,14 +165,14 @@ def test_a_port_without_a_link_is_not_missed(buoi: dict[str, Any]) -> None:
         routes=frozenset(route for route in running.routes if route.port != "wan0"),
         addresses=frozenset(address for address in running.addresses if address.port != "wan0"),
     )
-    assert not kernel.compare(running, kernel.read_intent(buoi, "wan", True))
+    assert not intents.compare(running, intents.read_intent(buoi, "wan", True))
 
 
 def test_an_address_with_a_route_of_its_own_is_in_the_way(buoi: dict[str, Any]) -> None:
     running = running_as_intended(buoi)
     plain = kernel.Address("wan0", "10.31.1.2/30")
     running = replace(running, addresses=running.addresses - {plain} | {replace(plain, own_route=True)})
-    difference = kernel.compare(running, kernel.read_intent(buoi, "wan", True))
+    difference = intents.compare(running, intents.read_intent(buoi, "wan", True))
     assert difference.missing == (plain,)
     assert difference.in_the_way == (replace(plain, own_route=True),)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.unit.plugins_support import load
 
+intents = load("module_utils", "wardnet_intent")
 kernel = load("module_utils", "wardnet_kernel")
 
 NOTHING: list[dict[str, Any]] = []
@@ -48,7 +49,7 @@ def running(addresses: list[dict[str, Any]], routes: list[dict[str, Any]], route
 
 
 def compare(record: dict[str, Any], channel: str, *given: Any) -> Any:
-    return kernel.compare(running(*given), kernel.read_intent(record, channel, True))
+    return intents.compare(running(*given), intents.read_intent(record, channel, True))
 
 
 def test_a_lease_is_no_drift_in_either_family() -> None:
