@@ -8,18 +8,22 @@ a refusal (RST, port unreachable) comes from the far host, silence or an ICMP er
     packets.py serve ADDRESS PORT    answers every line of everybody, and never ends a connection by itself
     packets.py hold ADDRESS PORT SECONDS   connects to such a server, waits for a line, and says whether the far end
                                      then still answers within the time: answered, silent, reset or ended
+    packets.py told ADDRESS PORT SIZE SECONDS   sends datagrams of SIZE bytes that no router may break up, and says what
+                                     the way or the far host says of one, as EHOSTUNREACH; silent, if nobody does
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import socket
 import struct
 import sys
 import threading
+import time
 from ipaddress import ip_address
 from typing import Any
 
@@ -160,10 +164,32 @@ def hold(address: str, port: int, seconds: float) -> str:
             return "reset"
 
 
+def told(address: str, port: int, size: int, seconds: float) -> str:
+    six = ":" in address
+    level, find_mtu, errors = (socket.IPPROTO_IPV6, 23, 25) if six else (socket.IPPROTO_IP, 10, 11)
+    deadline = time.monotonic() + seconds
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.setsockopt(level, find_mtu, 2)  # IP_PMTUDISC_DO: the sender is told, and nothing is broken up
+        asking.setsockopt(level, errors, 1)
+        asking.connect((address, port))
+        asking.settimeout(1)
+        while time.monotonic() < deadline:
+            try:
+                asking.send(b"\0" * size)
+                asking.recv(2048)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                return errno.errorcode.get(error.errno or 0, str(error))
+    return "silent"
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "probe":
         print(json.dumps(asyncio.run(probe(json.load(sys.stdin)))))
     elif sys.argv[1] == "hold":
         print(hold(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])), flush=True)
+    elif sys.argv[1] == "told":
+        print(told(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])), flush=True)
     else:
         print({"listen": listen, "serve": serve}[sys.argv[1]](sys.argv[2], int(sys.argv[3])), flush=True)

@@ -182,6 +182,28 @@ def test_a_citizen_with_a_clerks_address_is_not_believed(converged: Lab, address
     assert counters(converged, "buoi-gw", "not from citizen0") > before
 
 
+UNREACHABLE = {"EHOSTUNREACH", "ENETUNREACH"}
+
+
+def told(lab: Lab, host: str, address: str, port: int, size: int) -> str:
+    """What the host is told of datagrams of this size by whoever is on the way, in the words of errno."""
+    with running(lab, host, "told", address, str(port), str(size), "90") as asking:
+        return said(asking)
+
+
+def test_whoever_sends_too_much_at_once_is_told_by_the_gateway(converged: Lab, family: str) -> None:
+    """A line with a smaller MTU, as one by PPPoE has: without the ICMP error all that is large would be lost."""
+    address, version = ADDRESS["isp resolver"][BOTH.index(family)], "46"[BOTH.index(family)]
+    inside(converged, CITIZEN, "ip", f"-{version}", "route", "flush", "cache")
+    inside(converged, "buoi-gw", "ip", "link", "set", "inet0", "mtu", "1400")
+    try:
+        assert told(converged, CITIZEN, address, 53, 1440) == "EMSGSIZE"
+    finally:
+        inside(converged, "buoi-gw", "ip", "link", "set", "inet0", "mtu", "1500")
+        inside(converged, CITIZEN, "ip", f"-{version}", "route", "flush", "cache")
+    must_reach(converged, CITIZEN, family, ["udp/53 isp resolver"])
+
+
 LINES = {
     # port: who uses it, what it then does not reach, from where to where the kernel is asked, and what still works
     "inet0": (CITIZEN, "tcp/443 public web", ("citizen", "public web", "citizen0"), (CLERK, "tcp/443 portal")),
@@ -191,7 +213,7 @@ LINES = {
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_dead_line_is_no_reason_to_take_the_other(converged: Lab, line: str) -> None:
-    """Its users are told at once, the kernel knows no other way for them, and all comes back by itself."""
+    """Its users are told, the kernel knows no other way for them, and all comes back by itself."""
     host, dead, (sender, target, lan), (other, alive) = LINES[line]
     inside(converged, "buoi-gw", "ip", "link", "set", line, "down")
     try:
@@ -203,6 +225,7 @@ def test_a_dead_line_is_no_reason_to_take_the_other(converged: Lab, line: str) -
             assert answer.returncode != 0, answer.stdout
             assert b"No route to host" in answer.stderr or b"unreachable" in answer.stderr
             assert reached(converged, host, family, [dead]) == set()
+            assert told(converged, host, ADDRESS[target][index], 53, 64) in UNREACHABLE
             must_reach(converged, other, family, [alive])
     finally:
         inside(converged, "buoi-gw", "ip", "link", "set", line, "up")
