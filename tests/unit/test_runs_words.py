@@ -105,6 +105,27 @@ def test_a_report_is_one_page_that_loads_nothing_and_tells_of_every_host(
         assert word in plain
 
 
+def test_a_report_calls_wards_by_their_names_and_tells_the_districts_time_in_the_readers_language(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WARDNET_LANG", "vi")
+    monkeypatch.setenv("TZ", "UTC")
+    names = {"district_name": "Quận Thử", "ward_names": {"ward-1": "Phường Một"}, "timezone": "Asia/Ho_Chi_Minh"}
+    lost = {"message": "g2 (ward ward-2): Failed to connect to the host via ssh: No route to host"}
+    run = journal(
+        *canary_done()[:4], result(2, "g1", "failed", **ROLLED_BACK), result(2, "g2", "unreachable", **lost), end(),
+        **names,
+    )  # fmt: skip
+    for report in " ".join(Page(report_html(run)).texts), report_text(run):
+        for word in ("Quận Thử", "Phường Một", "lan trên máy controller", "ansible-playbook playbooks/channels.yml"):
+            assert word in report
+        assert "2026-11-29 15:00:00 +07" in report
+        assert "2026-11-29 15:03:00 +07" in report, "also what the host wrote down"
+        assert "no new connection came through" not in report
+        assert "g2 (ward ward-2):" not in report, "there are columns for these"
+        assert "No route to host" in report
+
+
 def wardnet(folder: Path, *words: str, language: str = "en") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "WARDNET_RUNS": str(folder), "WARDNET_LANG": language, "COLUMNS": "120"}
     argv = [sys.executable, "-m", "wardnet.cli.main", "runs", *words]
