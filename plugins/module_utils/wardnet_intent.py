@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.module_utils.wardnet_kernel import (
     IPV6_METRIC,
+    LOCAL,
     MAIN,
     Address,
     Item,
@@ -38,7 +39,9 @@ class Intent:
     dynamic: frozenset[str] = frozenset()  # ports that a provider gives a lease
     dialled: frozenset[str] = frozenset()  # ports that a provider gives addresses that stay while the session does
     leases: frozenset[Route] = frozenset()  # what comes with an address of a dynamic port, by a way that is not known
-    believed: frozenset[tuple[int, str]] = frozenset()  # (table, prefix) that a routing protocol may add to
+    given: frozenset[tuple[int, str]] = frozenset()  # (table, port): where routes of those ports may be
+    believed: frozenset[tuple[int, str, str]] = frozenset()  # (table, port, prefix) that a neighbour may add to
+    all_ports: frozenset[str] = frozenset()  # of all channels
     vrfs: frozenset[str] = frozenset()
     members: frozenset[Member] = frozenset()
     vrf_tables: frozenset[int] = frozenset()  # in which the kernel keeps what it keeps for others in the local table
@@ -53,11 +56,14 @@ _FROM_ELSEWHERE = ("leased", "learned")  # routes that are there only while some
 
 
 def read_intent(gateway: dict[str, Any], channel: str, hold_main: bool) -> Intent:
-    """From the plain record of a GatewayPlan. With `hold_main` the main table is held as well, to being empty."""
+    """From the plain record of a GatewayPlan. With `hold_main` what is no channel's is held too: the main table to be
+    empty, the local one to what the kernel keeps there, other ports and the loopback to having no address."""
     ports = [port for port in gateway["ports"] if port["channel"] == channel]
     names = frozenset(port["name"] for port in ports)
     tables = {int(table["number"]) for table in gateway["tables"] if table["channel"] == channel}
-    tables |= {MAIN} if hold_main else set()
+    provided = [port["name"] for port in ports if port.get("addressing") in ("dhcp", "pppoe")]
+    given_to = frozenset((table, port) for table in tables for port in provided)
+    tables |= {MAIN, LOCAL} if hold_main else set()
     given = [(table, route) for table in gateway["tables"] for route in table["routes"]]
     routes = frozenset(_route(table, route) for table, route in given if route["kind"] not in _FROM_ELSEWHERE)
     rules = frozenset(record for rule in gateway["rules"] for record in _rules(rule))
@@ -76,13 +82,15 @@ def read_intent(gateway: dict[str, Any], channel: str, hold_main: bool) -> Inten
         leases=frozenset(
             _route(t, route) for t, route in given if route["kind"] == "leased" and route["port"] in names
         ),
+        given=given_to,
         believed=frozenset(
-            (int(table["number"]), prefix)
+            (int(table["number"]), peer["port"], prefix)
             for table in gateway["tables"]
             for peer in gateway.get("bgp") or []
             if table["channel"] == peer["channel"] == channel
             for prefix in peer["accept"]
         ),
+        all_ports=frozenset(port["name"] for port in gateway["ports"]),
         vrfs=frozenset(vrf["name"] for vrf in gateway.get("vrfs") or [] if vrf["channel"] == channel),
         members=frozenset(Member(port["name"], port["vrf"]) for port in ports if port.get("vrf")),
         vrf_tables=frozenset(int(vrf["table"]) for vrf in gateway.get("vrfs") or []),
@@ -151,6 +159,7 @@ def compare(running: Running, intent: Intent) -> Difference:
         and a not in intent.addresses
         and not (a.leased and not a.own_route and a.port in intent.dynamic)
     ]
+    foreign += [a for a in running.addresses if MAIN in intent.tables and a.port not in intent.all_ports]
     foreign += [
         route
         for route in running.routes
@@ -186,13 +195,14 @@ def _lacks_way(running: Running, route: Route) -> bool:
 
 def _may_be_given(route: Route, intent: Intent) -> bool:
     """Whether a route is of a lease, in the port's own table, or of a neighbour that may say so."""
-    if route.table == MAIN or route.unreachable or route.other:
+    if route.unreachable or route.other:
         return False
     if route.learned == "provider":
-        return route.port in intent.dynamic | intent.dialled
+        return (route.table, route.port) in intent.given
     if route.learned == "neighbour":
         network = ipaddress.ip_network(route.destination)
-        believed = [ipaddress.ip_network(prefix) for table, prefix in intent.believed if table == route.table]
+        here = (route.table, route.port)
+        believed = [ipaddress.ip_network(prefix) for *where, prefix in intent.believed if tuple(where) == here]
         return any(
             outer.version == network.version and network.subnet_of(outer)  # type: ignore[arg-type]
             for outer in believed

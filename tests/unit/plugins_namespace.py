@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -189,7 +190,7 @@ def network_is_read_and_goes_back() -> None:
         "rules": [],
     }  # fmt: skip
     step = {"role": "r", "part": "network", "network": {"gateway": gateway, "channel": "wan"}}
-    shown = {network.NETWORKD: {"ActiveState": "active"}}
+    shown = {network.NETWORKD: {"ActiveState": "active", "UnitFileState": "enabled"}}
 
     def read() -> Any:
         part = network.Network(candidate.read_steps([step]), host_module.Host(shown=shown))
@@ -216,6 +217,86 @@ def network_is_read_and_goes_back() -> None:
     assert run("ip", "rule").count("1900:") == 1
     again = read().difference()
     assert (set(again.missing), set(again.foreign)) == (set(difference.missing), set(difference.foreign)), again
+
+
+UNUSUAL = (
+    "rule add priority 500 not from 10.0.0.0/8 fwmark 0x5/0xff lookup main",
+    "rule add priority 501 lookup main suppress_prefixlength 0",
+    "rule add priority 502 ipproto tcp dport 22-30 sport 5 lookup 100",
+    "rule add priority 503 uidrange 100-200 tos 0x10 lookup 100 protocol 77",
+    "rule add priority 504 fwmark 7 blackhole",
+    "rule add priority 1010 fwmark 1 iif wan0 lookup 100",
+    "rule add priority 1010 lookup 100",
+    "-6 rule add priority 500 fwmark 7 lookup 100",
+    "route add blackhole 10.0.0.0/8 table 100",
+    "route add 10.2.0.0/16 table 100 nexthop via 10.31.1.1 dev wan0 nexthop via 10.31.1.3 dev wan0 weight 3",
+    "route add 10.3.0.0/16 via 10.31.1.1 mtu 1300 src 10.31.1.2 table 100",
+    "route add 10.4.0.0/16 dev wan0 table 100 tos 0x10 advmss 1000",
+    "route add 10.5.0.0/16 via 10.31.1.1 table local",
+    "-6 route add 2001:db8:1::/48 via fd20:31:1::1 table 100 mtu 1400",
+    "-6 route add blackhole 2001:db8:2::/48 table 100",
+)
+
+
+def network_brings_back_what_is_unusual_just_as_it_was() -> None:
+    """And takes no rule of ours away with a foreign one that is less particular."""
+    run("ip", "link", "set", "lo", "up")
+    run("ip", "link", "add", "wan0", "type", "veth", "peer", "name", "far0")
+    run("ip", "link", "set", "far0", "up")
+    run("ip", "link", "set", "wan0", "up")
+    run("ip", "address", "add", "10.31.1.2/24", "dev", "wan0")
+    run("ip", "-6", "address", "add", "fd20:31:1::2/64", "dev", "wan0", "nodad")
+    run("ip", "rule", "add", "priority", "1010", "iif", "wan0", "table", "100", "protocol", "static")
+    rule = {"family": 4, "priority": 1010, "table": 100, "incoming": "wan0", "outgoing": None, "source": None}
+    gateway = {
+        "ports": [{"name": "wan0", "channel": "wan", "ipv4": "10.31.1.2/24", "ipv6": "fd20:31:1::2/64"}],
+        "tables": [{"number": 100, "channel": "wan", "routes": []}],
+        "rules": [{**rule, "destination": None}],
+    }
+    step = {"role": "r", "part": "network", "network": {"gateway": gateway, "channel": "wan", "hold_main": True}}
+    shown = {network.NETWORKD: {"ActiveState": "active", "UnitFileState": "enabled"}}
+
+    def listing() -> list[str]:
+        shows = [
+            run("ip", family, *what.split()) for family in ("-4", "-6") for what in ("rule", "route show table all")
+        ]
+        of_kernel = ("fe80::", "ff00::", "table local proto kernel")  # which come a little later
+        return sorted(line for line in "".join(shows).splitlines() if not any(one in line for one in of_kernel))
+
+    def read() -> Any:
+        part = network.Network(candidate.read_steps([step]), host_module.Host(shown=shown))
+        part.read()
+        return part
+
+    ours = listing()
+    for words in UNUSUAL:
+        run("ip", *words.split())
+    before = listing()
+    part = read()
+    foreign = [item for item in part._difference.foreign if not isinstance(item, kernel.Address)]
+    routes = [item for item in foreign if isinstance(item, kernel.Route) and item.table != 254]
+    rules = [item for item in foreign if isinstance(item, kernel.Rule)]
+    assert len(routes) + len(rules) == len(UNUSUAL), foreign
+    part.judge(Path("/"))
+    for item in [*routes, *rules]:
+        part._delete(item)
+    assert listing() == ours
+    for _ in range(2):
+        failed = [said for said in go_back(part) if "networkctl" not in said]
+        assert failed == [], failed
+
+    def plain(lines: list[str]) -> set[str]:
+        return {line.replace(" proto static", "").replace(" onlink", "") for line in lines}
+
+    assert plain(listing()) == plain(before), plain(listing()) ^ plain(before)
+
+
+def network_refuses_what_it_could_not_bring_back() -> None:
+    strange = kernel.Route(4, 254, "10.0.0.0/8", 0, "wan0", "", False, other='{"encap": "mpls"}')
+    part = network.Network((), host_module.Host())
+    part._difference = SimpleNamespace(foreign=(strange,))
+    with pytest.raises(parts.RefusedError, match=r"the way back is refused.*route 10\.0\.0\.0/8 dev wan0 .*mpls"):
+        part.judge(Path("/"))
 
 
 @contextmanager

@@ -141,6 +141,22 @@ def test_what_was_added_by_hand_is_foreign(buoi: dict[str, Any], name: str) -> N
     assert not difference.missing
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        kernel.Address("lo", "10.77.0.5/32"),
+        kernel.Address("spare0", "10.20.1.99/24", own_route=True),
+        kernel.Route(4, 255, "10.0.0.0/8", 0, "wan0", "10.31.1.1", False),
+    ],
+)
+def test_what_belongs_to_no_channel_is_foreign_once(buoi: dict[str, Any], item: Any) -> None:
+    running = running_as_intended(buoi)
+    field = {"Route": "routes", "Address": "addresses"}[type(item).__name__]
+    running = replace(running, **{field: getattr(running, field) | {item}})
+    assert intents.compare(running, intents.read_intent(buoi, "wan", True)).foreign == (item,)
+    assert not intents.compare(running, intents.read_intent(buoi, "internet", False))
+
+
 def test_what_was_deleted_by_hand_is_missing(buoi: dict[str, Any]) -> None:
     running = running_as_intended(buoi)
     running = replace(

@@ -27,7 +27,7 @@ def neighbour() -> dict[str, Any]:
     port = {"name": "wan0", "channel": "wan", "addressing": "static", "ipv4": None, "ipv6": None}
     learned = {"destination": "10.16.0.0/12", "kind": "learned", "via": "10.31.1.1", "port": "wan0", "metric": 100}
     table = {"number": 100, "channel": "wan", "routes": [learned]}
-    peer = {"channel": "wan", "accept": ["10.16.0.0/12", "fd20::/16"]}
+    peer = {"channel": "wan", "port": "wan0", "accept": ["10.16.0.0/12", "fd20::/16"]}
     return {"ports": [port], "tables": [table], "rules": [], "bgp": [peer]}
 
 
@@ -93,6 +93,23 @@ def test_what_a_neighbour_may_announce_is_no_drift() -> None:
     route = {"dst": "10.20.2.0/24", "gateway": "10.31.1.1", "dev": "wan0", "table": "100", "protocol": "186",
              "metric": 20, "nhid": 39}  # fmt: skip
     assert not compare(neighbour(), "wan", NOTHING, [route], NOTHING)
+
+
+def test_a_lease_has_no_say_about_another_channels_table() -> None:
+    wan = {"number": 100, "channel": "wan", "routes": []}
+    record = gateway()
+    record["tables"].append(wan)
+    record["ports"].append({**record["ports"][0], "name": "wan0", "channel": "wan", "addressing": "static"})
+    other = {**WAY, "dst": "10.0.0.0/8", "table": "100"}
+    difference = compare(record, "wan", [], [other], NOTHING)
+    assert [(item.table, item.port) for item in difference.foreign] == [(100, "inet0")]
+
+
+def test_a_neighbours_route_by_another_port_is_foreign() -> None:
+    route = {"dst": "10.20.2.0/24", "gateway": "203.0.113.1", "dev": "inet0", "table": "100", "protocol": "186"}
+    record = neighbour()
+    record["ports"].append({**record["ports"][0], "name": "inet0", "channel": "internet"})
+    assert [item.port for item in compare(record, "wan", NOTHING, [route], NOTHING).foreign] == ["inet0"]
 
 
 def test_what_a_neighbour_must_not_announce_is_foreign() -> None:
