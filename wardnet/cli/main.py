@@ -16,7 +16,7 @@ from wardnet.cli.console import Exit, fail
 from wardnet.locale import _
 
 # In the order in which a newcomer needs them.
-COMMANDS = ("check", "targets", "bootstrap", "trust", "runs", "status", "collect", "audit")
+COMMANDS = ("check", "inventory", "targets", "bootstrap", "trust", "runs", "status", "collect", "audit")
 
 OWN_PACKAGES = ("wardnet", "collectors", "exporters")
 

@@ -1,0 +1,19 @@
+"""Changing an inventory's files as a person would: the same YAML, neighbours' comments kept, checked before it is on
+disk."""
+
+from wardnet.inventory.writing.answers import Line, NewWard
+from wardnet.inventory.writing.errors import WritingError
+from wardnet.inventory.writing.proposal import Proposal, read_files
+from wardnet.inventory.writing.ward import default_model, office_of, propose_ward, slug
+
+__all__ = [
+    "Line",
+    "NewWard",
+    "Proposal",
+    "WritingError",
+    "default_model",
+    "office_of",
+    "propose_ward",
+    "read_files",
+    "slug",
+]
