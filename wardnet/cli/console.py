@@ -13,9 +13,10 @@ from wardnet.inventory import DISTRICT_FILE, InventoryErrors, find_inventory, re
 from wardnet.locale import ngettext
 from wardnet.model.intent import District
 
-# Errors of the inventory are lines that editors and other programs read: never wrapped, never decorated.
-out = Console(soft_wrap=False, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
+# Errors of the inventory are lines that editors and other programs read: never wrapped, never decorated. Nor is `:a:`
+# of an IPv6 address a picture.
+out = Console(soft_wrap=False, highlight=False, emoji=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 DEFAULT_INVENTORY = Path("inventory")  # or the only inventory in it
 
