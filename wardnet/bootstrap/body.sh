@@ -283,7 +283,7 @@ fi
 renamed=$changed
 for pair in $mapped; do
     name=${pair%%=*}
-    put 0644 "/etc/systemd/network/05-bootstrap-$name.link" \
+    put 0644 "/etc/systemd/network/05-port-$name.link" \
         printf '[Match]\nPermanentMACAddress=%s\n\n[Link]\nName=%s\n' "$(cat "/sys/class/net/${pair#*=}/address")" "$name"
 done
 for pair in $mapped; do # all away from their names first: two of them may have each other's
