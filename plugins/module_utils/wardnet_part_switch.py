@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,14 @@ from ansible.module_utils.wardnet_part import (
     UndoFile,
 )
 from ansible.module_utils.wardnet_switch import (
+    FLAGS,
+    FRAGMENTS,
     TABLES,
     Gap,
     Intent,
     Running,
     compare,
+    parse_description,
     parse_links,
     parse_tables,
     read_intent,
@@ -76,14 +80,22 @@ class Switch(Part):
         else:
             lists = [word for name in TABLES for word in ("--", "list", name)]
             running = Running(parse_tables(self.host.run([VSCTL, "--timeout=20", "--format=json", *lists])), *links)
+            if self._is_there(running):
+                fragments, flags = parse_description(
+                    self.host.run([OFCTL, "--timeout=20", "show", self._intent.bridge])
+                )
+                running = replace(running, fragments=fragments, flags=flags)
         return (running, compare(self._intent, running), *self._compare_flows(running))
 
     def _links(self) -> Any:
         shows = (["address", "show"], ["-4", "route", "show", "default"], ["-6", "route", "show", "default"])
         return parse_links(*(json.loads(self.host.run([IP, "-j", *words]).strip() or "[]") for words in shows))
 
+    def _is_there(self, running: Running) -> bool:
+        return any(row["name"] == self._intent.bridge for row in running.tables["Bridge"])
+
     def _compare_flows(self, running: Running) -> tuple[list[str], list[str]]:
-        if not any(row["name"] == self._intent.bridge for row in running.tables["Bridge"]):
+        if not self._is_there(running):
             return [f"flows of {self._path}"], []
         with _text_file(self._flows) as path:
             code, out, err = self.host.attempt([OFCTL, "--timeout=20", "diff-flows", self._intent.bridge, path])
@@ -172,6 +184,7 @@ class Switch(Part):
                 UndoCommand((OFCTL, "--timeout=20", "replace-flows", bridge, "-"), stdin=flows.encode())
                 for bridge, flows in self._former_flows.items()
             ]
+            back += self._former_description()
         names = [port.name for port in self._intent.ports if port.name in self._running.up]
         back += self._former_mac()
         back.append(UndoCommand((NETWORKCTL, "reload")))
@@ -186,6 +199,15 @@ class Switch(Part):
         for link, address in sorted(wanted - self._running.addresses):
             back.append(UndoCommand((IP, "address", "delete", address, "dev", link), harmless=GONE))
         return back
+
+    def _former_description(self) -> list[Undo]:
+        """How fragments were treated, and ports that somebody had set; the database knows neither."""
+        bridge = self._intent.bridge
+        if not self._is_there(self._running):
+            return []
+        words = [("set-frags", bridge, self._running.fragments)] if self._running.fragments else []
+        words += [("mod-port", bridge, port, f"no-{FLAGS[flag]}") for port, flag in sorted(self._running.flags)]
+        return [UndoCommand((OFCTL, "--timeout=20", *each), harmless=GONE) for each in words]
 
     def _former_mac(self) -> list[Undo]:
         """A port that is made anew would get another address, and neighbours would look for the former one."""
@@ -213,6 +235,7 @@ class Switch(Part):
             raise PartError(str(error)) from error
 
     def _load_flows(self) -> None:
+        self.host.run([OFCTL, "--timeout=20", "set-frags", self._intent.bridge, FRAGMENTS])
         with _text_file(self._flows) as path:
             self.host.run([OFCTL, "--timeout=20", "replace-flows", self._intent.bridge, path])
 
@@ -223,8 +246,10 @@ class Switch(Part):
         again = begun + (2 if self.files else 0)  # a reload takes up changed files by itself
         while True:
             running, gaps, missing, foreign = self._look()
-            if missing or foreign:
+            if missing or foreign or running.fragments != FRAGMENTS:
                 self._load_flows()
+            for port, flag in sorted(running.flags):
+                self.host.attempt([OFCTL, "--timeout=20", "mod-port", self._intent.bridge, port, FLAGS[flag]])
             if not gaps and not missing and not foreign:
                 return
             now = time.monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,10 +24,22 @@ BRIDGE: dict[str, tuple[Any, str]] = {
     "flood_vlans": ((), "flood_vlans=[]"),
     "stp_enable": (False, "stp_enable=false"),
     "rstp_enable": (False, "rstp_enable=false"),
+    "mcast_snooping_enable": (False, "mcast_snooping_enable=false"),
+    "flow_tables": ({}, "flow_tables={}"),
+    "other_config": ({}, "other_config={}"),
 }
 # Likewise of a port and an interface, beside what is the port's own.
-PORT: dict[str, Any] = {"cvlans": (), "protected": False, "other_config": {}, "bond_mode": (), "lacp": ()}
-INTERFACE: dict[str, Any] = {"options": {}}
+PORT: dict[str, Any] = {"cvlans": (), "protected": False, "other_config": {}, "bond_mode": (), "lacp": (), "qos": ()}
+POLICING = ("rate", "burst", "kpkts_rate", "kpkts_burst")
+INTERFACE: dict[str, Any] = {
+    "options": {}, "other_config": {}, "mtu_request": (), **{f"ingress_policing_{name}": 0 for name in POLICING},
+}  # fmt: skip
+# Settings of Open vSwitch as a whole that say on which hardware it works, and nothing of what it carries.
+HARDWARE = ("dpdk-", "pmd-", "n-", "hw-offload", "tc-policy")
+FRAGMENTS = "nx-match"  # the first fragment of a packet keeps its ports and ICMP type, so that flows see them
+# How a port is said to be otherwise than usual, and the word of ovs-ofctl(8) that says it is as usual.
+FLAGS = {"NO_STP": "stp", "NO_RECV": "receive", "NO_RECV_STP": "receive-stp", "NO_FLOOD": "flood",
+         "NO_FWD": "forward", "NO_PACKET_IN": "packet-in"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,8 @@ class Running:
     addresses: frozenset[tuple[str, str]] = frozenset()
     waiting: frozenset[tuple[str, str]] = frozenset()
     ways: frozenset[tuple[str, str]] = frozenset()  # (link, next hop)
+    fragments: str = FRAGMENTS
+    flags: frozenset[tuple[str, str]] = frozenset()  # (port, one of FLAGS)
 
 
 @dataclass(frozen=True)
@@ -141,9 +156,39 @@ def parse_links(
     return up, frozenset(found), frozenset(waiting), frozenset(ways)
 
 
+def parse_description(text: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    """How fragments are shown to flows, and which ports are otherwise than usual; from `ovs-ofctl show`."""
+    port, flags = "", set()
+    for line in text.splitlines():
+        if found := re.fullmatch(r" (?:\d+|LOCAL)\((.*)\): addr:.*", line):
+            port = found[1]
+        elif found := re.fullmatch(r" +config: +(.*)", line):
+            flags |= {(port, flag) for flag in found[1].split() if flag in FLAGS}
+    mode = re.search(r"\bfrags=(\S+)", text)
+    return mode[1] if mode else "", frozenset(flags)
+
+
 def compare(intent: Intent, running: Running) -> list[Gap]:
     """All that differs but the flows. Empty where the switch is as it is to be."""
-    return [*_compare_database(intent, running), *_compare_links(intent, running)]
+    return [*_compare_database(intent, running), *_compare_described(running), *_compare_links(intent, running)]
+
+
+def _compare_described(running: Running) -> list[Gap]:
+    """What ovs-ofctl sets, and the database does not know."""
+    gaps = [
+        Gap(f"port {port}: {FLAGS[flag]}", f"port {port}: {flag}", database=False)
+        for port, flag in sorted(running.flags)
+    ]
+    if running.fragments != FRAGMENTS:
+        mode = running.fragments or "not known"
+        gaps.append(Gap(f"fragments: {FRAGMENTS}", f"fragments: {mode}", database=False))
+    return gaps
+
+
+def foreign_settings(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Names of settings of Open vSwitch as a whole that somebody made."""
+    found = {name for row in tables["Open_vSwitch"] for name in row.get("other_config") or {}}
+    return sorted(name for name in found if not name.startswith(HARDWARE))
 
 
 def _compare_database(intent: Intent, running: Running) -> list[Gap]:
@@ -153,6 +198,7 @@ def _compare_database(intent: Intent, running: Running) -> list[Gap]:
         for row in tables["Open_vSwitch"]
         if row.get("manager_options")
     ]
+    gaps += [Gap(foreign=f"setting {name} of Open vSwitch") for name in foreign_settings(tables)]
     gaps += [Gap(foreign=f"bridge {row['name']}") for row in tables["Bridge"] if row["name"] != intent.bridge]
     bridge = next((row for row in tables["Bridge"] if row["name"] == intent.bridge), None)
     if bridge is None:
@@ -244,6 +290,7 @@ def _compare_links(intent: Intent, running: Running) -> list[Gap]:
 def transaction(intent: Intent, tables: dict[str, list[dict[str, Any]]]) -> list[str]:
     """Words of ovs-vsctl, all of them one transaction: from whatever the tables hold to what is intended."""
     steps: list[list[str]] = [["set", "Open_vSwitch", ".", "manager_options=[]"]]
+    steps += [["remove", "Open_vSwitch", ".", "other_config", name] for name in foreign_settings(tables)]
     bridges = {row["name"]: row for row in tables["Bridge"]}
     steps += [["--if-exists", "del-br", name] for name in bridges if name != intent.bridge]
     bridge = bridges.get(intent.bridge)
@@ -265,12 +312,18 @@ def transaction(intent: Intent, tables: dict[str, list[dict[str, Any]]]) -> list
         trunks = f"[{','.join(map(str, port.trunks))}]"
         steps.append(
             ["set", "port", port.name, f"tag={tag}", f"trunks={trunks}", f"vlan_mode={port.mode}", "cvlans=[]",
-             "protected=false", "other_config={}", "bond_mode=[]", "lacp=[]"]
+             "protected=false", "other_config={}", "bond_mode=[]", "lacp=[]", "qos=[]"]
         )  # fmt: skip
         request = [f"ofport_request={port.number}"] if port.number is not None else []
         kind = "internal" if port.internal else '""'
         mac = [f'mac="{_mac(port.name, tables)}"'] if port.lasting else []
-        steps.append(["set", "interface", port.name, f"type={kind}", "options={}", *request, *mac])
+        plain = [
+            "options={}",
+            "other_config={}",
+            "mtu_request=[]",
+            *(f"ingress_policing_{name}=0" for name in POLICING),
+        ]
+        steps.append(["set", "interface", port.name, f"type={kind}", *plain, *request, *mac])
     return [word for step in steps for word in ("--", *step)]
 
 

@@ -161,6 +161,46 @@ def test_what_only_the_gateway_may_say_comes_from_its_port_alone(
     assert heard(managed, (OTHER, "eth0"), ("buoi-gw", "clerks0"), frame, expected=True) == "untagged", name
 
 
+def fragment(protocol: int, payload: bytes) -> bytes:
+    """The first of several fragments of an IPv6 packet."""
+    return ethernet(0x86DD, ipv6(44, struct.pack("!BBHI", protocol, 0, 1, 77) + payload))
+
+
+def first_of_ipv4(frame: bytes) -> bytes:
+    """The packet says that there is more of it; its checksum is mended."""
+    return frame[:20] + b"\x20\x00" + frame[22:24] + struct.pack("!H", _without_more(frame)) + frame[26:]
+
+
+def _without_more(frame: bytes) -> int:
+    total = (struct.unpack("!H", frame[24:26])[0] ^ 0xFFFF) + 0x2000
+    return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+
+
+OPTIONS = struct.pack("!BBBBI", 58, 0, 1, 4, 0)  # of the destination; ICMPv6 is behind them
+FRAGMENTS: dict[str, Callable[[bytes], bytes]] = {
+    "router advertisement": lambda mark: fragment(58, advertisement(mark)[54:]),
+    "router advertisement behind options": lambda mark: fragment(60, OPTIONS + advertisement(mark)[54:]),
+    "options that end before it": lambda mark: fragment(60, struct.pack("!BB", 58, 5) + mark.rjust(46, b"\0")),
+    "DHCP offer": lambda mark: first_of_ipv4(ethernet(0x800, ipv4_udp(67, 68, mark))),
+    "DHCPv6 advertise": lambda mark: fragment(17, struct.pack("!HHHH", 547, 546, 600, 0) + mark),
+}
+
+
+@pytest.mark.parametrize("name", FRAGMENTS)
+def test_what_only_the_gateway_may_say_is_dropped_in_fragments_too(managed: Lab, name: str) -> None:
+    """Real frames through the bridge, and by the control on the gateway's port, where they pass."""
+    frame = FRAGMENTS[name]
+    assert heard(managed, (OTHER, "eth0"), (CLERK, "eth0"), frame, expected=False) == "nothing"
+    assert heard(managed, (OTHER, "eth0"), ("buoi-gw", "clerks0"), frame, expected=True) == "untagged"
+
+
+def test_fragments_of_the_rest_pass(managed: Lab) -> None:
+    later = lambda mark: ethernet(0x86DD, ipv6(44, struct.pack("!BBHI", 58, 0, 3 << 3, 77) + mark))  # noqa: E731
+    request = lambda mark: fragment(58, struct.pack("!BBHHH", 128, 0, 0, 7, 1) + mark)  # noqa: E731
+    assert heard(managed, (OTHER, "eth0"), (CLERK, "eth0"), request, expected=True) == "untagged"
+    assert heard(managed, (OTHER, "eth0"), (CLERK, "eth0"), later, expected=True) == "untagged"
+
+
 def _in_vlan(frame: bytes, vlan: int) -> bytes:
     return frame[:12] + struct.pack("!HH", 0x8100, vlan) + frame[12:]
 
@@ -194,7 +234,8 @@ def test_frames_that_pass_the_switch_do_not_reach_its_own_system(managed: Lab) -
 def test_what_somebody_changed_by_hand_is_found_and_healed(managed: Lab) -> None:
     by_hand = (
         "ovs-vsctl set port port6 tag=10 -- add-br beside -- set bridge beside datapath_type=netdev "
-        "-- set port port9 vlan_mode=native-untagged tag=10; ovs-ofctl del-flows access icmp6"
+        "-- set port port9 vlan_mode=native-untagged tag=10 -- set open_vswitch . other_config:vlan-limit=1; "
+        "ovs-ofctl del-flows access icmp6; ovs-ofctl set-frags access normal; ovs-ofctl mod-port access port5 no-flood"
     )
     try:
         inside(managed, SWITCH, "sh", "-ec", by_hand)
@@ -204,7 +245,8 @@ def test_what_somebody_changed_by_hand_is_found_and_healed(managed: Lab) -> None
         healed = play(managed, "channels.yml", *ONLY)
     assert leaks == "untagged", "the control"
     assert checked.status == 0, checked.tail
-    for words in ("port port6: tag 20", "bridge beside", "port port9: vlan_mode trunk", "icmp_type=134"):
+    for words in ("port port6: tag 20", "bridge beside", "port port9: vlan_mode trunk", "icmp_type=134",
+                  "setting vlan-limit", "fragments: nx-match", "port port5: NO_FLOOD"):  # fmt: skip
         assert words in checked.said, checked.tail
     assert (healed.status, healed.changed.keys()) == (0, {SWITCH}), healed.tail
     assert heard(managed, (CITIZEN, "eth0"), (CLERK, "eth0"), plain, expected=False) == "nothing"

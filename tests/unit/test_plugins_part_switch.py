@@ -114,6 +114,15 @@ def test_one_transaction_leads_from_nothing_to_what_is_intended(database: Databa
             "bridge access: sflow none",
         ),
         (["set", "interface", "port1", "type=vxlan", "options:remote_ip=192.0.2.1"], "port port1: type none"),
+        (["set", "bridge", "access", "other_config:forward-bpdu=true"], "bridge access: other_config none"),
+        (["set", "bridge", "access", "mcast_snooping_enable=true"], "bridge access: mcast_snooping_enable false"),
+        (["set", "open_vswitch", ".", "other_config:vlan-limit=1"], "foreign setting vlan-limit of Open vSwitch"),
+        (
+            ["--", "--id=@q", "create", "qos", "type=linux-htb", "--", "set", "port", "port1", "qos=@q"],
+            "port port1: qos none",
+        ),
+        (["set", "interface", "port1", "ingress_policing_rate=10"], "port port1: ingress_policing_rate 0"),
+        (["set", "interface", "port1", "mtu_request=1400"], "port port1: mtu_request none"),
         (["set", "interface", "port1", "ofport_request=77"], "port port1: number 5"),
         (["clear", "port", "access", "tag"], "port access: tag 4094"),
         (
@@ -130,6 +139,34 @@ def test_what_somebody_changed_by_hand_is_found_and_brought_back(
     assert any(gap.startswith(found) for gap in gaps(database)), gaps(database)
     converge(database)
     assert gaps(database) == []
+
+
+def test_on_which_hardware_it_works_is_not_taken_away(database: Database) -> None:
+    converge(database)
+    database("set", "open_vswitch", ".", "other_config:hw-offload=true", "other_config:dpdk-init=true")
+    assert gaps(database) == []
+
+
+def test_what_ovs_ofctl_sets_is_read_and_compared() -> None:
+    shown = """OFPT_FEATURES_REPLY (xid=0x2): dpid:000046486764f444
+actions: output enqueue
+ 1(port1): addr:5a:69:50:4b:fc:19
+     config:     NO_FLOOD NO_FWD
+     state:      0
+     speed: 10000 Mbps now, 0 Mbps max
+ 13(port8): addr:5a:69:50:4b:fc:20
+     config:     PORT_DOWN
+     state:      LINK_DOWN
+ LOCAL(access): addr:46:48:67:64:f4:44
+     config:     PORT_DOWN
+OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0
+"""
+    fragments, flags = switch.parse_description(shown)
+    assert (fragments, flags) == ("normal", {("port1", "NO_FLOOD"), ("port1", "NO_FWD")})
+    running = switch.Running({name: [] for name in switch.TABLES}, fragments=fragments, flags=flags)
+    found = switch.compare(switch.read_intent(arguments()), running)
+    assert {"port port1: flood", "port port1: forward", "fragments: nx-match"} <= {gap.missing for gap in found}
+    assert not any(gap.database for gap in found if "port1: f" in gap.missing or "fragments" in gap.missing)
 
 
 def test_the_way_to_the_manager_keeps_its_mac_address(database: Database) -> None:
