@@ -69,7 +69,7 @@ def qemu_argv(power: Power) -> list[str]:
     """The command line. `writethrough`: what the guest has flushed is on the disk when its power goes."""
     base = power.clock.strftime("%Y-%m-%dT%H:%M:%S") if power.clock is not None else "utc"
     argv = [
-        *(PROGRAM, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", str(power.memory_mb)),
+        *(PROGRAM, "-accel", "tcg,thread=multi,tb-size=128", "-cpu", "max", "-smp", "1", "-m", str(power.memory_mb)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-kernel", str(power.kernel), "-initrd", str(power.initrd), "-append", _KERNEL_WORDS),
         *("-rtc", f"base={base}"),

@@ -77,7 +77,7 @@ class Guest:
             clock,
         )
         group = self.layout.host_cgroup(self.name)
-        joins = cgroups.create(group, memory_bytes=(MEMORY_MB + 512) << 20, tasks=_TASKS)
+        joins = cgroups.create(group, memory_bytes=(MEMORY_MB + 1024) << 20, tasks=_TASKS)
         inside = ["nsenter", f"--net={self.layout.netns_path(FABRIC)}", "--", *qemu_argv(power)]
         with (self.folder / "qemu.log").open("ab") as output:
             self._process = subprocess.Popen(

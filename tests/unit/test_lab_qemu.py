@@ -33,7 +33,7 @@ def after(argv: list[str], option: str) -> list[str]:
 
 def test_a_guest_is_emulated_and_its_network_is_its_taps_alone() -> None:
     argv = power()
-    assert after(argv, "-accel") == ["tcg,thread=multi"]
+    assert after(argv, "-accel") == ["tcg,thread=multi,tb-size=128"]
     assert after(argv, "-smp") == ["1"]
     assert "-nodefaults" in argv  # or QEMU would add a network of its own, which leads out
     assert after(argv, "-netdev") == [
