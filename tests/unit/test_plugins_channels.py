@@ -90,7 +90,7 @@ def test_a_session_keeps_the_addresses_that_pppd_gives_and_has_its_routes_in_the
             if route["port"] == "inet0" and route["kind"] == "via":
                 route.update(kind="leased", via=None)
     lines = render("port.network.j2", record, internet(record))
-    assert {"KeepConfiguration=yes", "DHCP=no", "IPv6AcceptRA=yes", "LinkLocalAddressing=no"} <= set(lines)
+    assert {"KeepConfiguration=yes", "DHCP=no", "IPv6AcceptRA=yes", "LinkLocalAddressing=ipv6"} <= set(lines)
     assert [line for line in lines if line.startswith("Table=")] == ["Table=200"] * lines.count("[Route]")
     assert "Destination=0.0.0.0/0" in lines
     assert not [line for line in lines if line.startswith("Gateway=")]
