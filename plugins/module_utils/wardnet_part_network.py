@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ansible.module_utils.wardnet_intent import Intent, compare, is_of_vrfs, joi
 from ansible.module_utils.wardnet_ip_words import NoWordsError, command_for, is_exact
 from ansible.module_utils.wardnet_kernel import (
     Item,
+    Route,
     Rule,
     Running,
     parse_addresses,
@@ -125,6 +127,8 @@ class Network(Part):
         back.append(UndoCommand(("/usr/bin/sleep", "2")))
         back += [UndoCommand(tuple(command_for(item, "del")), harmless=GONE) for item in self._difference.missing]
         for item in self._difference.foreign:
+            if is_learned(item):
+                continue  # comes back with who learned it
             verb = "add" if isinstance(item, Rule) else "replace"
             back.append(UndoCommand(tuple(command_for(item, verb)), harmless=THERE))
         return back
@@ -146,6 +150,8 @@ class Network(Part):
         while True:
             running, links = self._look()
             difference, off = compare(running, self._intent), self._switched_off(links)
+            # Whoever still learns a route would bring it again: part routing sees to that first, then verify().
+            difference = replace(difference, foreign=tuple(i for i in difference.foreign if not is_learned(i)))
             now = time.monotonic()
             if not difference and not off:
                 right_since = now if right_since is None else right_since
@@ -173,6 +179,24 @@ class Network(Part):
                 for foreign in difference.foreign:
                     self._delete(foreign)
             time.sleep(0.2)
+
+    def verify(self) -> None:
+        """Routes of neighbours that are no longer believed go with the session, or are deleted here."""
+        deadline = time.monotonic() + self.host.settle
+        try:
+            while True:
+                foreign = [item for item in compare(self._look()[0], self._intent).foreign if is_learned(item)]
+                if not foreign:
+                    return
+                if time.monotonic() > deadline:
+                    raise PartError(
+                        "somebody still brings routes that nobody may say: see foreign", foreign=list(map(str, foreign))
+                    )
+                for item in foreign:
+                    self._delete(item)
+                time.sleep(0.5)
+        except CommandError as error:
+            raise PartError(str(error)) from error
 
     def _delete(self, item: Item) -> None:
         try:
@@ -211,6 +235,11 @@ def has_selectors_of(rule: Rule, other: Rule) -> bool:
 
 def read_step(arguments: dict[str, Any]) -> Intent:
     return read_intent(arguments["gateway"], arguments["channel"], bool(arguments.get("hold_main")))
+
+
+def is_learned(item: Item) -> bool:
+    """Whether it is a route of a routing protocol."""
+    return isinstance(item, Route) and item.learned == "neighbour"
 
 
 def link_of(item: Item) -> str:

@@ -1,6 +1,7 @@
 """Part `routing`: what FRR runs, as far as its configuration says it.
 
     routing: {path: /etc/frr/frr.conf, daemons: /etc/frr/daemons}
+    routing: {off: true}      # nothing is learned: FRR is stopped, now and for the next boot
 
 The running configuration of all daemons is compared with the candidate's file, line by line with the section that a
 line stands in. FRR writes lines in an order of its own, and says some that nobody wrote; neither is a difference.
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
-from ansible.module_utils.wardnet_units import is_started
+from ansible.module_utils.wardnet_units import Times, decide, is_started
 
 VTYSH = "/usr/bin/vtysh"
 FRR = "frr.service"
+NEVER = Times(0, 0, 0, 0)
 # Said by every daemon, or about the program and not about what it does.
 SAID = ("Building configuration", "Current configuration", "frr version", "frr defaults", "hostname ", "end",
         "service integrated-vtysh-config", "exit", "log ")  # fmt: skip
@@ -46,10 +48,13 @@ class Routing(Part):
 
     def read(self) -> None:
         arguments = [step.arguments for step in self.steps]
+        self._off = any(each.get("off") for each in arguments)
+        self._was_active = self.host.unit(FRR).get("ActiveState") == "active"
+        if self._off:
+            return
         self._path = str(next((each["path"] for each in arguments if each.get("path")), "/etc/frr/frr.conf"))
         self._daemons = str(next((each["daemons"] for each in arguments if each.get("daemons")), "/etc/frr/daemons"))
         self._intended = parse_lines(self.content(self._path))
-        self._was_active = self.host.unit(FRR).get("ActiveState") == "active"
         self._running = self._look() if self._was_active else None
 
     def _look(self) -> frozenset[str] | None:
@@ -58,6 +63,8 @@ class Routing(Part):
         return parse_lines(out) if code == 0 else None
 
     def difference(self) -> Difference:
+        if self._off:
+            return Difference(needs=tuple(f"{verb} {FRR}" for verb in self._verbs_to_end()))
         running = self._running or frozenset()
         return Difference(
             missing=tuple(sorted(self._intended - running)),
@@ -65,7 +72,13 @@ class Routing(Part):
             needs=() if self._running is not None and is_started(self.host.unit(FRR)) else (f"start {FRR}",),
         )
 
+    def _verbs_to_end(self) -> list[str]:
+        """As state 'off' of a unit has them."""
+        return decide({"name": FRR, "state": "off"}, self.host.unit(FRR), NEVER)
+
     def judge(self, root: Path) -> None:
+        if self._off:
+            return
         if not Path(VTYSH).exists():
             if self.host.check_mode:
                 return
@@ -76,6 +89,8 @@ class Routing(Part):
             raise RefusedError(f"FRR refuses {self._path}: {(out + err).strip()}")
 
     def undo(self) -> list[Undo]:
+        if self._off:
+            return [UndoCommand((SYSTEMCTL, "start", FRR))] if self._was_active else []
         if not self._was_active:
             return [UndoCommand((SYSTEMCTL, "stop", FRR), harmless=("not loaded",))]
         return [UndoCommand((SYSTEMCTL, self._verb(), FRR))]
@@ -86,9 +101,11 @@ class Routing(Part):
 
     def apply(self) -> None:
         try:
-            self.host.run([SYSTEMCTL, self._verb(), FRR])
+            self.host.run([SYSTEMCTL, "stop" if self._off else self._verb(), FRR])
         except CommandError as error:
             raise PartError(f"routing: {error}") from error
+        if self._off:
+            return
         begun = time.monotonic()
         while self._look() != self._intended:
             if time.monotonic() > begun + self.host.settle:
@@ -101,4 +118,4 @@ class Routing(Part):
             time.sleep(0.5)
 
     def confirmed(self) -> None:
-        self.host.run([SYSTEMCTL, "enable", "--quiet", FRR])
+        self.host.run([SYSTEMCTL, "disable" if self._off else "enable", "--quiet", FRR])

@@ -298,6 +298,33 @@ def test_a_power_cut_leaves_rates_routes_and_leases_as_they_were(lab: Lab) -> No
     nothing_differs(lab)
 
 
+def test_a_line_goes_from_bgp_to_static_routes_and_back(lab: Lab) -> None:
+    """Each in one run of both ends, within the guarded change, and management comes in throughout."""
+    written = lab.state / "inventory" / "district.yml"
+    by_bgp = written.read_text()
+    assert "routing: bgp" in by_bgp
+    static = [line for line in by_bgp.splitlines() if line.strip() != "routing: bgp" and "local_as" not in line]
+    written.write_text("\n".join([*static, ""]))
+    try:
+        changed = play(lab, "channels.yml")
+        assert (changed.status, changed.failed) == (0, ()), changed.tail
+        assert {GATEWAY, HUB} <= changed.changed.keys()
+        for host in (GATEWAY, HUB):
+            assert inside(lab, host, "sh", "-c", "systemctl is-active frr; systemctl is-enabled frr; true").split() == [
+                "inactive", "disabled",
+            ]  # fmt: skip
+            assert "bgp" not in inside(lab, host, "ip", "route", "show", "table", "all")
+        until(lambda: reached(lab, CLERK, PORTAL, PORTAL6), "the portal over static routes")
+        nothing_differs(lab)
+    finally:
+        written.write_text(by_bgp)
+        back = play(lab, "channels.yml")
+    assert back.status == 0, back.tail
+    until(lambda: routes(lab, 100, "proto", "bgp") == ["10.16.0.0/12", "fd20::/16"], "routes by BGP again")
+    until(lambda: reached(lab, CLERK, PORTAL, PORTAL6), "the portal over routes by BGP again")
+    nothing_differs(lab)
+
+
 @pytest.mark.parametrize(
     ("changes", "said_why"),
     [

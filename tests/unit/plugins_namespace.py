@@ -291,6 +291,37 @@ def network_brings_back_what_is_unusual_just_as_it_was() -> None:
     assert plain(listing()) == plain(before), plain(listing()) ^ plain(before)
 
 
+def network_leaves_what_neighbours_bring_to_the_end() -> None:
+    """Routes of a session that ends are in nobody's way: part routing ends it, and what is left then goes."""
+    run("ip", "link", "add", "wan0", "type", "veth", "peer", "name", "far0")
+    run("ip", "link", "set", "far0", "up")
+    run("ip", "link", "set", "wan0", "up")
+    run("ip", "address", "add", "10.31.1.2/30", "dev", "wan0", "noprefixroute")
+    learned = "10.16.0.0/12 via 10.31.1.1 dev wan0 onlink table 100 metric 20"
+    run("ip", "route", "add", *learned.split(), "proto", "bgp")
+    gateway = {
+        "ports": [{"name": "wan0", "channel": "wan", "ipv4": "10.31.1.2/30", "ipv6": None}],
+        "tables": [{"number": 100, "channel": "wan", "routes": []}],
+        "rules": [],
+    }
+    step = {"role": "r", "part": "network", "network": {"gateway": gateway, "channel": "wan"}}
+    shown = {network.NETWORKD: {"ActiveState": "active", "UnitFileState": "enabled"}}
+
+    class Host(host_module.Host):  # type: ignore[misc, name-defined]
+        def run(self, argv: Any, stdin: str | None = None) -> str:
+            return "" if "networkctl" in argv[0] else str(super().run(argv, stdin))
+
+    part = network.Network(candidate.read_steps([step]), Host(shown=shown))
+    part.read()
+    assert part.difference().foreign == ("route 10.16.0.0/12 via 10.31.1.1 dev wan0 metric 20 table 100",)
+    part.judge(Path("/"))
+    assert not [entry for entry in part.undo() if "10.16.0.0/12" in entry.argv]
+    part.apply()
+    assert "proto bgp" in run("ip", "route", "show", "table", "100")
+    part.verify()
+    assert "bgp" not in run("ip", "route", "show", "table", "all")
+
+
 def network_refuses_what_it_could_not_bring_back() -> None:
     strange = kernel.Route(4, 254, "10.0.0.0/8", 0, "wan0", "", False, other='{"encap": "mpls"}')
     part = network.Network((), host_module.Host())

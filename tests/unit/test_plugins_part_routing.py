@@ -100,9 +100,9 @@ class FakeHost:
         return ""
 
 
-def part(on: FakeHost, text: str = INTENDED) -> Any:
+def part(on: FakeHost, text: str = INTENDED, **arguments: Any) -> Any:
     file = {"path": "/etc/frr/frr.conf", "content": text}
-    step = candidate.read_step({"role": "wan_routing", "part": "routing", "files": [file], "routing": {}})
+    step = candidate.read_step({"role": "wan_routing", "part": "routing", "files": [file], "routing": arguments})
     made = routing.Routing((step,), on)
     made.read()
     return made
@@ -148,6 +148,19 @@ def test_an_frr_that_no_boot_starts_is_no_right_one() -> None:
     assert on.ran == [["/usr/bin/systemctl", "enable", "--quiet", "frr.service"]]
 
 
+def test_where_nothing_is_learned_any_more_frr_is_stopped_within_the_guarded_change() -> None:
+    on = FakeHost(RUNNING)
+    ended = part(on, off=True)
+    assert ended.difference().needs == ("stop frr.service", "disable frr.service")
+    ended.judge(Path("/"))
+    assert [undo.argv[1] for undo in ended.undo()] == ["start"]
+    ended.apply()
+    ended.confirmed()
+    assert [argv[1] for argv in on.ran] == ["stop", "disable"]
+    on.running, on.at_boot = None, "disabled"
+    assert not part(on, off=True).difference()
+
+
 def test_sessions_live_through_a_change_but_not_through_another_set_of_daemons() -> None:
     changed = part(FakeHost(RUNNING), INTENDED.replace("10 30", "5 15"))
     assert [undo.argv[1] for undo in changed.undo()] == ["reload"]
@@ -175,6 +188,9 @@ def test_a_gateway_announces_its_own_networks_and_believes_the_wans() -> None:
     ]
     for family in (4, 6):
         assert f"route-map wan0-in{family} permit 10 / set table 100" in lines
+        # A neighbour may send packets to itself, and to nobody else on a network that both stand in.
+        word = "ip" if family == 4 else "ipv6"
+        assert f"route-map wan0-in{family} permit 10 / set {word} next-hop peer-address" in lines
 
 
 def test_the_hub_believes_a_site_its_own_networks_alone() -> None:

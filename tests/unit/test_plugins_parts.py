@@ -23,6 +23,7 @@ probe = load("module_utils", "wardnet_probe")
         "settings_come_and_go",
         "network_is_read_and_goes_back",
         "network_brings_back_what_is_unusual_just_as_it_was",
+        "network_leaves_what_neighbours_bring_to_the_end",
         "network_refuses_what_it_could_not_bring_back",
         "lines_are_asked_out_of_their_port",
     ],
