@@ -39,7 +39,8 @@ class Entry:
 @dataclass(frozen=True)
 class Directory:
     """`purge` holds name patterns: what matches and is no entry of the bundle goes away. The last pattern that
-    matches a name decides; one that begins with ! keeps it."""
+    matches a name decides; one that begins with ! keeps it. A pattern that ends with / is for folders: the files in
+    them go."""
 
     path: Path
     mode: int
@@ -138,12 +139,16 @@ class Bundle:
         if not directory.purge or status is None:
             return found
         kept = {entry.path for entry in self.entries} | {other.path for other in self.directories} | self.beside
+        of_folders = tuple(pattern for pattern in directory.purge if pattern.endswith("/"))
+        of_files = tuple(pattern for pattern in directory.purge if not pattern.endswith("/"))
+        foreign: list[Path] = []
         for path in sorted(directory.path.iterdir()):
-            if path in kept or not _purged(path.name, directory.purge):
-                continue
             if path.is_dir() and not path.is_symlink():
-                continue
-            found.append(Change(path, "remove", directory.tag, before=_readable(path)))
+                if _purged(f"{path.name}/", of_folders):
+                    foreign += [inner for inner in sorted(path.iterdir()) if inner.is_symlink() or not inner.is_dir()]
+            elif _purged(path.name, of_files):
+                foreign.append(path)
+        found += [Change(path, "remove", directory.tag, before=_readable(path)) for path in foreign if path not in kept]
         return found
 
     def _entry_change(self, entry: Entry) -> Change | None:

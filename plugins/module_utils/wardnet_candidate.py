@@ -12,7 +12,7 @@ A step is what one task of one role adds:
     files        [{path, content | link, mode '0644', owner root, group root, tag, secret}]; content is text.
                  A file with secret: true is never shown, neither in a diff nor in a result
     directories  [{path, mode '0755', owner, group, purge [patterns], tag}]; what matches purge and is no file of
-                 the whole candidate goes away
+                 the whole candidate goes away; a pattern that ends with / is for the files in folders
     validate     [[argv]]; must succeed on the candidate before anything is touched. '{root}' in an argument is the
                  folder that holds all files of the candidate under their final paths
     units        [{name, state running|off|masked, files [paths], reload_files [paths]}]; held after all is confirmed

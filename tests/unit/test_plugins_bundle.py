@@ -83,6 +83,31 @@ def test_owned_directories_lose_what_the_bundle_does_not_hold(tmp_path: Path) ->
     ]
 
 
+def test_files_in_folders_are_purged_where_a_pattern_names_the_folder(tmp_path: Path) -> None:
+    """systemd reads NAME.network.d/*.conf with NAME.network, as if it stood there."""
+    for name in (
+        "10-wardnet-wan-wan0.network.d/mine.conf",
+        "10-wardnet-wan-wan0.network.d/ours.conf",
+        "50-x.network.d/x.conf",
+        "50-x.network.d/deeper/x",
+        "10-wardnet-lo.network.d/internet.conf",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    purge = ["*.network", "*.network.d/", "!10-wardnet-*", "!10-wardnet-*/", "10-wardnet-wan-*", "10-wardnet-wan-*/"]
+    thing = made(
+        [{"path": f"{tmp_path}/10-wardnet-wan-wan0.network.d/ours.conf", "content": "ours\n"}],
+        [{"path": str(tmp_path), "mode": "0755", "purge": purge}],
+    )
+    tmp_path.chmod(0o755)
+    install(thing)
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if not path.is_dir()) == [
+        "10-wardnet-lo.network.d/internet.conf",
+        "10-wardnet-wan-wan0.network.d/ours.conf",
+        "50-x.network.d/deeper/x",
+    ]
+
+
 def test_nothing_is_put_in_place_unless_all_can_be_staged(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("old\n")
     (tmp_path / "blocked").write_text("a file where a folder is needed")
