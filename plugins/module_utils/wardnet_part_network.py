@@ -100,7 +100,7 @@ class Network(Part):
         )
 
     def judge(self, root: Path) -> None:  # noqa: ARG002 - its files are judged by networkd alone
-        lost = [str(item) for item in self._difference.foreign if not is_exact(item)]
+        lost = [str(item) for item in self._difference.foreign if not is_learned(item) and not is_exact(item)]
         if lost:
             raise RefusedError(
                 f"the way back is refused: it could not bring back as it is: {'; '.join(lost)}. "
@@ -172,8 +172,8 @@ class Network(Part):
             if difference.missing and (now >= reconfigure_at or len(difference.in_the_way) == len(difference.missing)):
                 for item in difference.in_the_way:
                     self._delete(item)
-                links = {link_of(item) for item in difference.missing} & (running.carrier | {"lo"})
-                self.host.run([NETWORKCTL, "reconfigure", *sorted(links)])
+                names = {link_of(item) for item in difference.missing} & (running.carrier | {"lo"})
+                self.host.run([NETWORKCTL, "reconfigure", *sorted(names)])
                 reconfigure_at = now + 5
             elif not difference.missing:
                 for foreign in difference.foreign:
