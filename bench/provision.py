@@ -1,14 +1,15 @@
 """How long a converge and a no-op converge take as shipped, beside a plain baseline that reaches the same state
 (bench/plain: one task a file, Ansible's own settings), on booted hosts, in one run.
 
-For each size a lab is made twice, once for either. The module runs that either starts on hosts are counted where
-Ansible starts them (bench/callback). After the baseline has converged, the shipped playbooks are asked in check mode
-what they would still change: with an honest baseline that is nothing. Just before one of the shipped no-ops a rule is
-added to a gateway's running filter by hand; that run has to report it.
+For each size a lab is made and converged as shipped. Just before one of the shipped no-ops a rule is added to a
+gateway's running filter by hand; that run has to report it. Then the baseline has its no-op on the very same hosts,
+which an honest baseline finds as it wants them. The smallest size (all, with --full) is made once more, for the
+baseline's first converge; there the shipped playbooks are asked in check mode what they would still change, which has
+to be nothing. The module runs that either starts on hosts are counted where Ansible starts them (bench/callback).
 
 Access switches are left out of both: the baseline has none.
 
-    python -m bench.provision [--wards 2 --wards 8]      # as root; QUICK=1 for 2 wards and one run of each
+    python -m bench.provision [--wards 2 --wards 8] [--full]      # as root; QUICK=1 for 2 wards and one run of each
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from configparser import ConfigParser
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,11 +37,12 @@ RESULTS = ROOT / "bench" / "results" / "provision.json"
 SHIPPED = (ROOT / "ansible.cfg", ROOT / "playbooks" / "site.yml")
 PLAIN = (ROOT / "bench" / "plain" / "ansible.cfg", ROOT / "bench" / "plain" / "site.yml")
 SIZES = (2, 8)
-RUNS, PLAIN_RUNS = 3, 2
+RUNS = 3
 BUDGET = 0.2  # of the baseline's time, for a no-op
 COMMAND = "make bench-provision"
 PATIENCE = 7200  # seconds for one run of a playbook
 MARK = "added by hand"
+TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*)\]")
 RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
 
 
@@ -132,7 +134,7 @@ def fresh(name: str, wards: int) -> Lab:
 class Measured:
     """What one side took: the first converge, and each no-op after it."""
 
-    converge: Run
+    converge: Run | None
     again: list[Run]
 
     def middle(self, what: str) -> float:
@@ -144,20 +146,29 @@ class Measured:
         return self.again[-1].modules
 
 
-def measure(lab: Lab, which: tuple[Path, Path], runs: int) -> Iterator[Measured]:
-    """The same again after each no-op, with that in it."""
-    converge = play(lab, which)
-    say(f"converge: {converge.seconds:.0f} s, {converge.modules.total()} module runs")
-    measured = Measured(converge, [])
-    for _ in range(runs):
-        run = play(lab, which)
-        say(f"nothing to do: {run.seconds:.1f} s, {run.modules.total()} module runs")
-        if run.changed:
-            raise BenchError(
-                f"a run with nothing to do changed {', '.join(sorted(run.changed))}:\n{run.output[-3000:]}"
-            )
-        measured.again.append(run)
-        yield measured
+def converge(lab: Lab, which: tuple[Path, Path]) -> Run:
+    run = play(lab, which)
+    say(f"converge: {run.seconds:.0f} s, {run.modules.total()} module runs")
+    return run
+
+
+def again(lab: Lab, which: tuple[Path, Path]) -> Run:
+    """A run that has nothing to do; what it does all the same is said."""
+    run = play(lab, which)
+    say(f"nothing to do: {run.seconds:.1f} s, {run.modules.total()} module runs")
+    for line in changes(run.output):
+        say(f"changed all the same: {line}")
+    return run
+
+
+def changes(output: str) -> Iterator[str]:
+    """What a run changed, as 'task: host'."""
+    task = ""
+    for line in output.splitlines():
+        found = TASK.match(line)
+        task = found[1] if found else task
+        if line.startswith("changed: "):
+            yield f"{task}: {line.removeprefix('changed: ')}"
 
 
 def find_drift(lab: Lab, gateway: str) -> bool:
@@ -171,35 +182,47 @@ def find_drift(lab: Lab, gateway: str) -> bool:
     return run.changed == {gateway} and MARK in run.output
 
 
-def missed_by(lab: Lab, peer: Measured, ours: Measured) -> set[str]:
+def missed_by(lab: Lab, peer: Run, ours: Run) -> set[str]:
     """Hosts where the shipped playbooks would still change something after the baseline, or that it did not come to."""
     left = play(lab, SHIPPED, "--check", "--diff")
-    missed = set(left.changed) | (set(ours.converge.modules) - set(peer.converge.modules))
+    missed = set(left.changed) | (set(ours.modules) - set(peer.modules))
     if missed:
         say(f"the baseline does not reach what is shipped on {', '.join(sorted(missed))}:\n{left.output[-20000:]}")
     return missed
 
 
-def size(name: str, wards: int, runs: int, plain_runs: int) -> Iterator[list[Record]]:
-    """The figures of one size, as far as they are known: after each no-op of the baseline, and once more at the end."""
+def size(name: str, wards: int, runs: int, full: bool) -> Iterator[list[Record]]:
+    """The figures of one size, each time with all that are known."""
     say(f"{wards} wards, as shipped")
     lab = fresh(name, wards)
-    *_, ours = measure(lab, SHIPPED, runs)
-    gateway = next(host for host in sorted(ours.converge.modules) if host.startswith(lab.record.wards[0] + "-gw"))
+    first = converge(lab, SHIPPED)
+    ours = Measured(first, [again(lab, SHIPPED) for _ in range(runs)])
+    restless = {host for run in ours.again for host in run.changed}
+    if restless:
+        raise BenchError(f"a run with nothing to do changed {', '.join(sorted(restless))}")
+    gateway = next(host for host in sorted(first.modules) if host.startswith(lab.record.wards[0] + "-gw"))
     found = find_drift(lab, gateway)
-    say(f"{wards} wards, plain baseline")
+    drift = Record(f"drift planted just before a no-op and reported, {wards} wards", float(found), None, None, 1.0,
+                   found, "of 1", 1, COMMAND)  # fmt: skip
+    say(f"{wards} wards, plain baseline, on the same hosts")
+    peer = Measured(None, [again(lab, PLAIN)])
+    hosts = set(ours.modules) | set(peer.modules)
+    still = set(peer.modules) - peer.again[-1].changed
+    idle = same("on which the baseline finds nothing to change", wards, still, hosts)
+    yield [*compared(wards, gateway, ours, peer), drift, idle]
+    if not full:
+        return
+    say(f"{wards} wards, plain baseline, from bare hosts")
     lab = fresh(name, wards)
-    for peer in measure(lab, PLAIN, plain_runs):
-        yield compared(wards, gateway, ours, peer)
-    hosts = set(peer.converge.modules) | set(ours.converge.modules)
-    missed = missed_by(lab, peer, ours)
-    yield [
-        *compared(wards, gateway, ours, peer),
-        Record(f"drift planted just before a no-op and reported, {wards} wards", float(found), None, None, 1.0, found,
-               "of 1", 1, COMMAND),
-        Record(f"hosts that the baseline brings to the shipped state, {wards} wards", float(len(hosts - missed)), None,
-               None, float(len(hosts)), not missed, f"of {len(hosts)} hosts", 1, COMMAND),
-    ]  # fmt: skip
+    peer.converge = converge(lab, PLAIN)
+    yield compared(wards, gateway, ours, peer)
+    missed = missed_by(lab, peer.converge, first)
+    yield [same("that the baseline brings to the shipped state", wards, hosts - missed, hosts)]
+
+
+def same(what: str, wards: int, these: set[str], hosts: set[str]) -> Record:
+    return Record(f"hosts {what}, {wards} wards", float(len(these)), None, None, float(len(hosts)), these == hosts,
+                  f"of {len(hosts)} hosts", 1, COMMAND)  # fmt: skip
 
 
 def compared(wards: int, gateway: str, ours: Measured, peer: Measured) -> list[Record]:
@@ -214,17 +237,26 @@ def compared(wards: int, gateway: str, ours: Measured, peer: Measured) -> list[R
         )  # fmt: skip
 
     count = len(ours.again)
-    return [
+    records = [
         pair("no-op converge", ours.middle("seconds"), peer.middle("seconds"), "s", count, BUDGET),
         pair("processor time of the controller, no-op converge", ours.middle("cpu"), peer.middle("cpu"), "s", count),
         pair("module runs on hosts, no-op converge", ours.modules.total(), peer.modules.total(), "module runs", count),
         pair("module runs on one gateway, no-op converge", ours.modules[gateway], peer.modules[gateway],
              "module runs", count),
-        pair("first converge", ours.converge.seconds, peer.converge.seconds, "s", 1),
-        pair("processor time of the controller, first converge", ours.converge.cpu, peer.converge.cpu, "s", 1),
-        pair("module runs on hosts, first converge", ours.converge.modules.total(), peer.converge.modules.total(),
-             "module runs", 1),
     ]  # fmt: skip
+    mine, theirs = ours.converge, peer.converge
+    figures: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
+        ("first converge", "s", lambda run: run.seconds),
+        ("processor time of the controller, first converge", "s", lambda run: run.cpu),
+        ("module runs on hosts, first converge", "module runs", lambda run: run.modules.total()),
+    )
+    for what, unit, figure in figures:
+        if mine and theirs:
+            records.append(pair(what, figure(mine), figure(theirs), unit, 1))
+        elif mine:
+            alone = Record(f"{what}, {wards} wards", round(figure(mine), 2), None, None, None, None, unit, 1, COMMAND)
+            records.append(alone)
+    return records
 
 
 def say(line: str) -> None:
@@ -244,14 +276,17 @@ def save(found: list[Record]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0] if __doc__ else None)
     parser.add_argument("--wards", type=int, action="append", help="a size of the district; may be given again")
+    parser.add_argument("--full", action="store_true", help="the baseline's first converge of every size")
     parser.add_argument("--name", default="bench", help="the lab's name")
     options = parser.parse_args()
     quick = os.environ.get("QUICK", "") not in ("", "0")
-    runs = (1, 1) if quick else (RUNS, PLAIN_RUNS)
+    sizes = options.wards or (SIZES[:1] if quick else SIZES)
     found: dict[str, Record] = {}
     try:
-        for wards in options.wards or (SIZES[:1] if quick else SIZES):
-            for known in size(options.name, wards, *runs):  # saved each time: an aborted run leaves what it knew
+        for wards in sizes:
+            for known in size(
+                options.name, wards, 1 if quick else RUNS, options.full or wards == min(SIZES)
+            ):  # saved each time: an aborted run leaves what it knew
                 found |= {record.what: record for record in known}
                 save(list(found.values()))
     except (BenchError, LabError, OSError, subprocess.SubprocessError) as error:
