@@ -49,7 +49,7 @@ VSCTL, OFCTL = "/usr/bin/ovs-vsctl", "/usr/bin/ovs-ofctl"
 CLIENT, TOOL = "/usr/bin/ovsdb-client", "/usr/bin/ovsdb-tool"
 DATABASE = Path("/var/lib/openvswitch/conf.db")
 FORMER = Path("/var/lib/wardnet/former-switch.db")
-SERVICE = "openvswitch-switch.service"
+SERVICE, NETWORKD = "openvswitch-switch.service", "systemd-networkd.service"
 DAEMONS = ("ovsdb-server.service", "ovs-vswitchd.service")
 EMPTY: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
 GONE, THERE = ("",), ("File exists",)
@@ -59,7 +59,7 @@ class Switch(Part):
     name = "switch"
 
     def services(self) -> tuple[str, ...]:
-        return DAEMONS
+        return (*DAEMONS, SERVICE, NETWORKD)
 
     # ---- what runs ----
 
@@ -71,6 +71,9 @@ class Switch(Part):
         self._flows = self.content(arguments["flows"])
         self._path = str(arguments["flows"])
         self._stopped = any(self.host.unit(name).get("ActiveState") != "active" for name in DAEMONS)
+        self._not_at_boot = [
+            name for name in (SERVICE, NETWORKD) if self.host.unit(name).get("UnitFileState") != "enabled"
+        ]
         self._running, self._gaps, self._missing_flows, self._foreign_flows = self._look()
 
     def _look(self) -> tuple[Running, list[Gap], list[str], list[str]]:
@@ -111,8 +114,11 @@ class Switch(Part):
         return Difference(
             missing=(*(gap.missing for gap in self._gaps if gap.missing), *self._missing_flows),
             foreign=(*(gap.foreign for gap in self._gaps if gap.foreign), *self._foreign_flows),
-            needs=(f"start {SERVICE}",) if self._stopped else (),
+            needs=tuple(f"start {name}" for name in (SERVICE, NETWORKD) if self._is_due(name)),
         )
+
+    def _is_due(self, name: str) -> bool:
+        return name in self._not_at_boot or (name == SERVICE and self._stopped)
 
     # ---- before anything is touched ----
 
@@ -169,7 +175,7 @@ class Switch(Part):
 
     def undo(self) -> list[Undo]:
         """The database as it was, in one transaction where it runs, as a file before it starts at a boot."""
-        back: list[Undo] = []
+        back: list[Undo] = [UndoCommand((SYSTEMCTL, "disable", "--quiet", name)) for name in self._not_at_boot]
         if self._stopped:
             back.append(UndoCommand((SYSTEMCTL, "stop", SERVICE), harmless=GONE))
         else:
@@ -223,8 +229,10 @@ class Switch(Part):
         try:
             if any(str(change.path).startswith("/etc/systemd/system") for change in self.files):
                 self.host.run([SYSTEMCTL, "daemon-reload"])
+            for name in (SERVICE, NETWORKD):
+                if self._is_due(name):
+                    self.host.run([SYSTEMCTL, "enable", "--now", name])
             if self._stopped:
-                self.host.run([SYSTEMCTL, "enable", "--now", SERVICE])
                 self._stopped = False
                 self._running, self._gaps, self._missing_flows, self._foreign_flows = self._look()
             if any(gap.database for gap in self._gaps):

@@ -207,8 +207,10 @@ class Fake:
     def __init__(self, answers: dict[str, tuple[int, str, str]]) -> None:
         self._answers = answers
 
+        self.at_boot = "enabled"
+
     def unit(self, _name: str) -> dict[str, str]:
-        return {"ActiveState": "inactive"}
+        return {"ActiveState": "inactive", "UnitFileState": self.at_boot}
 
     def attempt(self, argv: Any) -> tuple[int, str, str]:
         return self._answers.get(Path(argv[0]).name, (0, "", ""))
@@ -217,7 +219,7 @@ class Fake:
         return self.attempt(argv)[1]
 
 
-def made(answers: dict[str, tuple[int, str, str]], **others: Any) -> Any:
+def made(answers: dict[str, tuple[int, str, str]], at_boot: str = "enabled", **others: Any) -> Any:
     step = load("module_utils", "wardnet_candidate").read_step(
         {
             "role": "access_switch",
@@ -226,7 +228,9 @@ def made(answers: dict[str, tuple[int, str, str]], **others: Any) -> Any:
             "switch": arguments(**others),
         }
     )
-    one = part.Switch((step,), Fake(answers))
+    host = Fake(answers)
+    host.at_boot = at_boot
+    one = part.Switch((step,), host)
     one.read()
     return one
 
@@ -261,3 +265,10 @@ def test_open_vswitch_that_does_not_run_is_started_and_stopped_again_on_the_way_
     one.judge(tmp_path)
     commands = [entry.argv for entry in one.undo() if hasattr(entry, "argv")]
     assert ("/usr/bin/systemctl", "stop", "openvswitch-switch.service") in commands
+
+
+def test_what_no_boot_starts_is_no_right_one_and_the_way_back_leaves_it_so() -> None:
+    one = made({"ip": (0, LINKS, "")}, at_boot="disabled")
+    assert one.difference().needs == ("start openvswitch-switch.service", "start systemd-networkd.service")
+    commands = [entry.argv for entry in one.undo() if hasattr(entry, "argv")]
+    assert ("/usr/bin/systemctl", "disable", "--quiet", "openvswitch-switch.service") in commands
