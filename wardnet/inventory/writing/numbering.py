@@ -7,51 +7,46 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from wardnet.inventory.writing.errors import WritingError
 from wardnet.locale import _
 from wardnet.model.intent import Channel, District, IPNetwork, Site, SiteKind
 
 OFFICES = (SiteKind.WARD_OFFICE, SiteKind.DISTRICT_OFFICE)
-MOST = 65536  # steps that are looked at
+MOST = 4096  # steps that are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What offices call by one name in one family: `used` by them, one of `length` bits wanted inside `within`."""
+    """What offices call by one name in one family: prefixes of `length` bits from `first` on, `stride` apart, inside
+    `within`."""
 
     name: str
-    used: tuple[IPNetwork, ...]
+    first: int
+    stride: int
     length: int
+    version: int
     within: tuple[IPNetwork, ...]
 
     def at(self, step: int) -> IPNetwork | None:
         """The row's prefix after so many steps from its first; None beyond the channel's prefixes. Ward 10 is
         fd20:20:10 as it is 10.20.10: in IPv6 the decimal digits are written, as people do."""
-        first = min(int(prefix.network_address) for prefix in self.used)
-        version = self.used[0].version
-        start = first + (step if version == 4 else int(str(step), 16)) * self._stride()
-        if start >= 1 << (32 if version == 4 else 128):
+        start = self.first + (step if self.version == 4 else int(str(step), 16)) * self.stride
+        if start >= 1 << (32 if self.version == 4 else 128):
             return None
+        address = IPv4Address(start) if self.version == 4 else IPv6Address(start)
         # The first may stand for a length of its own: what is wanted must begin where it may begin.
-        address = ip_address(start) if version == 4 else ip_address(start.to_bytes(16, "big"))
         found = ip_network((address, self.length), strict=False)
         inside = any(_holds(whole, found) for whole in self.within)
         return found if inside and found.network_address == address else None
-
-    def _stride(self) -> int:
-        starts = sorted(int(prefix.network_address) for prefix in self.used)
-        size = 1 << ((32 if self.used[0].version == 4 else 128) - self.length)
-        steps = math.gcd(*(after - before for before, after in itertools.pairwise(starts)))
-        return max(steps, size)
 
 
 def offices(district: District) -> list[Site]:
     return [site for _ward, site in district.sites if site.kind in OFFICES]
 
 
-def network_row(district: District, network_id: str, channel: Channel, version: int, length: int) -> Row:
+def network_row(district: District, network_id: str, channel: Channel, version: int, length: int) -> Row | None:
     """The row of a network's name, such as all that offices call `clerks`."""
     used = [
         own.network
@@ -64,7 +59,7 @@ def network_row(district: District, network_id: str, channel: Channel, version: 
     return _row(network_id, used, length, district.channel(channel).prefixes)
 
 
-def circuit_row(district: District, channel: Channel, version: int, length: int) -> Row:
+def circuit_row(district: District, channel: Channel, version: int, length: int) -> Row | None:
     """The row of the offices' circuits of a channel."""
     used = [
         own.network
@@ -77,13 +72,19 @@ def circuit_row(district: District, channel: Channel, version: int, length: int)
     return _row(f"{channel} circuits", used, length, district.channel(channel).prefixes)
 
 
-def _row(name: str, used: Sequence[IPNetwork], length: int, within: Sequence[IPNetwork]) -> Row:
-    """Those that lie together: a line whose provider gave it an address from elsewhere is not counted from."""
+def _row(name: str, used: Sequence[IPNetwork], length: int, within: Sequence[IPNetwork]) -> Row | None:
+    """Those that lie together: a line whose provider gave it an address from elsewhere is not counted from. None where
+    there is nothing to count from."""
     together: list[IPNetwork] = []
     for whole in within:
         held = [each for each in used if _holds(whole, each)]
         together = held if len(held) > len(together) else together
-    return Row(name, tuple(together), length, tuple(within))
+    if not together:
+        return None
+    starts = sorted(int(prefix.network_address) for prefix in together)
+    steps = math.gcd(*(after - before for before, after in itertools.pairwise(starts)))
+    size = 1 << (together[0].max_prefixlen - length)
+    return Row(name, starts[0], max(steps, size), length, together[0].version, tuple(within))
 
 
 def _holds(whole: IPNetwork, prefix: IPNetwork) -> bool:

@@ -73,7 +73,7 @@ def propose_ward(files: Mapping[str, bytes], district: District, new: NewWard) -
 
 def _addresses(district: District, office: Site, new: NewWard) -> dict[str, IPNetwork]:
     """The next free prefixes by 'network/ID/FAMILY' and 'circuit/CHANNEL/FAMILY'; circuits' given ones as they are."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, Row | None] = {}
     given: dict[str, IPNetwork] = {}
     for network in office.networks:
         channel = district.zone(network.zone).channel
@@ -92,13 +92,10 @@ def _addresses(district: District, office: Site, new: NewWard) -> dict[str, IPNe
                 continue
             like = [each.network.prefixlen for each in circuit.own if each.version == version]
             rows[key] = circuit_row(district, circuit.channel, version, like[0] if like else length)
-            if not rows[key].used:
-                raise WritingError(
-                    _("no office has a static {channel} circuit to count from: give its addresses").format(
-                        channel=circuit.channel
-                    )
-                )
-    return {**next_free(rows, [*taken(district), *given.values()]), **given}
+    counted = {key: row for key, row in rows.items() if row is not None}
+    if len(counted) < len(rows):
+        raise WritingError(_("no office has a static line to count from: give the addresses of both lines"))
+    return {**next_free(counted, [*taken(district), *given.values()]), **given}
 
 
 def _uncovered(district: District, new: NewWard, found: Mapping[str, IPNetwork]) -> list[tuple[Channel, IPNetwork]]:
