@@ -2,6 +2,6 @@
 machine's. Emulated, so that they need nothing of the machine; slow, so that only `make test-slow` starts them."""
 
 from lab.qemu.command import Card, Plug
-from lab.qemu.guest import Guest, cards_of, make, take_over
+from lab.qemu.guest import Guest, cards_of, find, make, take_over
 
-__all__ = ["Card", "Guest", "Plug", "cards_of", "make", "take_over"]
+__all__ = ["Card", "Guest", "Plug", "cards_of", "find", "make", "take_over"]

@@ -3,12 +3,13 @@ the lab's switches, so that `lab down` ends it like any host, whatever has becom
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from wardnet.locale import _
 
 BOOT_SECONDS = 900  # an emulated processor on a machine that has other work
 _TASKS = 256
+_NOTE = "guest.json"  # how it is plugged in
 _AGENT = "/usr/local/lib/wardnet-lab/agent.py"
 _AGENT_UNIT = f"""[Unit]
 Description=The lab's way in, which no network is part of
@@ -55,6 +57,10 @@ class Guest:
     @property
     def folder(self) -> Path:
         return self.layout.host(f"{self.name}.guest")
+
+    @property
+    def powered(self) -> bool:
+        return bool(cgroups.members(self.layout.host_cgroup(self.name)))
 
     @property
     def console(self) -> Path:
@@ -182,7 +188,19 @@ def make(
     guest.folder.mkdir(parents=True)
     base.make_disk(guest.base, [*files, *_own_files(layout, name, cards)], guest.folder / "disk")
     panel.lay(layout, number, name, cards)
+    note = {"number": number, "cards": [asdict(card) for card in cards]}
+    (guest.folder / _NOTE).write_text(json.dumps(note))
     return guest
+
+
+def find(layout: Layout, name: str) -> Guest | None:
+    """A guest that was made in this lab before, by another process; None where there is none."""
+    note = layout.host(f"{name}.guest") / _NOTE
+    if not note.is_file():
+        return None
+    kept = json.loads(note.read_text())
+    cards = tuple(Card(card["name"], tuple(Plug(**plug) for plug in card["plugs"])) for card in kept["cards"])
+    return Guest(layout, name, cards, base.ensure(lambda _: None), kept["number"])
 
 
 def _own_files(layout: Layout, name: str, cards: Sequence[Card]) -> list[HostFile]:

@@ -1,5 +1,8 @@
 """A lab of its own, whose gateways are taken over by guests, one at a time. Its hub is set up; its other gateways are
-booted and left as they are."""
+booted and left as they are.
+
+WARDNET_LAB_KEEP=1 leaves the lab running, with its guests. WARDNET_LAB_KEPT=1 takes one that was left so.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, open_lab
-from lab.qemu import Guest, take_over
+from lab.qemu import Guest, find, take_over
 from tests.lab.lab_support import lab_command
 from tests.qemu import district
-from tests.qemu.guests import NAME, must_converge
+from tests.qemu.guests import NAME, must_converge, running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,6 +29,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def with_a_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if os.geteuid() != 0:
         pytest.fail("guests need root: run the tests with sudo, or leave them out with -m 'not lab'")
+    if os.environ.get("WARDNET_LAB_KEPT"):
+        yield open_lab(NAME)
+        return
     inventory = district.write(tmp_path_factory.mktemp("district") / "tay-ho")
     lab_command("down", "--name", NAME)
     done = lab_command("up", "--name", NAME, "--wards", "2", "--inventory", str(inventory), timeout=1200)
@@ -36,16 +42,13 @@ def with_a_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         must_converge(lab, gateway="tay-ho-hub")
         yield lab
     finally:
-        lab_command("down", "--name", NAME)
+        if not os.environ.get("WARDNET_LAB_KEEP"):
+            lab_command("down", "--name", NAME)
 
 
 def _in_the_place_of(lab: Lab, gateway: str) -> Iterator[Guest]:
-    guest = take_over(lab.layout, gateway, print)
-    guest.start()
-    try:
+    with running(find(lab.layout, gateway) or take_over(lab.layout, gateway, print)) as guest:
         yield guest
-    finally:
-        guest.cut()
 
 
 @pytest.fixture(scope="module")

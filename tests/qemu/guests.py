@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,18 @@ NAME = f"{LABS}-qemu"
 WITHIN, SETTLE = 90, 240  # seconds to confirm and to take effect
 PATIENCE = 1200.0
 SLOWLY = json.dumps({"commit_confirm_within": WITHIN, "commit_settle": SETTLE})
+
+
+@contextmanager
+def running(guest: Guest) -> Iterator[Guest]:
+    """The guest with its power on, for the time of the block or for longer where the lab is kept."""
+    if not guest.powered:
+        guest.start()
+    try:
+        yield guest
+    finally:
+        if not os.environ.get("WARDNET_LAB_KEEP"):
+            guest.cut()
 
 
 def converge(lab: Lab, *more: str, gateway: str) -> Run:

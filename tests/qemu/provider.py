@@ -69,9 +69,9 @@ def unit(name: str, text: str) -> list[HostFile]:
     ]
 
 
-def start(lab: Lab, line: str, user: str, password: str, lan: str) -> Guest:
-    """The provider's guest, running, where the isp had the far end `line` of an internet line; `lan` is the network
-    behind it. The isp knows the way to it."""
+def make_provider(lab: Lab, line: str, user: str, password: str, lan: str) -> Guest:
+    """The provider's guest, not started yet, where the isp had the far end `line` of an internet line. `lan` is the
+    network behind the line; the isp knows the way to it."""
     quoted = password.replace("\\", "\\\\").replace('"', '\\"')
     key = lab.layout.certificates / "hosts" / NAME
     private, public = pki.make_ssh_key(key, f"root@{NAME}")
@@ -90,7 +90,6 @@ def start(lab: Lab, line: str, user: str, password: str, lan: str) -> Guest:
     ]
     cards = (Card("line0", (Plug(line, "isp"),)), Card("up0", (Plug(OUTSIDE_SWITCH),)))
     guest = make(lab.layout, NAME, cards, files, print)
-    guest.start()
     for prefix, via in ((f"{GIVEN}/32", OWN4), (f"{PREFIX}/64", OWN6), (lan, OWN6)):
         inside(lab, "isp", "ip", "route", "replace", prefix, "via", via)
     return guest

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab
-from lab.qemu import Guest, take_over
+from lab.qemu import Guest, find, take_over
 from tests.qemu import provider
 from tests.qemu.district import DIALLING, SECRET, USER
-from tests.qemu.guests import PATIENCE, PORTAL, PUBLIC_WEB, converge, must_converge, must_not_reach, must_reach
+from tests.qemu.guests import PATIENCE, PORTAL, PUBLIC_WEB, converge, must_converge, must_not_reach, must_reach, running
 from tests.roles.roles_support import eventually
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -25,22 +25,15 @@ LAN = "2001:db8:20::/64"
 
 @pytest.fixture(scope="module")
 def far(lab: Lab) -> Iterator[Guest]:
-    guest = provider.start(lab, LINE, USER, PASSWORD, LAN)
-    try:
+    with running(find(lab.layout, provider.NAME) or provider.make_provider(lab, LINE, USER, PASSWORD, LAN)) as guest:
         yield guest
-    finally:
-        guest.cut()
 
 
 @pytest.fixture(scope="module")
 def dialling(lab: Lab, far: Guest) -> Iterator[Guest]:
-    guest = take_over(lab.layout, DIALLING, print)
-    guest.start()
-    try:
+    with running(find(lab.layout, DIALLING) or take_over(lab.layout, DIALLING, print)) as guest:
         must_converge(lab, *GIVEN, gateway=DIALLING)
         yield guest
-    finally:
-        guest.cut()
 
 
 def in_session(guest: Guest) -> bool:
