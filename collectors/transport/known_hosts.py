@@ -41,11 +41,42 @@ def replace_host_key(path: Path, names: tuple[str, ...], key: paramiko.PKey, by:
     meanwhile.
     """
     before = path.read_text(encoding="utf-8")
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    stamp = _now()
+    kept, gone, carried = _without(before, names)
+    kept += [
+        f"# {names[0]} replaced by {by} at {stamp}; the former key is in {archive_of(path).name}",
+        f"{','.join(dict.fromkeys((*names, *carried)))} {key.get_name()} {key.get_base64()}",
+    ]
+    head = f"# {names[0]}: replaced by {by} at {stamp}, by {key.fingerprint}"
+    _append(archive_of(path), "\n".join([head, *gone]) + "\n")
+    _swap(path, before, "\n".join(kept) + "\n")
+    return archive_of(path)
+
+
+def retire_host_key(path: Path, names: tuple[str, ...], by: str) -> Path | None:
+    """Take the device's key off the file, into the archive: the machine is gone. The archive, or None where no key of
+    it was on record. Raises as `replace_host_key`."""
+    if not path.exists():
+        return None
+    before = path.read_text(encoding="utf-8")
+    kept, gone, _carried = _without(before, names)
+    if not gone:
+        return None
+    _append(archive_of(path), "\n".join([f"# {names[0]}: retired by {by} at {_now()}", *gone]) + "\n")
+    _swap(path, before, "".join(f"{line}\n" for line in kept))
+    return archive_of(path)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _without(text: str, names: tuple[str, ...]) -> tuple[list[str], list[str], list[str]]:
+    """(lines that stay, lines that go, further names on the device's own lines). The first of `names` is its id."""
     kept: list[str] = []
     gone: list[str] = []
-    carried: list[str] = list(names)
-    for line in read_lines(before):
+    carried: list[str] = []
+    for line in read_lines(text):
         hit = [own for own in line.names if any(_is(own, name) for name in names)]
         if not hit:
             kept += [*line.comments, line.text]
@@ -55,14 +86,7 @@ def replace_host_key(path: Path, names: tuple[str, ...], key: paramiko.PKey, by:
             carried += [own for own in line.names if own not in hit]
         elif rest := [own for own in line.names if own not in hit]:
             kept += [*line.comments, ",".join(rest) + line.text[line.text.index(" ") :]]
-    kept += [
-        f"# {names[0]} replaced by {by} at {stamp}; the former key is in {archive_of(path).name}",
-        f"{','.join(dict.fromkeys(carried))} {key.get_name()} {key.get_base64()}",
-    ]
-    head = f"# {names[0]}: replaced by {by} at {stamp}, by {key.fingerprint}"
-    _append(archive_of(path), "\n".join([head, *gone]) + "\n")
-    _swap(path, before, "\n".join(kept) + "\n")
-    return archive_of(path)
+    return kept, gone, carried
 
 
 def read_lines(text: str) -> list[Line]:

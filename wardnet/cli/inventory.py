@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import re
+import socket
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from collectors.errors import CollectError
 from wardnet.cli.check import day_of
 from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, inventory_folder, load_district, out
 from wardnet.inventory import InventoryErrors
@@ -23,6 +26,7 @@ from wardnet.inventory.writing import (
     WritingError,
     default_model,
     office_of,
+    propose_mac,
     propose_ward,
     read_files,
     slug,
@@ -34,6 +38,9 @@ inventory = typer.Typer(no_args_is_help=True, help=_("Change the inventory's fil
 
 FOLDER = Annotated[Path, typer.Option("--inventory", "-i", help=_("the inventory's folder"))]
 YES = Annotated[bool, typer.Option("--yes", "-y", help=_("write without asking"))]
+
+
+KNOWN_HOSTS = Path.home() / ".config" / "wardnet" / "known_hosts"
 
 
 def interactive() -> bool:
@@ -103,6 +110,52 @@ def add_ward(
             "next: wardnet bootstrap {gateway} -o FOLDER; at the new gateway the script in it; "
             "wardnet trust {gateway}; ansible-playbook playbooks/site.yml --limit 'hubs:ward_{ward}'"
         ).format(gateway=gateway, ward=ward.replace("-", "_")),
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@inventory.command(
+    "replace-pc",
+    help=_(
+        "Another machine stands where a PC, scanner or screen stood: write its hardware address, and put the former "
+        "one's SSH key into the archive. Ends with 0; with 1 when it is declined or not right."
+    ),
+)
+def replace_pc(
+    host: Annotated[str, typer.Argument(help=_("the host's id in the inventory"))],
+    mac: Annotated[str, typer.Option("--mac", help=_("hardware address of the new one, as on its label"))] = "",
+    port: Annotated[str, typer.Option("--port", help=_("which of its ports"))] = "eth0",
+    folder: FOLDER = DEFAULT_INVENTORY,
+    known_hosts: Annotated[
+        Path, typer.Option("--known-hosts", envvar="WARDNET_KNOWN_HOSTS", help=_("file of pinned host keys"))
+    ] = KNOWN_HOSTS,
+    yes: YES = False,
+) -> None:
+    from collectors.transport.known_hosts import retire_host_key
+
+    folder = inventory_folder(folder)
+    district = load_district(folder)
+    by = f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        mac = mac or _ask(_("Hardware address of the new one"), None)
+        # As the files have it, whatever the label has; what is no address is left for the strict reader to name.
+        proposal = propose_mac(read_files(folder), district, host, port, mac.strip().lower().replace("-", ":"))
+        if proposal.after and not _written(proposal, folder, yes=yes):
+            raise typer.Exit(Exit.FAILED)
+        addresses = [
+            str(each.ipv4) for _ward, site in district.sites for own in site.hosts if own.id == host
+            for each in own.interfaces
+        ]  # fmt: skip
+        archive = retire_host_key(known_hosts, (host, *addresses), by)
+    except (WritingError, CollectError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{known_hosts}: {error.strerror}")
+    if archive is not None:
+        out.print(_("the former key is in {archive}").format(archive=archive), markup=False, soft_wrap=True)
+    out.print(
+        _("next: wardnet trust {host}, with the digits that are read out there").format(host=host),
         markup=False,
         soft_wrap=True,
     )

@@ -74,8 +74,6 @@ def set_key(text: str, path: tuple[Step, ...], key: str, value: object) -> str:
     if not isinstance(node, yaml.MappingNode) or not node.value:
         raise WritingError(_("there is no mapping at {path}").format(path=".".join(map(str, path))))
     written = scalar(value, flow=bool(node.flow_style))
-    if node.flow_style:
-        written = json.dumps(str(value), ensure_ascii=False) if isinstance(value, str) and ":" in value else written
     for own, old in node.value:
         if own.value == key:
             return text[: old.start_mark.index] + written + text[old.end_mark.index :]
