@@ -19,7 +19,8 @@ from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
 from ansible.module_utils.wardnet_survey import Survey, was_confirmed
-from ansible.module_utils.wardnet_transaction import Transaction, keep_file, last_rollback, mark_told
+from ansible.module_utils.wardnet_transaction import Transaction, last_rollback, mark_told
+from ansible.module_utils.wardnet_way_back import keep_file
 
 MEBI = 1 << 20
 INODES = 64

@@ -11,49 +11,24 @@ Standard library only.
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import json
 import os
 import secrets
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import wardnet_undo as undo
-from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, CommandError, Host
-from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo, UndoCommand, UndoFile
+from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, Host
+from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
+from ansible.module_utils.wardnet_way_back import install, plain
 
 SYSTEMD_RUN = "/usr/bin/systemd-run"
-UNIT = "wardnet-undo.service"
 # The second is started before the first is stopped, so that there is no moment without one.
 TIMERS = ("wardnet-rollback-apply", "wardnet-rollback-confirm")
 GOES_BACK = "goes-back"  # beside the lock: when the change goes back, by the steady clock
-
-BOOT_UNIT = """\
-# Kept by wardnet. Finishes what a reboot cut short: a change that nobody had confirmed is taken back before the
-# network comes up.
-[Unit]
-Description=Take back a change that nobody confirmed
-DefaultDependencies=no
-RequiresMountsFor=/var/lib/wardnet /usr/local/lib/wardnet
-After=local-fs.target
-Before=network-pre.target systemd-sysctl.service nftables.service systemd-networkd.service ovsdb-server.service
-Before=openvswitch-switch.service frr.service ssh.service sysinit.target shutdown.target
-Conflicts=shutdown.target
-Wants=network-pre.target
-ConditionPathExistsGlob=/var/lib/wardnet/undo/*.json
-
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/python3 -I /usr/local/lib/wardnet/undo.py boot
-
-[Install]
-WantedBy=sysinit.target
-"""
 
 
 class HeldError(Exception):
@@ -174,7 +149,7 @@ class Transaction:
             "armed": now(),
             "pid": os.getpid(),
             "started": undo.began(os.getpid()),
-            "entries": [_plain(part, entry) for part, entry in entries],
+            "entries": [plain(part, entry) for part, entry in entries],
         }
         undo.write(self._folder / undo.ARMED, json.dumps(log), 0o600)
         if json.loads((self._folder / undo.ARMED).read_text()) != json.loads(json.dumps(log)):
@@ -260,55 +235,6 @@ class Transaction:
             said = "the change was taken back while it was being confirmed"
             raise PartError(f"{said}: look at the host", taken_back=True) from None
         undo.sync(self._folder)
-
-
-def keep_file(path: Path, when: str = "always") -> UndoFile:
-    """The file, link or directory as it is now, or its absence."""
-    try:
-        status = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return UndoFile(str(path), when=when)
-    rights = {"mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid, "when": when}
-    if stat.S_ISLNK(status.st_mode):
-        return UndoFile(str(path), link=str(path.readlink()), when=when)
-    if stat.S_ISDIR(status.st_mode):
-        return UndoFile(str(path), directory=True, **rights)  # type: ignore[arg-type]
-    rights["mtime_ns"] = status.st_mtime_ns
-    return UndoFile(str(path), content=path.read_bytes(), **rights)  # type: ignore[arg-type]
-
-
-def _plain(part: str, entry: Undo) -> dict[str, Any]:
-    if isinstance(entry, UndoFile):
-        content = None if entry.content is None else base64.b64encode(entry.content).decode()
-        return {"part": part, "kind": "file", **entry.__dict__, "content": content}
-    if not isinstance(entry, UndoCommand):
-        return {"part": part, "kind": "lost", **entry.__dict__}
-    stdin = None if entry.stdin is None else base64.b64encode(entry.stdin).decode()
-    return {"part": part, "kind": "command", **entry.__dict__, "stdin": stdin}
-
-
-def install(host: Host) -> None:
-    """The script that goes back, and the unit that runs it at boot."""
-    script = host.library / "undo.py"
-    unit = host.units / UNIT
-    wanted = host.units / "sysinit.target.wants" / UNIT
-    for path, text, mode in ((script, source(), 0o755), (unit, BOOT_UNIT, 0o644)):
-        if not path.exists() or path.read_text() != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            undo.write(path, text, mode)
-    if not wanted.is_symlink():
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        wanted.symlink_to(unit)
-        undo.sync(wanted.parent)
-
-
-def source() -> str:
-    """Text of wardnet_undo.py, also from within the archive that Ansible sends."""
-    loader = undo.__spec__.loader if undo.__spec__ else None
-    text = loader.get_source(undo.__name__) if hasattr(loader, "get_source") else None
-    if not text:
-        raise CommandError("the script that goes back is not in this module: nothing was touched")
-    return str(text)
 
 
 def last_rollback(host: Host) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ parts = load("module_utils", "wardnet_part")
 survey = load("module_utils", "wardnet_survey")
 transaction = load("module_utils", "wardnet_transaction")
 undo = load("module_utils", "wardnet_undo")
+way_back = load("module_utils", "wardnet_way_back")
 
 
 class FakeSystemd(host_module.Host):  # type: ignore[misc]

@@ -30,8 +30,8 @@ parts = load("module_utils", "wardnet_part")
 packet_filter = load("module_utils", "wardnet_part_filter")
 probe = load("module_utils", "wardnet_probe")
 settings = load("module_utils", "wardnet_part_settings")
-transaction = load("module_utils", "wardnet_transaction")
 undo = load("module_utils", "wardnet_undo")
+way_back = load("module_utils", "wardnet_way_back")
 
 RULESET = """flush ruleset
 table inet wardnet {
@@ -55,7 +55,7 @@ def filter_part(ruleset: str = RULESET) -> Any:
     # As install() lays it there.
     library = Path(tempfile.mkdtemp(prefix="wardnet-test-"))
     atexit.register(shutil.rmtree, library)
-    (library / "undo.py").write_text(transaction.source())
+    (library / "undo.py").write_text(way_back.source())
     host = host_module.Host(shown=STARTED, library=library)
     step = {"role": "r", "part": "filter", "files": [{"path": "/etc/nftables.conf", "content": ruleset}]}
     part = packet_filter.Filter(candidate.read_steps([step]), host)
@@ -64,7 +64,7 @@ def filter_part(ruleset: str = RULESET) -> Any:
 
 
 def go_back(part: Any) -> list[str]:
-    entries = [transaction._plain(part.name, entry) for entry in part.undo()]
+    entries = [way_back.plain(part.name, entry) for entry in part.undo()]
     failed: list[str] = undo.run_entries(entries, "timer")
     return failed
 
@@ -95,7 +95,7 @@ def connections_of_rules_that_are_taken_back_end() -> None:
     run("nft", "-f", "-", given=former % "ct state established,related accept; ct state invalid drop;")
     part = filter_part(former % "accept; ct state established accept;")
     part.judge(Path("/"))
-    back = [transaction._plain(part.name, entry) for entry in part.undo()]
+    back = [way_back.plain(part.name, entry) for entry in part.undo()]
     part.apply()
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), 60) as far:
         near, _ = server.accept()
@@ -144,7 +144,7 @@ def settings_come_and_go() -> None:
     part.apply()
     part.verify()
     assert not read(values).difference()
-    at_boot = [transaction._plain(part.name, entry) for entry in part.undo()]
+    at_boot = [way_back.plain(part.name, entry) for entry in part.undo()]
     assert undo.run_entries(at_boot, "boot") == []
     assert read(values).difference().foreign == ("net/ipv4/conf/all/accept_redirects = 1",), "no filter is loaded then"
     for _ in range(2):
@@ -152,9 +152,7 @@ def settings_come_and_go() -> None:
     assert set(read(values).difference().foreign) == set(part.difference().foreign)
     (Path("/proc/sys/net/ipv4/conf/all/accept_redirects")).write_text("0")
     wrong = parts.UndoCommand((*settings.WRITE, "net/ipv4/conf/absent0/proxy_arp=1", "net/ipv4/ip_forward=nonsense"))
-    assert undo.run_entries([transaction._plain(part.name, wrong)], "timer") != [], (
-        "an absent port hides no other error"
-    )
+    assert undo.run_entries([way_back.plain(part.name, wrong)], "timer") != [], "an absent port hides no other error"
 
 
 def network_is_read_and_goes_back() -> None:

@@ -87,11 +87,11 @@ def test_a_file_from_the_future_restarts_nothing(tmp_path: Path) -> None:
 
 def test_a_file_that_is_brought_back_has_its_former_time(tmp_path: Path) -> None:
     """A unit that runs with the former file must not seem to have missed a change of it."""
-    transaction, undo = load("module_utils", "wardnet_transaction"), load("module_utils", "wardnet_undo")
+    way_back, undo = load("module_utils", "wardnet_way_back"), load("module_utils", "wardnet_undo")
     file = tmp_path / "shape"
     file.write_text("former\n")
     os.utime(file, (1_000_000_000, 1_000_000_000))
-    entry = transaction._plain("shaping", transaction.keep_file(file))
+    entry = way_back.plain("shaping", way_back.keep_file(file))
     file.write_text("harmful\n")
     assert undo.restore(entry)
     assert file.read_text() == "former\n"

@@ -23,6 +23,7 @@ from tests.unit.plugins_engine import (
     step,
     transaction,
     undo,
+    way_back,
 )
 
 
@@ -196,7 +197,7 @@ def test_a_directory_that_the_change_made_goes_and_none_that_somebody_uses(tmp_p
 
 
 def test_what_cannot_be_brought_back_is_told(tmp_path: Path) -> None:
-    lost = transaction._plain("shaping", parts.UndoLost("fq 8001: on wan0 is not brought back"))
+    lost = way_back.plain("shaping", parts.UndoLost("fq 8001: on wan0 is not brought back"))
     assert undo.run_entries([json.loads(json.dumps(lost))], "timer") == [
         "shaping: fq 8001: on wan0 is not brought back"
     ]
@@ -215,7 +216,7 @@ def test_nobody_else_can_make_or_hold_the_lock(tmp_path: Path) -> None:
 def test_the_program_alone_knows_all_its_verbs(tmp_path: Path) -> None:
     """It stands on the host without the rest."""
     program = tmp_path / "undo.py"
-    program.write_text(transaction.source())
+    program.write_text(way_back.source())
     for words in (["now", "", str(tmp_path)], ["timer", "", str(tmp_path), "token"], ["boot", "", str(tmp_path)]):
         done = subprocess.run(
             [sys.executable, "-I", program, *words], capture_output=True, text=True, check=False, timeout=120

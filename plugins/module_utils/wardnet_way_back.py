@@ -1,0 +1,88 @@
+"""The way back as data: files as they are now, entries as they stand in the log, and the program and unit that go it.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils import wardnet_undo as undo
+from ansible.module_utils.wardnet_host import CommandError, Host
+from ansible.module_utils.wardnet_part import Undo, UndoCommand, UndoFile
+
+UNIT = "wardnet-undo.service"
+
+BOOT_UNIT = """\
+# Kept by wardnet. Finishes what a reboot cut short: a change that nobody had confirmed is taken back before the
+# network comes up.
+[Unit]
+Description=Take back a change that nobody confirmed
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/wardnet /usr/local/lib/wardnet
+After=local-fs.target
+Before=network-pre.target systemd-sysctl.service nftables.service systemd-networkd.service ovsdb-server.service
+Before=openvswitch-switch.service frr.service ssh.service sysinit.target shutdown.target
+Conflicts=shutdown.target
+Wants=network-pre.target
+ConditionPathExistsGlob=/var/lib/wardnet/undo/*.json
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 -I /usr/local/lib/wardnet/undo.py boot
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+def keep_file(path: Path, when: str = "always") -> UndoFile:
+    """The file, link or directory as it is now, or its absence."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return UndoFile(str(path), when=when)
+    rights = {"mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid, "when": when}
+    if stat.S_ISLNK(status.st_mode):
+        return UndoFile(str(path), link=str(path.readlink()), when=when)
+    if stat.S_ISDIR(status.st_mode):
+        return UndoFile(str(path), directory=True, **rights)  # type: ignore[arg-type]
+    rights["mtime_ns"] = status.st_mtime_ns
+    return UndoFile(str(path), content=path.read_bytes(), **rights)  # type: ignore[arg-type]
+
+
+def plain(part: str, entry: Undo) -> dict[str, Any]:
+    """The entry as it stands in the log, which is JSON."""
+    if isinstance(entry, UndoFile):
+        content = None if entry.content is None else base64.b64encode(entry.content).decode()
+        return {"part": part, "kind": "file", **entry.__dict__, "content": content}
+    if not isinstance(entry, UndoCommand):
+        return {"part": part, "kind": "lost", **entry.__dict__}
+    stdin = None if entry.stdin is None else base64.b64encode(entry.stdin).decode()
+    return {"part": part, "kind": "command", **entry.__dict__, "stdin": stdin}
+
+
+def install(host: Host) -> None:
+    """The script that goes back, and the unit that runs it at boot."""
+    script = host.library / "undo.py"
+    unit = host.units / UNIT
+    wanted = host.units / "sysinit.target.wants" / UNIT
+    for path, text, mode in ((script, source(), 0o755), (unit, BOOT_UNIT, 0o644)):
+        if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            undo.write(path, text, mode)
+    if not wanted.is_symlink():
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        wanted.symlink_to(unit)
+        undo.sync(wanted.parent)
+
+
+def source() -> str:
+    """Text of wardnet_undo.py, also from within the archive that Ansible sends."""
+    loader = undo.__spec__.loader if undo.__spec__ else None
+    text = loader.get_source(undo.__name__) if hasattr(loader, "get_source") else None
+    if not text:
+        raise CommandError("the script that goes back is not in this module: nothing was touched")
+    return str(text)
