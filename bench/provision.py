@@ -3,13 +3,13 @@
 
 For each size a lab is made and converged as shipped. Just before one of the shipped no-ops a rule is added to a
 gateway's running filter by hand; that run has to report it. Then the baseline has its no-op on the very same hosts,
-which an honest baseline finds as it wants them. The smallest size (all, with --full) is made once more, for the
-baseline's first converge; there the shipped playbooks are asked in check mode what they would still change, which has
+which an honest baseline finds as it wants them. The smallest size (with --first all each, with --first none none) is made
+once more, for the baseline's first converge; there the shipped playbooks are asked in check mode what they would still change, which has
 to be nothing. The module runs that either starts on hosts are counted where Ansible starts them (bench/callback).
 
 Access switches are left out of both: the baseline has none.
 
-    python -m bench.provision [--wards 2 --wards 8] [--full]      # as root; QUICK=1 for 2 wards and one run of each
+    python -m bench.provision [--wards 2 --wards 8] [--first all]      # as root; QUICK=1 for 2 wards and one run of each
 """
 
 from __future__ import annotations
@@ -276,10 +276,12 @@ def save(found: list[Record]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0] if __doc__ else None)
     parser.add_argument("--wards", type=int, action="append", help="a size of the district; may be given again")
-    parser.add_argument("--full", action="store_true", help="the baseline's first converge of every size")
+    parser.add_argument("--first", choices=("none", "smallest", "all"), default="smallest",
+                        help="sizes at which the baseline's first converge is timed too")  # fmt: skip
     parser.add_argument("--name", default="bench", help="the lab's name")
     options = parser.parse_args()
     quick = os.environ.get("QUICK", "") not in ("", "0")
+    firsts = {"none": (), "smallest": SIZES[:1], "all": options.wards or SIZES}[options.first]
     sizes = options.wards or (SIZES[:1] if quick else SIZES)
     found: dict[str, Record] = {}
     try:
