@@ -3,13 +3,14 @@
 
 For each size a lab is made and converged as shipped. Just before one of the shipped no-ops a rule is added to a
 gateway's running filter by hand; that run has to report it. Then the baseline has its no-op on the very same hosts,
-which an honest baseline finds as it wants them. The smallest size (with --first all each, with --first none none) is made
-once more, for the baseline's first converge; there the shipped playbooks are asked in check mode what they would still change, which has
-to be nothing. The module runs that either starts on hosts are counted where Ansible starts them (bench/callback).
+which an honest baseline finds as it wants them. The smallest size (--first all: each, --first none: none) is made once
+more, for the baseline's first converge; there the shipped playbooks are asked in check mode what they would still
+change, which has to be nothing. The module runs that either starts on hosts are counted where Ansible starts them
+(bench/callback).
 
 Access switches are left out of both: the baseline has none.
 
-    python -m bench.provision [--wards 2 --wards 8] [--first all]      # as root; QUICK=1 for 2 wards and one run of each
+    python -m bench.provision [--wards 2 --wards 8] [--first all]      # as root; QUICK=1: 2 wards, one run of each
 """
 
 from __future__ import annotations
@@ -287,7 +288,7 @@ def main() -> int:
     try:
         for wards in sizes:
             for known in size(
-                options.name, wards, 1 if quick else RUNS, options.full or wards == min(SIZES)
+                options.name, wards, 1 if quick else RUNS, wards in firsts
             ):  # saved each time: an aborted run leaves what it knew
                 found |= {record.what: record for record in known}
                 save(list(found.values()))
