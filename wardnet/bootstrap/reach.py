@@ -109,7 +109,7 @@ def _gateway(plan: Plan, host: str, known: frozenset[str]) -> GatewayPlan:
     if not found.managed:
         raise BootstrapError(
             _("{host} is not configured from here: {reason} ({source})").format(
-                host=host, reason=_(found.unmanaged_reason or ""), source=found.source
+                host=host, reason=_(found.unmanaged_reason or "?"), source=found.source
             )
         )
     return found
