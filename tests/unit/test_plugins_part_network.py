@@ -1,0 +1,133 @@
+"""How part network comes to what is intended: what it waits for, what it switches on, and what no boot would start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.plugins_support import gateway, load
+
+bundle = load("module_utils", "wardnet_bundle")
+candidate = load("module_utils", "wardnet_candidate")
+host_module = load("module_utils", "wardnet_host")
+intents = load("module_utils", "wardnet_intent")
+kernel = load("module_utils", "wardnet_kernel")
+network = load("module_utils", "wardnet_part_network")
+parts = load("module_utils", "wardnet_part")
+
+BUOI = gateway("buoi-gw")
+PORTS = [port["name"] for port in BUOI["ports"]]
+
+
+class Clock:
+    """Steady time that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Host(host_module.Host):  # type: ignore[misc]
+    def __init__(self, state: str = "enabled") -> None:
+        super().__init__(shown={network.NETWORKD: {"ActiveState": "active", "UnitFileState": state}})
+        self.ran: list[str] = []
+
+    def run(self, argv: Any, _stdin: Any = None) -> str:
+        self.ran.append(" ".join(argv))
+        return ""
+
+
+def right() -> Any:
+    """What runs where all is as intended."""
+    intent = intents.join_intents(
+        [intents.read_intent(BUOI, "wan", True), intents.read_intent(BUOI, "internet", False)]
+    )
+    return kernel.Running(
+        intent.addresses, frozenset(), intent.known_routes, intent.known_rules, frozenset({*PORTS, "lo"})
+    )
+
+
+class Network(network.Network):  # type: ignore[misc]
+    """Sees one after the other of `looks`, and the last one for ever."""
+
+    looks: list[tuple[Any, dict[str, bool]]]
+
+    def _look(self) -> tuple[Any, dict[str, bool]]:
+        return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+
+
+def made(host: Host, *looks: Any, off: str = "") -> Network:
+    steps = [
+        {
+            "role": "r",
+            "part": "network",
+            "network": {"gateway": BUOI, "channel": channel, "hold_main": channel == "wan"},
+        }
+        for channel in ("wan", "internet")
+    ]
+    part = Network(candidate.read_steps(steps), host)
+    links = dict.fromkeys(PORTS, True)
+    part.looks = [(look, {**links, off: False} if off and look is looks[0] else links) for look in looks]
+    part.read()
+    return part
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    steady = Clock()
+    monkeypatch.setattr(network, "time", steady)
+    return steady
+
+
+def test_what_is_as_intended_differs_in_nothing() -> None:
+    assert not made(Host(), right()).difference()
+
+
+def test_a_networkd_that_no_boot_starts_is_no_right_one() -> None:
+    host = Host("disabled")
+    part = made(host, right())
+    assert part.difference().needs == ("start systemd-networkd.service",)
+    assert ("/usr/bin/systemctl", "disable", "--quiet", network.NETWORKD) in [entry.argv for entry in part.undo()]
+    part.apply()
+    assert host.ran[0] == "/usr/bin/systemctl enable --now systemd-networkd.service"
+
+
+def test_a_port_that_somebody_switched_off_is_found_and_switched_on() -> None:
+    running = right()
+    without = replace(running, carrier=running.carrier - {"citizen0"})
+    host = Host()
+    part = made(host, without, off="citizen0")
+    assert part.difference().needs == ("switch on citizen0",)
+    part.looks = [(without, {"citizen0": False}), (running, {})]
+    part.apply()
+    assert "/usr/sbin/ip link set dev citizen0 up" in host.ran
+
+
+def test_a_port_that_is_not_there_is_not_to_be_switched_on() -> None:
+    part = made(Host(), right())
+    assert part._switched_off({"wan0": True, "lo": True, "spare0": False}) == []
+
+
+def test_after_a_change_of_files_what_is_right_must_still_be_right_when_networkd_has_acted(clock: Clock) -> None:
+    """It says that it has read them before it does what they say."""
+    running = right()
+    gone = replace(running, addresses=frozenset(a for a in running.addresses if a.port != "wan0"))
+    part = made(Host(), running)
+    part.files = [bundle.Change(Path("/etc/systemd/network/10-wardnet-wan-wan0.network"), "write", None)]
+    part.looks = [(running, {}), (gone, {}), (running, {})]
+    part.apply()
+    assert clock.now >= network.TAKEN_UP
+    assert part.looks == [(running, {})], "it must have seen it go and come back"
+
+
+def test_without_a_change_of_files_nothing_is_waited_for(clock: Clock) -> None:
+    made(Host(), right()).apply()
+    assert clock.now == 0
