@@ -107,9 +107,10 @@ def _gateway(plan: Plan, host: str, known: frozenset[str]) -> GatewayPlan:
         names = ", ".join(each.id for each in plan.gateways if each.managed)
         raise BootstrapError(_("no gateway {host} in the inventory; there are: {names}").format(host=host, names=names))
     if not found.managed:
+        reason = found.unmanaged_reason or ""
         raise BootstrapError(
             _("{host} is not configured from here: {reason} ({source})").format(
-                host=host, reason=_(found.unmanaged_reason or "?"), source=found.source
+                host=host, reason=_(reason), source=found.source
             )
         )
     return found
