@@ -21,7 +21,7 @@ from lab.handle import Lab
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = CHECKOUT / "playbooks"
-ROLE = {Target.GATEWAY: "wan_channel", Target.SWITCH: "access_switch"}
+ROLE = {Target.GATEWAY: "gateway", Target.SWITCH: "access_switch"}
 VARIABLE = {Target.GATEWAY: "wardnet_gateway", Target.SWITCH: "wardnet_switch"}
 COMMIT = "commit"
 
