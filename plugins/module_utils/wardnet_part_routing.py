@@ -46,9 +46,12 @@ class Routing(Part):
     def services(self) -> tuple[str, ...]:
         return (FRR,)
 
+    @property
+    def _off(self) -> bool:
+        return any(step.arguments.get("off") for step in self.steps)
+
     def read(self) -> None:
         arguments = [step.arguments for step in self.steps]
-        self._off = any(each.get("off") for each in arguments)
         self._was_active = self.host.unit(FRR).get("ActiveState") == "active"
         if self._off:
             return
