@@ -20,10 +20,12 @@ from wardnet.model.device import (
     Untrack,
     Verdict,
 )
-from wardnet.model.packet import TCP, Chance, Field, OfFamily, Predicate, all_of, equals
+from wardnet.model.packet import TCP, Chance, Field, OfFamily, Predicate, State, all_of, equals
 from wardnet.model.span import Span
 
 _FULL = 0xFFFFFFFF
+_RELATED = equals(Field.STATE, State.RELATED)
+_ADDRESSES = ("ip saddr", "ip daddr", "ip6 saddr", "ip6 daddr")
 _ENDS = {
     "accept": Verdict.ACCEPT,
     "drop": Verdict.DROP,
@@ -39,16 +41,32 @@ _MANGLED_WITHOUT_EFFECT = frozenset({"priority", "nftrace", "secmark", "pkttype"
 
 
 def statements(conditions: Conditions, expressions: list[Any], span: Span) -> tuple[Statement, ...]:
-    """All statements of one rule, in order."""
+    """All statements of one rule, in order.
+
+    An error message is related to the connection that it quotes. Whose connection that is (`ct original ip saddr`) its
+    headers do not say: any may be quoted, so for what is related it is a chance. Of other packets it is unknown.
+    """
     found: list[Statement] = []
+    related = False
     for expression in expressions:
         try:
-            found.extend(_statement(conditions, expression, span))
+            made = _statement(conditions, expression, span)
+            if related and (end := _end_of_connection(expression)):
+                made = (Match(Chance(span, end)),)
+            related = related or made == (Match(_RELATED),)
+            found.extend(made)
         except UnmodelledError as error:
             found.append(Opaque(span, str(error), rewrites=True))
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # a statement of another shape
             found.append(Opaque(span, f"statement {_head(expression)} ({error})", rewrites=True))
     return tuple(found)
+
+
+def _end_of_connection(expression: Any) -> str:
+    match expression:
+        case {"match": {"op": "==" | "!=", "left": {"ct": {"key": str(key), "dir": str(way)}}}} if key in _ADDRESSES:
+            return f"ct {way} {key}"
+    return ""
 
 
 def _statement(conditions: Conditions, expression: Any, span: Span) -> tuple[Statement, ...]:

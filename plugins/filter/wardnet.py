@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import collapse_addresses, ip_network
+from ipaddress import collapse_addresses, ip_interface, ip_network
 from typing import Any
 
 EVERYTHING = ("0.0.0.0/0", "::/0")
@@ -68,6 +68,24 @@ def endings(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     return [ending for _host, ending in sorted(last.items())]
 
 
+def apart(gateway: dict[str, Any]) -> list[dict[str, Any]]:
+    """For each channel of a gateway with several: its `ports`, those of all `others`, and the gateway's own `addresses`
+    at those."""
+    channels = dict.fromkeys(port["channel"] for port in gateway["ports"])
+    found = []
+    for channel in channels:
+        others = [port for port in gateway["ports"] if port["channel"] != channel]
+        addresses = [port[family] for port in others for family in ("ipv4", "ipv6") if port[family]]
+        found.append(
+            {
+                "ports": [port["name"] for port in gateway["ports"] if port["channel"] == channel],
+                "others": [port["name"] for port in others],
+                "addresses": [str(ip_interface(address).ip) for address in addresses],
+            }
+        )
+    return found if len(found) > 1 else []
+
+
 def _within(prefixes: list[str], outer: list[str]) -> list[str]:
     """Those of the prefixes that lie inside one of `outer`; all of them where `outer` is empty."""
     if not outer:
@@ -85,4 +103,9 @@ def _within(prefixes: list[str], outer: list[str]) -> list[str]:
 
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"wardnet_of_family": of_family, "wardnet_sources": sources, "wardnet_endings": endings}
+        return {
+            "wardnet_of_family": of_family,
+            "wardnet_sources": sources,
+            "wardnet_endings": endings,
+            "wardnet_apart": apart,
+        }

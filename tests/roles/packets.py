@@ -10,6 +10,11 @@ a refusal (RST, port unreachable) comes from the far host, silence or an ICMP er
                                      then still answers within the time: answered, silent, reset or ended
     packets.py told ADDRESS PORT SIZE SECONDS   sends datagrams of SIZE bytes that no router may break up, and says what
                                      the way or the far host says of one, as EHOSTUNREACH; silent, if nobody does
+    packets.py watch ADDRESS PORT OWN SECONDS   asks a resolver from port OWN, waits for a line, and says what it is
+                                     told within the time, as ECONNREFUSED, or silent
+    packets.py connect ADDRESS PORT   prints the port that it has connected from, and waits
+    packets.py complain HOST FROM TO PROTOCOL SPORT DPORT   tells the host that no port was reached by a packet of its
+                                     own, as it would have been, from FROM to TO; protocol as a number
 """
 
 from __future__ import annotations
@@ -29,6 +34,8 @@ from typing import Any
 
 # One packet may be lost while neighbours are resolved. TCP sends its first again after a second by itself.
 ATTEMPTS = {"tcp": (2.5,), "udp": (1.2, 1.2), "ping": (1.2, 1.2)}
+LABELS = b"".join(struct.pack("B", len(label)) + label for label in b"tayho.example".split(b"."))
+QUESTION = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + LABELS + b"\0" + struct.pack(">2H", 6, 1)
 
 
 async def tcp(item: dict[str, Any]) -> bool:
@@ -61,15 +68,13 @@ class Answered(asyncio.DatagramProtocol):
 
 async def udp(item: dict[str, Any]) -> bool:
     """A DNS question, which a resolver answers; a host without one refuses the port."""
-    labels = b"".join(struct.pack("B", len(label)) + label for label in b"tayho.example".split(b"."))
-    question = struct.pack(">6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">2H", 6, 1)
     try:
         transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
             Answered, remote_addr=(item["host"], item["port"])
         )
     except OSError:
         return False
-    transport.sendto(question)
+    transport.sendto(QUESTION)
     try:
         return await protocol.done
     finally:
@@ -184,11 +189,57 @@ def told(address: str, port: int, size: int, seconds: float) -> str:
     return "silent"
 
 
+def watch(address: str, port: int, own: int, seconds: float) -> str:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.bind(("", own))
+        asking.connect((address, port))
+        asking.settimeout(seconds)
+        asking.send(QUESTION)
+        with contextlib.suppress(TimeoutError):
+            asking.recv(2048)
+        print("asked", flush=True)
+        sys.stdin.readline()
+        try:
+            asking.recv(2048)
+        except TimeoutError:
+            return "silent"
+        except OSError as error:
+            return errno.errorcode.get(error.errno or 0, str(error))
+        return "answered"
+
+
+def connect(address: str, port: int) -> None:
+    with socket.create_connection((address, port), timeout=60) as connection:
+        print(connection.getsockname()[1], flush=True)
+        sys.stdin.readline()
+
+
+def complain(host: str, source: str, target: str, protocol: int, sport: int, dport: int) -> None:
+    inner = struct.pack("!HHHH", sport, dport, 8, 0)
+    one, other = ip_address(source), ip_address(target)
+    if one.version == 6:
+        quoted = struct.pack("!IHBB", 0x60000000, len(inner), protocol, 60) + one.packed + other.packed + inner
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+            raw.sendto(struct.pack("!BBHI", 1, 4, 0, 0) + quoted, (host, 0))
+        return
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(inner), 1, 0, 60, protocol, 0) + one.packed + other.packed
+    quoted = head[:10] + struct.pack("!H", checksum(head)) + head[12:] + inner
+    message = struct.pack("!BBHI", 3, 3, 0, 0) + quoted
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        raw.sendto(message[:2] + struct.pack("!H", checksum(message)) + message[4:], (host, 0))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "probe":
         print(json.dumps(asyncio.run(probe(json.load(sys.stdin)))))
     elif sys.argv[1] == "hold":
         print(hold(sys.argv[2], int(sys.argv[3]), float(sys.argv[4])), flush=True)
+    elif sys.argv[1] == "watch":
+        print(watch(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])), flush=True)
+    elif sys.argv[1] == "connect":
+        connect(sys.argv[2], int(sys.argv[3]))
+    elif sys.argv[1] == "complain":
+        complain(*sys.argv[2:5], *map(int, sys.argv[5:]))  # type: ignore[arg-type]
     elif sys.argv[1] == "told":
         print(told(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])), flush=True)
     else:

@@ -5,13 +5,25 @@ Every target that must not be reached is shown to be there: somebody who may rea
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable
 
 import pytest
 
 from lab import Lab
-from tests.roles.roles_support import Probe, answered, counters, inside, running, said, wait_until
+from tests.roles.roles_support import (
+    PACKETS,
+    Probe,
+    answered,
+    counters,
+    eventually,
+    inside,
+    running,
+    said,
+    tell,
+    wait_until,
+)
 
 pytestmark = pytest.mark.lab
 
@@ -180,6 +192,51 @@ def test_a_citizen_with_a_clerks_address_is_not_believed(converged: Lab, address
     finally:
         inside(converged, CITIZEN, "ip", "address", "del", address, "dev", "eth0")
     assert counters(converged, "buoi-gw", "not from citizen0") > before
+
+
+UDP, TCP = 17, 6
+SCANNER = "buoi-scanner-1"
+
+
+def complain(lab: Lab, host: str, to: str, about: tuple[str, str, int, int, int]) -> None:
+    """The host sends an error message that quotes a packet of these addresses, protocol and ports."""
+    done = lab.run(host, [sys.executable, str(PACKETS), "complain", to, *map(str, about)])
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_no_error_message_of_the_other_channel_reaches_a_connection_of_this_one(converged: Lab, family: str) -> None:
+    """The scanner has an exception with a citizen, so that packets of the internet channel find the way to it. An error
+    message of theirs that quotes its connection to a resolver of the WAN belongs to that one."""
+    scanner, resolver = (ADDRESS[name][BOTH.index(family)] for name in ("scanner", "resolver"))
+    comment = "about a connection of the other channel"
+    with running(converged, SCANNER, "watch", resolver, "53", "40053", "8") as watching:
+        assert said(watching) == "asked"
+        for host in (CITIZEN, VISITOR):
+            before = counters(converged, "buoi-gw", comment)
+
+            def dropped(host: str = host, before: int = before) -> bool:
+                complain(converged, host, scanner, (scanner, resolver, UDP, 40053, 53))
+                return counters(converged, "buoi-gw", comment) > before
+
+            assert eventually(dropped), host
+        tell(watching)
+        assert said(watching) == "silent"
+
+
+def test_error_messages_about_an_exceptions_connection_pass(converged: Lab, family: str) -> None:
+    """From both channels, to its two hosts."""
+    scanner, citizen = (ADDRESS[name][BOTH.index(family)] for name in ("scanner", "citizen"))
+    comment = "about buoi-resident-scan district.yml:56"
+
+    def passed() -> bool:
+        before = counters(converged, "buoi-gw", comment)
+        with running(converged, CITIZEN, "connect", scanner, "80") as connecting:
+            port = int(said(connecting) or 0)
+            complain(converged, CITIZEN, scanner, (scanner, citizen, TCP, 80, port))
+            complain(converged, SCANNER, citizen, (citizen, scanner, TCP, port, 80))
+            return counters(converged, "buoi-gw", comment) >= before + 2
+
+    assert eventually(passed)
 
 
 UNREACHABLE = {"EHOSTUNREACH", "ENETUNREACH"}

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,27 @@ def test_the_gateway_as_it_was_set_up_is_proved() -> None:
     assert len(result.pairs) == 2 * 2 * 3 * 3
     assert {pair.verdict for pair in result.pairs} == {Verdict.PROVED}
     assert all(coverage.unknown == 0 for coverage in result.coverage)
+
+
+def about(source: str, destination: str) -> list[Any]:
+    """An error message about a connection between these two, from the citizens' LAN to the clerks'."""
+    ends = [("saddr", source), ("daddr", destination)]
+    quoted = [
+        {"match": {"op": "==", "left": {"ct": {"key": f"ip {key}", "dir": "original"}}, "right": end}}
+        for key, end in ends
+    ]
+    return [iif("citizen0"), oif("clerks0"), *quoted, ACCEPT]
+
+
+def test_which_connection_an_error_message_quotes_is_a_chance() -> None:
+    related = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "related"}}
+    rule = about("172.20.1.11", "10.20.1.20")
+    result = verdict(with_rule(gateway(), [related, *rule]))
+    assert result.verdict is Verdict.PROVED, "whatever it quotes, it goes to the host of the exception alone"
+    assert result.coverage[0].unknown == 0
+    assert verdict(with_rule(gateway(), rule)).coverage[0].unknown == 1, "of other packets it is not modelled"
+    to_anybody = with_policy_rule(with_rule(gateway(), [related, *rule]), 4, priority=950, iif="citizen0", table="100")
+    assert directions(verdict(to_anybody)) == {("internet", "wan", 4)}
 
 
 # --- leaks

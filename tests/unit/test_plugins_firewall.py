@@ -79,8 +79,27 @@ def test_every_flow_has_its_rules_and_every_accept_is_a_flows(record: dict[str, 
             if rule["chain"] == hook and {"accept": None} in rule["expr"]
         }
         own = {"answers", "neighbours", "neighbours' groups", "loopback"}
-        assert accepting - own == wanted
+        errors = {f"about {flow['id']} {flow['source']}" for flow in record["flows"] if flow["crosses"]}
+        assert accepting - own - errors == wanted
         assert all(any("counter" in part for part in rule["expr"]) for rule in rules if rule.get("comment") in wanted)
+
+
+def names_of(value: Any) -> list[str]:
+    return [] if value is None else value["set"] if isinstance(value, dict) else [value]
+
+
+def test_errors_cross_for_connections_of_exceptions_alone(record: dict[str, Any]) -> None:
+    """Before answers are let through; and nothing else that is related crosses, in whatever direction."""
+    text = render(record)
+    forward = text[: text.index("chain input")]
+    dropped = [line for line in forward.splitlines() if "about a connection of the other channel" in line]
+    channels = {port["channel"] for port in record["ports"]}
+    assert len(dropped) == (len(channels) if len(channels) > 1 else 0)
+    passing = [line for line in forward.splitlines() if 'accept comment "about ' in line]
+    assert len(passing) == 4 * len([flow for flow in record["flows"] if flow["crosses"]])
+    assert all("ct state related ct original ip" in line for line in passing)
+    answers = forward.index('comment "answers"')
+    assert all(forward.index(line) < forward.index(dropped[0]) < answers for line in passing)
 
 
 def test_nothing_crosses_the_channels_but_exceptions(record: dict[str, Any]) -> None:
@@ -94,8 +113,9 @@ def test_nothing_crosses_the_channels_but_exceptions(record: dict[str, Any]) -> 
             if "meta" in part.get("match", {}).get("left", {}) and "name" in part["match"]["left"]["meta"]["key"]
         }
         accepts = rule.get("chain") == "forward" and {"accept": None} in rule["expr"]
-        if accepts and ports and channel[ports["iifname"]] != channel[ports["oifname"]]:
-            crossing.add(rule["comment"].split()[0])
+        incoming, outgoing = (names_of(ports.get(key)) for key in ("iifname", "oifname"))
+        if accepts and any(channel[one] != channel[other] for one in incoming for other in outgoing):
+            crossing.add(rule["comment"].removeprefix("about ").split()[0])
     assert crossing == {flow["id"] for flow in record["flows"] if flow["crosses"]}
 
 
