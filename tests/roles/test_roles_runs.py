@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -83,9 +84,8 @@ def eventually_second_step(lab: Lab, process: subprocess.Popen[bytes], before: P
 
 
 def is_left_alone(lab: Lab, host: str) -> bool:
-    """Whether no module of Ansible's runs there any more and nobody holds the host."""
-    look = "! pgrep --full '^/usr/bin/python3$' > /dev/null && flock --nonblock /run/wardnet/lock true"
-    return lab.shell(host, ["sh", "-c", look]).returncode == 0
+    """Whether no module of Ansible's is at work there any more; one that is holds the host."""
+    return lab.shell(host, ["sh", "-c", "! pgrep --full '^/usr/bin/python3$'"]).returncode == 0
 
 
 def test_drift_is_shown_three_ways_and_healed_on_request(converged: Lab) -> None:
@@ -123,3 +123,44 @@ def test_prometheus_reads_the_runs_at_the_controllers_management_address(converg
     assert "wardnet_run_journals_unreadable 0.0" in page
     listening = inside(converged, "controller", "ss", "--no-header", "-ltn", "sport", "=", ":9809")
     assert [line.split()[3] for line in listening.splitlines()] == ["10.30.200.10:9809"]
+
+
+# What stands in for the checkout on the booted controller: it says how it was called, and that a host was not reached.
+STAND_IN = """#!/bin/sh
+echo "$PWD $*" > /srv/wardnet/called
+exit 4
+"""
+UNITS = [f"/etc/systemd/system/wardnet-drift.{kind}" for kind in ("service", "timer")]
+
+
+@pytest.fixture
+def checkout(converged: Lab) -> Iterator[str]:
+    program = "/srv/wardnet/.venv/bin/ansible-playbook"
+    inside(converged, "controller", "mkdir", "--parents", "/srv/wardnet/.venv/bin")
+    converged.shell("controller", ["sh", "-c", f"cat > {program} && chmod 755 {program}"], stdin=STAND_IN.encode())
+    yield "/srv/wardnet"
+    converged.shell("controller", ["systemctl", "disable", "--now", "wardnet-drift.timer"])
+    inside(converged, "controller", "rm", "--recursive", "--force", "/srv/wardnet", *UNITS)
+    inside(converged, "controller", "systemctl", "daemon-reload")
+
+
+def test_the_controller_reads_drift_every_day_where_it_has_a_checkout(converged: Lab, checkout: str) -> None:
+    wanted = {"wardnet_checkout": checkout, "drift_timer_variables": ["/etc/wardnet/site.yml"]}
+    run = play(converged, "site.yml", "--limit", "controller", "-e", json.dumps(wanted))
+    assert run.status == 0, run.tail
+    following = ["systemctl", "show", "--property=NextElapseUSecRealtime", "--value", "wardnet-drift.timer"]
+    assert " 06:0" in inside(converged, "controller", *following), "at 6 o'clock, and at most ten minutes later"
+    assert inside(converged, "controller", "systemctl", "is-enabled", "wardnet-drift.timer") == "enabled"
+    inside(converged, "controller", "systemctl", "start", "wardnet-drift.service")
+    called = inside(converged, "controller", "cat", "/srv/wardnet/called")
+    assert called == "/srv/wardnet playbooks/drift.yml -e @/etc/wardnet/site.yml"
+    again = play(converged, "site.yml", "--limit", "controller", "-e", json.dumps(wanted), "--check")
+    assert (again.status, again.changed) == (0, {}), again.tail
+
+
+def test_a_checkout_that_is_not_there_is_refused_before_anything_is_touched(converged: Lab) -> None:
+    wanted = json.dumps({"wardnet_checkout": "/srv/nowhere"})
+    run = play(converged, "site.yml", "--limit", "controller", "-e", wanted)
+    assert run.failed == ("controller",)
+    assert "/srv/nowhere/.venv/bin/ansible-playbook" in run.said
+    assert converged.shell("controller", ["test", "-e", UNITS[0]]).returncode != 0
