@@ -6,16 +6,19 @@ from ipaddress import ip_interface, ip_network
 from typing import Any
 
 FRAME = 1514  # bytes of a full packet on Ethernet, as a queueing discipline counts it
+BENEATH_PPP = 22  # bytes that a packet has more on the line than on a dialled port: Ethernet's, PPPoE's and PPP's
 LEAST_PACKETS = 10
 
 
 def shapes(gateway: dict[str, Any], queue_ms: int, burst_ms: int) -> list[dict[str, Any]]:
-    """One shape a line: `port`, `bits` a second, `burst` in bytes (two full packets at least), `queue` in packets.
+    """One shape a line: `port`, `bits` a second, `burst` in bytes (two full packets at least), `queue` in packets,
+    `overhead` bytes that each packet counts beyond what the port shows of it.
 
     Only what leaves is shaped. What comes in has waited at the sender's side already; over the WAN that is the hub,
     which shapes it there.
     """
     found = []
+    dialled = {port["name"] for port in gateway.get("ports") or [] if port.get("dialled")}
     for shape in gateway.get("shapes") or []:
         if shape["direction"] != "egress":
             continue
@@ -26,6 +29,7 @@ def shapes(gateway: dict[str, Any], queue_ms: int, burst_ms: int) -> list[dict[s
                 "bits": bits,
                 "burst": max(2 * FRAME, bits // 8 * int(burst_ms) // 1000),
                 "queue": max(LEAST_PACKETS, bits // 8 * int(queue_ms) // 1000 // FRAME),
+                "overhead": BENEATH_PPP if shape["port"] in dialled else 0,
             }
         )
     return found

@@ -1,10 +1,11 @@
 """Part `shaping`: what leaves by a line is held to the contracted rate, with some of it going first.
 
-    shaping: {shapes: [{port, bits, burst, queue}]}
+    shaping: {shapes: [{port, bits, burst, queue, overhead: 0}]}
 
-One tree for every port: a token bucket (tbf) of `bits` a second and `burst` bytes, and in it three queues of `queue`
-packets each, the first of which always goes first (pfifo_fast). The packet filter says which packet belongs where, by
-its priority. Neither discipline can hold a filter, so that nothing in the tree could send a packet elsewhere.
+One tree for every port: a token bucket (tbf) of `bits` a second and `burst` bytes, which counts `overhead` bytes more
+for each packet, and in it three queues of `queue` packets each, the first of which always goes first (pfifo_fast). The
+packet filter says which packet belongs where, by its priority. Neither discipline can hold a filter, so that nothing in
+the tree could send a packet elsewhere.
 
 Any other discipline that somebody put on a port of the host is foreign and goes. A port that is not there is named in
 `without_port`; the boot's unit shapes it when it is.
@@ -45,7 +46,8 @@ class Tree:
             return None
         options = first.get("options") or {}
         bits, burst = int(options.get("rate", 0)) * 8, int(options.get("burst", 0))
-        return {"port": self.port, "bits": bits, "burst": burst, "queue": self.queue}
+        overhead = int(options.get("overhead", 0))
+        return {"port": self.port, "bits": bits, "burst": burst, "queue": self.queue, "overhead": overhead}
 
     def words(self) -> tuple[str, ...]:
         found = self.shape()
@@ -73,7 +75,7 @@ def parse_trees(disciplines: str, links: str) -> dict[str, Tree]:
 
 def same(shape: dict[str, Any], other: dict[str, Any] | None) -> bool:
     """The kernel keeps a burst in ticks of its clock: it gives back a little more or less than it was given."""
-    if other is None or (shape["bits"], shape["queue"]) != (other["bits"], other["queue"]):
+    if other is None or any(shape.get(key, 0) != other.get(key, 0) for key in ("bits", "queue", "overhead")):
         return False
     return abs(int(shape["burst"]) - int(other["burst"])) <= max(16, int(shape["burst"]) // 100)
 
@@ -82,6 +84,7 @@ def commands(shape: dict[str, Any]) -> list[list[str]]:
     """That build the tree on a port with none. The inner queues take their length from the port when they are made."""
     port, limit = shape["port"], max(LEAST_LIMIT, 2 * int(shape["burst"]))
     bucket = ["tbf", "rate", f"{shape['bits']}bit", "burst", str(shape["burst"]), "limit", str(limit)]
+    bucket += ["overhead", str(shape["overhead"])] if shape.get("overhead") else []
     return [
         [IP, "link", "set", "dev", port, "txqueuelen", str(shape["queue"])],
         [TC, "qdisc", "add", "dev", port, "root", "handle", ROOT, *bucket],
@@ -105,7 +108,11 @@ class Shaping(Part):
 
     def read(self) -> None:
         self._shapes = [
-            {"port": str(shape["port"]), **{key: int(shape[key]) for key in ("bits", "burst", "queue")}}
+            {
+                "port": str(shape["port"]),
+                **{key: int(shape[key]) for key in ("bits", "burst", "queue")},
+                "overhead": int(shape.get("overhead") or 0),
+            }
             for step in self.steps
             for shape in step.arguments.get("shapes") or []
         ]

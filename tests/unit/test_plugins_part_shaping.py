@@ -80,6 +80,18 @@ def test_nothing_differs_where_all_is_there() -> None:
     assert not found.difference()
 
 
+def test_a_dialled_line_counts_what_its_packets_have_on_the_way(tmp_path: Path) -> None:
+    record = gateway("buoi-gw")
+    next(port for port in record["ports"] if port["name"] == "inet0")["dialled"] = {"user": "u", "password": "vault:x"}
+    by_port = {shape["port"]: shape for shape in channels.shapes(record, 60, 2)}
+    assert {port: shape["overhead"] for port, shape in by_port.items()} == {"wan0": 0, "inet0": 22}
+    shape = {**by_port["inet0"], "port": "lo"}
+    trees = in_namespace(*shaping.commands(shape))
+    assert not part(FakeHost(*trees), shape).difference()
+    assert part(FakeHost(*trees), {**shape, "overhead": 0}).difference()
+    part(FakeHost(*in_namespace()), shape).judge(tmp_path)
+
+
 def test_another_rate_differs_and_the_former_one_comes_back() -> None:
     former = {**SHAPE, "bits": 8_000_000}
     on = FakeHost(*in_namespace(*shaping.commands(former)))
@@ -145,7 +157,7 @@ def test_a_filter_can_hang_on_neither_discipline() -> None:
 
 def test_a_site_shapes_what_it_sends_and_the_hub_what_it_sends_to_each_site() -> None:
     (wan, _inet) = channels.shapes(gateway("buoi-gw"), 60, 2)
-    assert wan == {"port": "wan0", "bits": 20_000_000, "burst": 5000, "queue": 99}
+    assert wan == {"port": "wan0", "bits": 20_000_000, "burst": 5000, "queue": 99, "overhead": 0}
     down = {shape["port"]: shape["bits"] for shape in channels.shapes(gateway("tay-ho-hub"), 60, 2)}
     assert down["buoi-wan"] == 20_000_000
     assert len(down) == 9
