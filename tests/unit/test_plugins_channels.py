@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.nativetypes
 import pytest
+import yaml
 
 from tests.unit.plugins_support import ROOT, gateway, load
 
@@ -117,3 +120,36 @@ def test_a_vrf_is_made_with_the_channels_table() -> None:
         "[NetDev]", "Name=vrf-internet", "Kind=vrf", "[VRF]", "Table=200",
     ]  # fmt: skip
     assert "VRF=vrf-internet" in render("port.network.j2", record, internet(record))
+
+
+@pytest.mark.parametrize(
+    ("hold_main", "gone"),
+    [
+        (False, {"05-bootstrap-x.network", "10-wardnet-wan-old.network"}),
+        (
+            True,
+            {
+                "05-bootstrap-x.network", "10-wardnet-wan-old.network", "10-wardnet-internet-inet0.network",
+                "10-wardnet-lo.network.d/internet.conf",
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_a_gateway_keeps_no_files_of_a_channel_that_it_has_no_more(
+    tmp_path: Path, hold_main: bool, gone: set[str]
+) -> None:
+    """Whoever holds the main table takes them away; the role of one channel of several leaves those of the other."""
+    given = yaml.safe_load((ROOT / "roles" / "channel_ports" / "vars" / "main.yml").read_text())
+    environment = jinja2.nativetypes.NativeEnvironment()
+    values = {"channel_ports_hold_main": hold_main, "channel_ports_channel": "wan"}
+    template = environment.from_string(given["__channel_ports_purge"])
+    purge = template.render(**values, __channel_ports_kept=given["__channel_ports_kept"])
+    mine = "10-wardnet-wan-wan0.network"
+    for name in (mine, "05-bootstrap-x.network", "10-wardnet-wan-old.network", "10-wardnet-internet-inet0.network",
+                 "10-wardnet-lo.network.d/internet.conf", "10-wan0.link"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    files = [{"path": f"{tmp_path}/{mine}", "content": ""}]
+    made = load("module_utils", "wardnet_bundle").read_bundle(files, [{"path": str(tmp_path), "purge": purge}], True)
+    removed = {str(c.path.relative_to(tmp_path)) for c in made.changes() if c.kind == "remove"}
+    assert removed == gone
