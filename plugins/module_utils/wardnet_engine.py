@@ -183,7 +183,16 @@ def finish(host: Host, survey: Survey, options: Options, former: dict[str, list[
     survey.read_units()
     if any(str(change.path).startswith("/etc/systemd/system") for change in survey.all_changes()):
         host.run([units.SYSTEMCTL, "daemon-reload"])
+    over = {unit["name"] for step in survey.steps for unit in step.units if unit.get("line")}
+    lines = [name for _, name in survey.due_units if name in over]
+    demands = probe.demanded(probe.ask(probe.questions(options.probes))) if lines else ()
     units.carry_out(host, survey.due_units, host.shown)
+    silent = probe.wait_for(demands, time.monotonic() + host.settle) if demands else []
+    if silent:
+        raise PartError(
+            f"since {', '.join(lines)} was started again no longer answered: {', '.join(silent)}. This is not taken "
+            "back by itself: mend the line in the inventory, or its secret, and run again"
+        )
     survey.remember(options.run)
     return [*done, *(f"{verb} {name}" for verb, name in survey.due_units)]
 

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -332,3 +333,27 @@ def test_a_log_of_another_boot_ends_no_process_that_has_its_number_now(tmp_path:
         undo.main(["timer", "too slow", str(host.state)])
         assert innocent.poll() is None
         innocent.kill()
+
+
+def test_a_line_that_is_dialled_again_and_leads_nowhere_fails_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its session is started again after the confirmation, and nothing takes that back."""
+    unit = {"name": "wardnet-dial-inet0.service", "line": True}
+    made = candidate.read_step({"role": "r", "part": "filter", "units": [unit]}, "r/filter/1")
+    done: list[str] = []
+    survey = SimpleNamespace(
+        steps=(made,), changes={made.key: []}, bundles={}, due_units=[], read_units=lambda: None,
+        all_changes=list, remember=lambda _run: done.append("remembered"),
+    )  # fmt: skip
+    asked = SimpleNamespace(probes=(), run="r")
+    on = SimpleNamespace(settle=0.0, shown={})
+    monkeypatch.setattr(engine.units, "carry_out", lambda *_: done.append("restarted"))
+    monkeypatch.setattr(engine.probe, "ask", lambda _: done.append("asked") or frozenset({"it"}))
+    monkeypatch.setattr(engine.probe, "demanded", tuple)
+    monkeypatch.setattr(engine.probe, "wait_for", lambda *_: ["192.0.2.1 out of ppp0"])
+    assert engine.finish(on, survey, asked) == []
+    assert done == ["restarted", "remembered"], "no session is touched, nobody is asked"
+    done.clear()
+    survey.due_units = [("restart", unit["name"])]
+    with pytest.raises(parts.PartError, match=r"wardnet-dial-inet0.* no longer answered: 192\.0\.2\.1 out of ppp0"):
+        engine.finish(on, survey, asked)
+    assert done == ["asked", "restarted"]
