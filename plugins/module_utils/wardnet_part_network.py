@@ -20,6 +20,7 @@ from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, Command
 from ansible.module_utils.wardnet_intent import Intent, compare, is_of_vrfs, join_intents, read_intent
 from ansible.module_utils.wardnet_ip_words import NoWordsError, command_for, is_exact
 from ansible.module_utils.wardnet_kernel import (
+    MAIN,
     Item,
     Route,
     Rule,
@@ -34,6 +35,7 @@ from ansible.module_utils.wardnet_part import Difference, Part, PartError, Refus
 from ansible.module_utils.wardnet_units import is_started
 
 NETWORKD = "systemd-networkd.service"
+VLANS = Path("/proc/net/vlan/config")  # where the kernel has 802.1Q devices
 TAKEN_UP = 2.0  # seconds within which networkd begins to do what changed files say, after it has said that it read them
 THERE, GONE = ("File exists",), ("",)  # an item may have gone already, in more ways than there are words for
 
@@ -48,6 +50,7 @@ class Network(Part):
         self._intent = join_intents([read_step(step.arguments) for step in self.steps])
         self._running, self._links = self._look()
         self._difference = compare(self._running, self._intent)
+        self._stray_vlans = self._strays()
         parents = {
             port["parent"]
             for step in self.steps
@@ -55,6 +58,15 @@ class Network(Part):
             if port["channel"] == step.arguments["channel"] and port.get("parent")
         }
         self._held_up = (self._intent.ports - self._intent.dialled) | parents  # a session's own goes with it
+
+    def _strays(self) -> dict[str, tuple[str, str]]:
+        """VLAN devices that are no port of the gateway, as (parent, tag): networkd makes them and takes none away."""
+        if MAIN not in self._intent.tables:
+            return {}
+        found = parse_vlans(VLANS.read_text() if VLANS.exists() else "")
+        ports = [port for step in self.steps for port in step.arguments["gateway"]["ports"]]
+        dialled_over = {f"{port['name'][:10]}-line" for port in ports if port.get("dialled")}  # as the roles name it
+        return {name: where for name, where in found.items() if name not in self._intent.all_ports | dialled_over}
 
     def _switched_off(self, links: dict[str, bool]) -> list[str]:
         return sorted(name for name in self._held_up if links.get(name) is False)
@@ -91,7 +103,10 @@ class Network(Part):
     def difference(self) -> Difference:
         return Difference(
             missing=tuple(map(str, self._difference.missing)),
-            foreign=tuple(map(str, self._difference.foreign)),
+            foreign=(
+                *map(str, self._difference.foreign),
+                *(f"VLAN {tag} of {parent} as {name}" for name, (parent, tag) in sorted(self._stray_vlans.items())),
+            ),
             needs=(
                 *(() if is_started(self.host.unit(NETWORKD)) else (f"start {NETWORKD}",)),
                 *(f"switch on {name}" for name in self._switched_off(self._links)),
@@ -117,6 +132,9 @@ class Network(Part):
                 UndoCommand((IP, family, "rule", "del", "priority", "1000", "l3mdev"), harmless=GONE)
                 for family in ("-4", "-6")
             ]
+        for name, (parent, tag) in sorted(self._stray_vlans.items()):
+            words = ("link", "add", "link", parent, "name", name, "type", "vlan", "id", tag)
+            back += [UndoCommand((IP, *words), harmless=THERE), UndoCommand((IP, "link", "set", "dev", name, "up"))]
         if self._stopped():
             back.append(UndoCommand((SYSTEMCTL, "disable", "--now", NETWORKD)))
         else:
@@ -156,6 +174,8 @@ class Network(Part):
             if not difference and not off:
                 right_since = now if right_since is None else right_since
                 if not self.files or now >= right_since + TAKEN_UP:
+                    for name in self._strays():
+                        self.host.run([IP, "link", "delete", "dev", name])
                     return
                 time.sleep(0.2)
                 continue
@@ -231,6 +251,12 @@ def has_selectors_of(rule: Rule, other: Rule) -> bool:
     same = all(getattr(rule, name) in (getattr(other, name), "", 0) for name in plain)
     more = json.loads(rule.other or "{}").items() <= json.loads(other.other or "{}").items()
     return same and more and (rule.family, rule.priority) == (other.family, other.priority)
+
+
+def parse_vlans(text: str) -> dict[str, tuple[str, str]]:
+    """VLAN devices by name, each with its parent and tag; from /proc/net/vlan/config."""
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    return {row[0]: (row[2], row[1]) for row in rows if len(row) == 3}
 
 
 def read_step(arguments: dict[str, Any]) -> Intent:

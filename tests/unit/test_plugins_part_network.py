@@ -131,3 +131,25 @@ def test_after_a_change_of_files_what_is_right_must_still_be_right_when_networkd
 def test_without_a_change_of_files_nothing_is_waited_for(clock: Clock) -> None:
     made(Host(), right()).apply()
     assert clock.now == 0
+
+
+def test_a_vlan_device_of_no_network_is_foreign_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """networkd makes such devices and takes none away. What sessions are dialled over is no port, and stays."""
+    listed = tmp_path / "config"
+    monkeypatch.setattr(network, "VLANS", listed)
+    listed.write_text(
+        "VLAN Dev name    | VLAN ID\nName-Type: VLAN_NAME_TYPE_RAW_PLUS_VID_NO_PAD\n"
+        "old0           | 20  | eth1\ncitizen0       | 30  | eth1\n"
+    )
+    host = Host()
+    part = made(host, right())
+    assert part.difference().foreign == ("VLAN 20 of eth1 as old0",)
+    back = [" ".join(entry.argv[1:]) for entry in part.undo()]
+    assert "link add link eth1 name old0 type vlan id 20" in back
+    part.apply()
+    assert f"{network.IP} link delete dev old0" in host.ran
+    listed.write_text("inet0-line      | 35  | eth7\n")
+    for step in part.steps:
+        inet = next(port for port in step.arguments["gateway"]["ports"] if port["name"] == "inet0")
+        monkeypatch.setitem(inet, "dialled", {"user": "u", "password": "vault:x"})
+    assert part._strays() == {}
