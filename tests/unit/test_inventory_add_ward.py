@@ -120,6 +120,20 @@ def test_a_gap_is_used_before_the_end() -> None:
     assert f"10.20.{freed[1]}.1/24" in text_of(propose_ward(content, district, new()))
 
 
+def test_where_a_new_provider_is_to_come_the_ward_is_like_the_line_that_stays() -> None:
+    content = dict(files())
+    text = content["wards/yen-phu.yml"].decode()
+    own = text[text.index("      - id: yen-phu-internet\n") : text.index("    networks:")]
+    later = own.replace("yen-phu-internet", "yen-phu-internet-2").replace("inet0", "fibre0")
+    text = text.replace(own, own + "        valid_to: 2027-02-28\n" + later + "        valid_from: 2027-03-01\n")
+    content["wards/yen-phu.yml"] = text.encode()
+    made = propose_ward(content, parse_district(content), new()).district()
+    office = next(site for ward, site in made.sites if ward.id == "ha-moi")
+    assert [(circuit.channel, circuit.interface) for circuit in office.circuits] == [
+        (Channel.WAN, "wan0"), (Channel.INTERNET, "fibre0"),
+    ]  # fmt: skip
+
+
 def test_addresses_that_the_provider_gave_bring_their_prefix_and_nothing_else() -> None:
     given = (ip_interface("192.0.2.6/30"),)
     lines = {**LINES, Channel.INTERNET: Line("Provider C", 50000, 25000, addresses=given)}

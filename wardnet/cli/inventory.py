@@ -25,6 +25,7 @@ from wardnet.inventory.writing import (
     Proposal,
     WritingError,
     default_model,
+    lines_of,
     office_of,
     propose_mac,
     propose_ward,
@@ -183,7 +184,7 @@ def _line(
     pppoe_user: str = "",
 ) -> Line:
     """A line as it was said, the rest like the office's own."""
-    own = next((circuit for circuit in office.circuits if circuit.channel is channel), None)
+    own = next((circuit for circuit in lines_of(office) if circuit.channel is channel), None)
     if own is None:
         raise WritingError(_("office '{office}' has no {channel} circuit").format(office=office.id, channel=channel))
     title = _("WAN") if channel is Channel.WAN else _("internet")

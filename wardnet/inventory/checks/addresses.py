@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wardnet.inventory.checks.context import Context
+from wardnet.inventory.checks.context import ALWAYS, Context, Days, days_of, share_a_day
 from wardnet.inventory.checks.sites import CIRCUITS
 from wardnet.locale import _
 from wardnet.model.intent import Channel, Circuit, IPAddress, IPInterface, IPNetwork, Network, Source
@@ -150,28 +150,37 @@ def _elsewhere(address: IPAddress, networks: Iterable[Network]) -> str:
     return ""
 
 
+Held = tuple[IPNetwork, str, Source, Days]  # what holds a prefix, in words, where that stands and when it is there
+
+
 def no_overlap(context: Context) -> None:
-    prefixes: list[tuple[IPNetwork, str, Source]] = []
+    prefixes: list[Held] = []
     for _ward, site in context.sites:
         for network in site.networks:
             name = _("network '{network}' of site '{site}'").format(network=network.id, site=site.id)
-            prefixes += [(own.network, name, network.source) for own in (network.ipv4, network.ipv6)]
+            prefixes += [(own.network, name, network.source, ALWAYS) for own in (network.ipv4, network.ipv6)]
         for circuit in site.circuits:
-            prefixes += [(own.network, _circuit(circuit), circuit.source) for own in circuit.own]
+            days = days_of(circuit)
+            prefixes += [(own.network, _circuit(circuit), circuit.source, days) for own in circuit.own]
     for family in (4, 6):
         _sweep(context, sorted((p for p in prefixes if p[0].version == family), key=_by_address))
 
 
-def _by_address(item: tuple[IPNetwork, str, Source]) -> tuple[int, int, str, int]:
+def _by_address(item: Held) -> tuple[int, int, str, int]:
     return int(item[0].network_address), item[0].prefixlen, item[2].file, item[2].line
 
 
-def _sweep(context: Context, prefixes: Iterable[tuple[IPNetwork, str, Source]]) -> None:
-    """Sorted by address, a prefix can only overlap the widest one still open before it."""
-    open_: tuple[IPNetwork, str, Source] | None = None
-    for prefix, name, source in prefixes:
-        if open_ and int(prefix.network_address) <= int(open_[0].broadcast_address):
-            first, second = sorted(((source, prefix, name), (open_[2], open_[0], open_[1])), key=_place)
+def _sweep(context: Context, prefixes: Iterable[Held]) -> None:
+    """Sorted by address, a prefix lies in all those before it that are still open, the widest first, and in no other.
+    It is held against the widest that is there on the same day."""
+    open_: list[Held] = []
+    for held in prefixes:
+        prefix, name, source, days = held
+        open_ = [each for each in open_ if int(prefix.network_address) <= int(each[0].broadcast_address)]
+        other = next((each for each in open_ if share_a_day(each[3], days)), None)
+        open_.append(held)
+        if other is not None:
+            first, second = sorted(((source, prefix, name), (other[2], other[0], other[1])), key=_place)
             context.add(
                 second[0],
                 _("{prefix} of {what} overlaps {other_prefix} of {other}").format(
@@ -179,8 +188,6 @@ def _sweep(context: Context, prefixes: Iterable[tuple[IPNetwork, str, Source]]) 
                 ),
                 _("see {where}").format(where=first[0]),
             )
-        if open_ is None or int(prefix.broadcast_address) > int(open_[0].broadcast_address):
-            open_ = (prefix, name, source)
 
 
 def _place(item: tuple[Source, IPNetwork, str]) -> tuple[str, int]:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import date
 from functools import cached_property
 
 from wardnet.inventory.problems import Problems, did_you_mean
 from wardnet.locale import _
-from wardnet.model.intent import Channel, District, Host, Network, Site, Source, Ward, Zone
+from wardnet.model.intent import Channel, Circuit, District, Host, Network, Site, Source, Ward, Zone
 
 
 def in_site(site: Site) -> str:
     """Where something is, for the end of a sentence."""
     return _(" in site '{site}'").format(site=site.id)
+
+
+Days = tuple[date, date]  # the first and the last, both included
+ALWAYS: Days = (date.min, date.max)
+
+
+def days_of(circuit: Circuit) -> Days:
+    """When the circuit is there. Of two that never are on one day, the one may have what the other had."""
+    return circuit.valid_from or date.min, circuit.valid_to or date.max
+
+
+def share_a_day(one: Days, other: Days) -> bool:
+    return max(one[0], other[0]) <= min(one[1], other[1])
 
 
 class Context:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wardnet.inventory.checks.context import Context
+from wardnet.inventory.checks.context import ALWAYS, Context, Days, days_of, share_a_day
 from wardnet.locale import _
 from wardnet.model.intent import Addressing, Channel, Circuit, Routing, Site, SiteKind, Source
 
@@ -119,21 +119,26 @@ def subinterfaces(context: Context) -> None:
         _nothing_untagged(context, site)
 
 
-def _tagged(site: Site) -> Iterator[tuple[str, int, str, Source]]:
-    """Parent, tag, name for people and place of each VLAN subinterface of a gateway."""
+def _tagged(site: Site) -> Iterator[tuple[str, int, str, Source, Days]]:
+    """Parent, tag, name for people, place and days of each VLAN subinterface of a gateway."""
     for circuit in site.circuits:
         if circuit.parent is not None and circuit.vlan is not None:
-            yield circuit.parent, circuit.vlan, _("circuit '{circuit}'").format(circuit=circuit.id), circuit.source
+            name = _("circuit '{circuit}'").format(circuit=circuit.id)
+            yield circuit.parent, circuit.vlan, name, circuit.source, days_of(circuit)
     for network in site.networks:
         if network.parent is not None:
-            yield network.parent, network.vlan, _("network '{network}'").format(network=network.id), network.source
+            name = _("network '{network}'").format(network=network.id)
+            yield network.parent, network.vlan, name, network.source, ALWAYS
 
 
 def _one_tag_each(context: Context, site: Site) -> None:
-    seen: dict[tuple[str, int], tuple[str, Source]] = {}
-    for parent, tag, name, source in _tagged(site):
-        first, where = seen.setdefault((parent, tag), (name, source))
-        if where is not source:
+    seen: dict[tuple[str, int], list[tuple[str, Source, Days]]] = {}
+    for parent, tag, name, source, days in _tagged(site):
+        before = seen.setdefault((parent, tag), [])
+        both = next(((first, where) for first, where, its in before if share_a_day(its, days)), None)
+        before.append((name, source, days))
+        if both is not None:
+            first, where = both
             context.add(
                 source,
                 _("VLAN {vlan} of port '{parent}' is {first} already, and {name} too").format(
@@ -145,12 +150,12 @@ def _one_tag_each(context: Context, site: Site) -> None:
 
 def _nothing_untagged(context: Context, site: Site) -> None:
     """A port that carries VLANs carries nothing beside them: no VLAN is the native one."""
-    parents = {parent for parent, _tag, _name, _source in _tagged(site)}
-    parents |= {circuit.parent for circuit in site.circuits if circuit.parent is not None}
-    own = [(c.interface, _("circuit '{circuit}'").format(circuit=c.id), c.source) for c in site.circuits]
-    own += [(n.interface, _("network '{network}'").format(network=n.id), n.source) for n in site.networks]
-    for interface, name, source in own:
-        if interface in parents:
+    parents = [(parent, days) for parent, _tag, _name, _source, days in _tagged(site)]
+    parents += [(circuit.parent, days_of(circuit)) for circuit in site.circuits if circuit.parent is not None]
+    own = [(c.interface, _("circuit '{circuit}'").format(circuit=c.id), c.source, days_of(c)) for c in site.circuits]
+    own += [(n.interface, _("network '{network}'").format(network=n.id), n.source, ALWAYS) for n in site.networks]
+    for interface, name, source, days in own:
+        if any(parent == interface and share_a_day(its, days) for parent, its in parents):
             context.add(
                 source,
                 _("port '{port}' carries others' frames and would carry {name} untagged").format(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from wardnet.inventory.checks.context import Context, in_site
+from wardnet.inventory.checks.context import ALWAYS, Context, Days, days_of, in_site, share_a_day
 from wardnet.locale import _
 from wardnet.model.intent import Channel, Site, SiteKind, Source
 
@@ -31,33 +31,35 @@ def unique_ids(context: Context) -> None:
         (_("device"), [device for site in sites for device in _devices(site)]),
     ]
     for kind, items in kinds:
-        _unique(context, kind, ((item.id, item.source) for item in items))
+        _unique(context, kind, ((item.id, item.source, ALWAYS) for item in items))
     for _ward, site in context.sites:
-        _unique(context, _("network"), ((n.id, n.source) for n in site.networks), in_site(site))
+        _unique(context, _("network"), ((n.id, n.source, ALWAYS) for n in site.networks), in_site(site))
 
 
 def unique_ports(context: Context) -> None:
     wan = {c.id: c.source for _ward, site in context.sites for c in site.circuits if c.channel is Channel.WAN}
     for _ward, site in context.sites:
-        ports = [(c.interface, c.source) for c in site.circuits]
-        ports += [(n.interface, n.source) for n in site.networks]
-        if site.kind is SiteKind.SERVER_ROOM:
-            ports += wan.items()  # the hub's port of a circuit is named after the circuit
+        ports = [(c.interface, c.source, days_of(c)) for c in site.circuits]
+        ports += [(n.interface, n.source, ALWAYS) for n in site.networks]
+        if site.kind is SiteKind.SERVER_ROOM:  # the hub's port of a circuit is named after the circuit
+            ports += [(name, source, ALWAYS) for name, source in wan.items()]
         _unique(context, _("interface"), ports, _(" at gateway '{gateway}'").format(gateway=site.gateway.id))
         for host in site.hosts:
             _unique(
                 context,
                 _("interface"),
-                ((a.name, a.source) for a in host.interfaces),
+                ((a.name, a.source, ALWAYS) for a in host.interfaces),
                 _(" at host '{host}'").format(host=host.id),
             )
 
 
-def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source]], where: str = "") -> None:
-    seen: dict[str, Source] = {}
-    for ident, source in items:
-        first = seen.setdefault(ident, source)
-        if first is not source:
+def _unique(context: Context, kind: str, items: Iterable[tuple[str, Source, Days]], where: str = "") -> None:
+    seen: dict[str, list[tuple[Source, Days]]] = {}
+    for ident, source, days in items:
+        before = seen.setdefault(ident, [])
+        first = next((other for other, its in before if share_a_day(its, days)), None)
+        before.append((source, days))
+        if first is not None and first is not source:
             context.add(
                 source,
                 _("{kind} '{ident}' is there twice{where}").format(kind=kind, ident=ident, where=where),

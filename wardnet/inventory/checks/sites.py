@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wardnet.inventory.checks.context import Context, in_site
+from wardnet.inventory.checks.context import Context, days_of, in_site, share_a_day
 from wardnet.locale import _
 from wardnet.model.intent import Attachment, Channel, HostRole, Platform, SiteKind
 
@@ -45,13 +45,17 @@ def circuits_of_kind(context: Context) -> None:
                         kind=site.kind, site=site.id, channel=channel
                     ),
                 )
-            for extra in circuits[1:] if channel in wanted else ():
+            for number, extra in enumerate(circuits if channel in wanted else ()):
+                days = days_of(extra)
+                first = next((each for each in circuits[:number] if share_a_day(days_of(each), days)), None)
+                if first is None:
+                    continue
                 context.add(
                     extra.source,
                     _("site '{site}' has a second circuit on channel '{channel}', '{circuit}'").format(
                         site=site.id, channel=channel, circuit=extra.id
                     ),
-                    _("'{first}' is one already").format(first=circuits[0].id),
+                    _("'{first}' is one already").format(first=first.id),
                 )
 
 

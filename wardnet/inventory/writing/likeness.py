@@ -4,6 +4,7 @@ new ward. Pure."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 
 from wardnet.inventory.writing.answers import NewWard
@@ -36,7 +37,7 @@ def ward_like(district: District, model: Ward, office: Site, new: NewWard, found
         rest = own.removeprefix(f"{model.id}-")
         return f"{new.id}-{rest}"
 
-    circuits = [_circuit(district, circuit, new, renamed, found) for circuit in office.circuits]
+    circuits = [_circuit(district, circuit, new, renamed, found) for circuit in lines_of(office)]
     networks = {network.id: _network(network, found) for network in office.networks}
     hosts = _hosts(office, new, renamed, found)
     site: dict[str, object] = {
@@ -53,6 +54,13 @@ def ward_like(district: District, model: Ward, office: Site, new: NewWard, found
         site["switch"] = _switch(office, renamed, found, {str(host["id"]) for host in hosts})
     site["hosts"] = hosts
     return {"id": new.id, "name": new.name, "sites": [site]}
+
+
+def lines_of(office: Site) -> list[Circuit]:
+    """One circuit a channel: the one that stays where a new provider is written beside the old one."""
+    by_end = sorted(office.circuits, key=lambda circuit: circuit.valid_to or date.max)
+    last = {circuit.channel: circuit.id for circuit in by_end}
+    return [circuit for circuit in office.circuits if circuit.id == last[circuit.channel]]
 
 
 def _circuit(district: District, circuit: Circuit, new: NewWard, renamed: Renamed, found: Found) -> dict[str, object]:

@@ -11,7 +11,7 @@ from wardnet.inventory.writing.answers import NewWard
 from wardnet.inventory.writing.edit import add_item
 from wardnet.inventory.writing.errors import WritingError
 from wardnet.inventory.writing.layout import ward_yaml
-from wardnet.inventory.writing.likeness import ward_like
+from wardnet.inventory.writing.likeness import lines_of, ward_like
 from wardnet.inventory.writing.numbering import Row, circuit_row, network_row, next_free, taken
 from wardnet.inventory.writing.proposal import Proposal
 from wardnet.locale import _
@@ -80,7 +80,7 @@ def _addresses(district: District, office: Site, new: NewWard) -> dict[str, IPNe
         for own in (network.ipv4, network.ipv6):
             key = f"network/{network.id}/{own.version}"
             rows[key] = network_row(district, network.id, channel, own.version, own.network.prefixlen)
-    for circuit in office.circuits:
+    for circuit in lines_of(office):
         line = new.lines[circuit.channel]
         if line.addressing is not Addressing.STATIC:
             continue
