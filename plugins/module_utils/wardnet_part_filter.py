@@ -5,7 +5,7 @@
 `path` is the file of the step that is the ruleset; it begins with `flush ruleset`. The ruleset is loaded into an empty
 network namespace and what the kernel makes of it compared with what it runs, so that a rule added, changed, moved or
 deleted by hand is found, and any table beside it. It is loaded in one transaction and written to disk once confirmed;
-then connections are forgotten, so that those that only the former rules allowed end. The way back forgets them too.
+then those connections are forgotten that only the former rules let begin, so that they end. The way back forgets all.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ansible.module_utils import wardnet_undo as undo
+from ansible.module_utils.wardnet_allowed import Allowed
+from ansible.module_utils.wardnet_connections import forget
 from ansible.module_utils.wardnet_host import NFT, PYTHON, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_kernel import parse_ruleset
 from ansible.module_utils.wardnet_part import ALWAYS, Difference, Part, PartError, RefusedError, Undo, UndoCommand
-from ansible.module_utils.wardnet_undo import forget_connections
 from ansible.module_utils.wardnet_units import is_started
 
+FORMER = "former-rules.json"  # beside the lock: what ran before the change. After a reboot there are no connections
 PRINT = (NFT, "--stateless", "list", "ruleset")
 
 
@@ -94,6 +97,8 @@ class Filter(Part):
         return [former, UndoCommand((PYTHON, "-I", str(self.host.library / "undo.py"), "forget"))]
 
     def apply(self) -> None:
+        self.host.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        undo.write(self.host.lock.with_name(FORMER), json.dumps(self._running), 0o600)
         if self._running == self._intended:
             return
         try:
@@ -111,11 +116,20 @@ class Filter(Part):
         if not is_started(self.host.unit(self._service)):
             self.host.run([SYSTEMCTL, "enable", "--quiet", self._service])
             self.host.run([SYSTEMCTL, "restart", self._service])
-        error = forget_connections()
+        error = self._end_connections()
         if error:
             self.host.warn(
                 f"connections that the former rules allowed go on until they end by themselves (error {error})"
             )
+
+    def _end_connections(self) -> int:
+        """A request that waits for its answer must not lose it, so all others are left alone."""
+        try:
+            former = json.loads(self.host.lock.with_name(FORMER).read_text())
+            allowed = Allowed(former, self._list())
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return forget(lambda _: True)
+        return forget(allowed.ends) if allowed else 0
 
 
 def phrases(text: str) -> dict[str, None]:
