@@ -169,6 +169,8 @@ class Shaping(Part):
     def apply(self) -> None:
         intended = {shape["port"]: shape for shape in self._shapes}
         try:
+            self._trees = self._look()  # a VLAN's port has come with part network
+            self._differing = self._compare()
             for port in self._differing:
                 for argv in removals(self._trees[port]):
                     self.host.run(argv)

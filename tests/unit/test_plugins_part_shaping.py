@@ -134,6 +134,18 @@ def test_a_port_that_is_not_there_is_named_and_not_missed() -> None:
     assert found.difference().facts == {"without_port": ["wan0"]}
 
 
+def test_a_port_that_comes_with_the_same_change_is_shaped_too() -> None:
+    """A VLAN's port, which part network has just made."""
+    on = FakeHost(*in_namespace())
+    on.listings[shaping.IP] = "[]"
+    found = part(on, SHAPE)
+    assert found.difference().facts == {"without_port": ["lo"]}
+    on.listings[shaping.TC], on.listings[shaping.IP] = in_namespace()
+    found.apply()
+    on.listings[shaping.TC], on.listings[shaping.IP] = in_namespace(*on.ran)
+    found.verify()
+
+
 def test_a_kernel_without_it_refuses_before_anything_is_touched(tmp_path: Path) -> None:
     on = FakeHost(*in_namespace())
     on.refuses = "Error: Specified qdisc kind is unknown."
