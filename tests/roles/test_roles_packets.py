@@ -5,6 +5,7 @@ Every target that must not be reached is shown to be there: somebody who may rea
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -226,7 +227,8 @@ def test_no_error_message_of_the_other_channel_reaches_a_connection_of_this_one(
 def test_error_messages_about_an_exceptions_connection_pass(converged: Lab, family: str) -> None:
     """From both channels, to its two hosts."""
     scanner, citizen = (ADDRESS[name][BOTH.index(family)] for name in ("scanner", "citizen"))
-    comment = "about buoi-resident-scan district.yml:56"
+    listed = inside(converged, "buoi-gw", "nft", "list", "ruleset")
+    comment = re.findall(r'comment "(about buoi-resident-scan [^"]+)"', listed)[0]
 
     def passed() -> bool:
         before = counters(converged, "buoi-gw", comment)
