@@ -98,7 +98,7 @@ def host_families(known: Sequence[HostHistory]) -> Iterable[Family]:
         status[*host, one.last_state.value] = 1.0
         rolled_back[host] = float(one.rollbacks)
         unreachable[one.ward,] += one.last_state is HostState.UNREACHABLE
-        if one.read_at is not None:
+        if one.read_at is not None or one.drift:
             # Also where there is none: an alert must end when the drift does.
             drift[*host, "all"] = float(sum(map(len, one.drift.values())))
             drift |= {(*host, part): float(len(lines)) for part, lines in one.drift.items()}

@@ -32,7 +32,7 @@ MODULE = "wardnet_commit"
 SYSLOG = "DEFAULT_NO_TARGET_SYSLOG"  # Ansible's name of the setting
 PATIENCE = 120.0  # seconds beyond the time to go back within which a host must answer again
 PAUSE = 2.0
-OWN = ("reach", "may_be_unreached")  # arguments that are for the controller
+OWN = ("reach", "may_be_unreached", "whole")  # arguments that are for the controller
 # ssh's words where no session came about, so that nothing can have been changed.
 NEVER_REACHED = (
     "connect to host", "Host key verification failed", "Permission denied", "Could not resolve hostname",
@@ -61,7 +61,9 @@ class ActionModule(ActionBase):
             Display().display(f"{name} is not reached yet: left out of this check")
             return {**result, "changed": False, "skipped": True, "skip_reason": "not reached yet"}
         commit = Commit(self, variables, steps)
-        return {**result, **commit.make()}
+        made = {**result, **commit.make()}
+        missing = set(self._task.args.get("whole") or ()) - {str(step.get("role")) for step in steps}
+        return {**made, "partial": True} if missing else made
 
     def _keep_secrets(self, steps: list[Any], variables: dict[str, Any]) -> None:
         """A module writes its arguments, which are whole files, to the host's journal unless Ansible says otherwise."""
@@ -88,7 +90,7 @@ class Commit:
         given = self._task.args
         self._arguments = {key: value for key, value in given.items() if key not in OWN}
         self._arguments["steps"] = steps
-        self._arguments["who"] = given.get("who") or f"{getpass.getuser()}@{socket.gethostname()}"
+        self._arguments["who"] = given.get("who") or f"{operator()}@{socket.gethostname()}"
         self._arguments["run"] = self._run = given.get("run") or os.environ.get("WARDNET_RUN") or f"pid-{os.getppid()}"
         self._within = float(given.get("confirm_within") or 60)
         self._settle = float(given.get("settle") or 30)
@@ -192,7 +194,9 @@ class Commit:
     def _explain_silence(self, said: str, ended: str = "") -> Result:
         """The connection broke before the module's answer came: either the host was never reached, or its own change
         cut it off, and then it goes back. So it does where the module was `ended` there, as by its timer."""
-        if never_reached(said):
+        if self._task.check_mode and ended:  # a check changes nothing that could go back
+            return self._failed({"failed": True, "changed": False, "msg": ended})
+        if never_reached(said) or self._task.check_mode:
             return self._unreached(said, None)
         # The change itself may take as long as the host is given to settle, and its probes as long again.
         until = time.monotonic() + self._within + 2 * self._settle
@@ -255,6 +259,11 @@ class Commit:
     def _set(self, option: str, value: int) -> None:
         with contextlib.suppress(AnsibleError, KeyError):  # a connection of another kind has no such option
             self._connection.set_option(option, value)
+
+
+def operator() -> str:
+    """Who runs Ansible: with sudo not root, but whoever asked for it, as in the journal of the run."""
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def never_reached(said: str) -> bool:

@@ -116,6 +116,21 @@ def test_a_healed_host_has_a_zero_so_that_its_alert_ends(folder: Path) -> None:
     assert ("ward-2", "g2", "filter") not in drift
 
 
+def test_drift_stays_told_after_a_run_of_a_part_of_the_host(folder: Path) -> None:
+    def figure() -> float:
+        families = {family.name: family for family in host_families(histories(Journals([folder]).read()[0]))}
+        drift = {tuple(sample.labels.values()): sample.value for sample in families["wardnet_run_drift_items"].samples}
+        return drift[("ward-2", "g2", "all")]
+
+    found = result(2, "g2", "changed", drift={"filter": ["running: foreign: table ip helpful"]})
+    drift = [header(run="x", at="2026-11-30T08:00:00+00:00", check=True), play(2, ["g2"]), found, end()]
+    (folder / "20261130T080000Z-0003.jsonl").write_text(text(drift))
+    assert figure() == 1.0
+    part = [header(run="y", at="2026-11-30T09:00:00+00:00"), play(2, ["g2"]), result(2, "g2", partial=True), end()]
+    (folder / "20261130T090000Z-0004.jsonl").write_text(text(part))
+    assert figure() == 1.0
+
+
 @pytest.mark.parametrize("bad", ["127.0.0.1", "host:1", "127.0.0.1:99999", "[::1]", "127.0.0.1:-1", ""])
 def test_a_bad_address_is_refused(bad: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the kinds of it differ

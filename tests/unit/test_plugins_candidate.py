@@ -232,6 +232,27 @@ def test_a_run_that_is_ended_before_it_armed_anything_has_failed(played: Played)
     assert "unreachable=0 failed=1" in said
 
 
+def test_a_check_whose_run_is_ended_waits_for_nothing(played: Played) -> None:
+    """It has changed nothing that could go back, so nothing is asked of the host after it."""
+    said = played.run([MOTD, {**COMMIT, "check_mode": True}], answers=[KILLED], ok=False)
+    assert "buoi-gw (ward buoi): the run was ended on the host (status " in said
+    assert len(played.sent()) == 1
+
+
+def test_a_candidate_of_a_part_of_the_roles_is_said_to_be_one(played: Played) -> None:
+    kept = []
+    for roles in ([], ["the play"], ["the play", "base"]):
+        commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "whole": roles}}
+        shown = {"ansible.builtin.debug": {"msg": "partial: {{ done.partial | default(false) }}"}}
+        kept.append("partial: True" in played.run([MOTD, {**commit, "register": "done"}, shown]))
+    assert kept == [False, False, True]
+
+
+def test_whoever_uses_sudo_is_named_and_not_root(played: Played) -> None:
+    played.run([MOTD, {"wardnet_commit": {"run": "r"}}], SUDO_USER="hoa")
+    assert played.sent()[0]["who"].startswith("hoa@")
+
+
 def test_a_confirmation_that_is_killed_or_still_at_work_is_asked_again(played: Played) -> None:
     confirmed = {"changed": True, "confirmed": True}
     played.run([MOTD, COMMIT], answers=[ARMED, KILLED, HELD, confirmed])

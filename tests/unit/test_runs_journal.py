@@ -158,6 +158,24 @@ def test_drift_is_what_the_last_reading_found_and_gone_when_it_is_healed() -> No
     assert known["g1"].drift, "a host that was not reached keeps what is known of it"
 
 
+def test_a_run_of_a_part_of_a_host_neither_forgets_drift_nor_counts_as_reading() -> None:
+    """audit.yml sends the audit's account alone: what it does not look at stays as it was last known."""
+    known = journal(play(2, ["g1"], check=True), drifted(True), end(), check=True)
+    at = "2026-11-29T10:00:00.000+00:00"
+    clean = journal(play(2, ["g1"]), result(2, "g1", "ok", 3, partial=True), end(), check=True, run="b", at=at)
+    [one] = [host for host in histories([known, clean]) if host.host == "g1"]
+    assert (one.drift, one.read_run) == ({"filter": ("running: foreign: table ip helpful",)}, known.id)
+    assert one.last_success is None
+    found = {"drift": {"access": ["disk: /etc/sudoers.d/x (write)"]}, "partial": True}
+    more = journal(play(2, ["g1"]), result(2, "g1", "changed", 3, **found), end(), check=True, run="c", at=at)
+    [one] = [host for host in histories([known, more]) if host.host == "g1"]
+    assert set(one.drift) == {"filter", "access"}
+    later = "2026-11-29T11:00:00.000+00:00"
+    healed = journal(play(2, ["g1"]), result(2, "g1", "changed", 3, **found), end(), run="d", at=later)
+    [one] = [host for host in histories([known, more, healed]) if host.host == "g1"]
+    assert set(one.drift) == {"filter"}
+
+
 def test_a_way_back_is_counted_once_although_the_host_tells_of_it_again() -> None:
     first = journal(play(2, ["g1"]), result(2, "g1", "failed", **ROLLED_BACK), end())
     told = {"earlier_rollback": ROLLED_BACK["rolled_back"]}

@@ -14,9 +14,10 @@ class HostHistory:
     """What all journals say of one host.
 
     `drift` and `pending` are of the last run that read the host whole: what somebody changed by hand, and what the
-    inventory says and the host does not have yet; both empty after a run in earnest that went well. `read_at` is None
-    where no run ever got that far. `last_success`: a run left the host as intended, or read it whole and found it so.
-    `rollbacks` counts the times that the host went back by itself.
+    inventory says and the host does not have yet; both empty after a run in earnest that went well. A run of a part of
+    what the host is made of, as audit.yml, adds the drift that it finds, or takes away what it heals, and no more.
+    `read_at` is None where no run ever read it whole. `last_success`: a run left the host as intended, or read it whole
+    and found it so. `rollbacks` counts the times that the host went back by itself.
     """
 
     host: str
@@ -53,11 +54,28 @@ def _with(before: HostHistory | None, run: Run, outcome: HostOutcome) -> HostHis
     last = (outcome.host, outcome.ward or (before.ward if before else ""), run.id, at, outcome.state, success)
     if not outcome.read:
         old = before or HostHistory(*last)
-        return HostHistory(*last, old.read_at, old.read_run, old.drift, old.pending, old.healed, rollbacks)
+        drift = old.drift
+        if outcome.drift and run.check:
+            drift = _joined(old.drift, outcome.drift)
+        elif outcome.drift and outcome.state.well:
+            drift = _without(old.drift, outcome.drift)
+        return HostHistory(*last, old.read_at, old.read_run, drift, old.pending, old.healed, rollbacks)
     if run.check:
         return HostHistory(*last, at, run.id, outcome.drift, outcome.parts, {}, rollbacks)
     # In earnest what was found is gone; it is remembered as healed.
     return HostHistory(*last, at, run.id, {}, {}, outcome.drift, rollbacks)
+
+
+def _joined(known: Drift, found: Drift) -> Drift:
+    """What is known of a host, and what a run has found that looked at a part of it."""
+    return {
+        part: tuple(dict.fromkeys((*known.get(part, ()), *found.get(part, ())))) for part in sorted({*known, *found})
+    }
+
+
+def _without(known: Drift, healed: Drift) -> Drift:
+    left = {part: tuple(line for line in lines if line not in healed.get(part, ())) for part, lines in known.items()}
+    return {part: lines for part, lines in left.items() if lines}
 
 
 def _is_news(before: HostHistory | None) -> bool:

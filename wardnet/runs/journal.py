@@ -216,6 +216,7 @@ def parse_event(record: Mapping[str, Any]) -> Event:
         changes=tuple(map(str, record.get("changes") or ())),
         rolled_back=_rollback(record.get("rolled_back")),
         earlier_rollback=_rollback(record.get("earlier_rollback")),
+        partial=bool(record.get("partial")),
     )
 
 

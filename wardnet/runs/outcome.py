@@ -55,7 +55,7 @@ def _outcome(
         changes=tuple(dict.fromkeys(change for event in events for change in event.changes)),
         rolled_back=rolled,
         earlier_rollback=earlier,
-        read=any(is_commit(event) and event.status in ("ok", "changed") for event in events),
+        read=any(is_commit(event) and event.status in ("ok", "changed") and not event.partial for event in events),
     )
 
 

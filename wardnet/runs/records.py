@@ -65,6 +65,7 @@ class Event:
     changes: tuple[str, ...] = ()
     rolled_back: Rollback | None = None
     earlier_rollback: Rollback | None = None
+    partial: bool = False  # of a commit: not all that the host is made of, as audit.yml's
 
 
 @dataclass(frozen=True, slots=True)

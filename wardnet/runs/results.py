@@ -32,6 +32,7 @@ def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[s
         "rolled_back": _rolled_back(result) if bad else None,
         "armed": bool(result.get("armed")) or None,
         "confirmed": bool(result.get("confirmed")) or None,
+        "partial": bool(result.get("partial")) or None,
         "earlier_rollback": None if bad and result.get("rolled_back") else _earlier(result),
     }
     if result.get("changed") and not parts:
