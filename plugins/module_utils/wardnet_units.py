@@ -22,7 +22,7 @@ PROPERTIES = (
     "StateChangeTimestampMonotonic",
 )
 CLOCK_ERROR = 5  # seconds that a clock may be set back without more ado
-STEADY = 20  # seconds within which a started unit must be active, and stay so on a second look
+STEADY = 20  # seconds, or `settle`, within which a started unit must be active, and stay so on a second look
 
 
 def parse_show(text: str) -> list[dict[str, str]]:
@@ -127,7 +127,7 @@ def carry_out(host: Host, due: list[tuple[str, str]], shown: dict[str, dict[str,
 
 def steady(host: Host, names: list[str]) -> None:
     """Waits until all started units are active with the same process on two looks."""
-    deadline = time.monotonic() + STEADY
+    deadline = time.monotonic() + max(STEADY, host.settle)
     before: list[tuple[str, str]] = []
     while names:
         states = show(host, names)

@@ -69,6 +69,8 @@ def test_units_are_read_in_the_order_asked_for() -> None:
 
 def test_a_started_timer_has_no_process_to_be_steady() -> None:
     class Shown:
+        settle = 30.0
+
         def run(self, _argv: list[str]) -> str:
             return "Id=x.timer\nActiveState=active\n\nId=y.service\nActiveState=active\nMainPID=7\n"
 
