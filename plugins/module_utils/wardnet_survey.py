@@ -9,19 +9,26 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import wardnet_packages as packages
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils import wardnet_units as units
-from ansible.module_utils.wardnet_bundle import Bundle, Change, read_bundle
-from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step
-from ansible.module_utils.wardnet_host import Host
-from ansible.module_utils.wardnet_part import Difference, Part, RefusedError
+from ansible.module_utils.wardnet_bundle import Bundle, BundleError, Change, read_bundle
+from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step, read_step
+from ansible.module_utils.wardnet_host import CommandError, Host
+from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError
 from ansible.module_utils.wardnet_parts import PARTS
 
 CONFIRMED = "confirmed.json"
+LISTS = ("packages", "files", "directories", "validate", "units", "after")
+# A candidate of an earlier wardnet may have another shape.
+UNREADABLE = (
+    *(RefusedError, PartError, CommandError, BundleError, CandidateError),
+    *(OSError, LookupError, ValueError, TypeError, AttributeError),
+)
 SHOWN = 20  # items of drift a part; the rest are counted
 
 
@@ -55,15 +62,15 @@ class Survey:
             for change in self.changes.get(step.key, [])
         ]
 
-    def read_files(self) -> None:
-        """Compares all files. Owners need not exist yet."""
+    def read_files(self, beside: frozenset[Path] = frozenset()) -> None:
+        """Compares all files. Owners need not exist yet. No purge takes away what is `beside` them."""
         contents: dict[str, Any] = {}
         for step in self.steps:
             for item in step.files:
                 known = contents.setdefault(item["path"], (item.get("content"), item.get("link"), str(step)))
                 if known[:2] != (item.get("content"), item.get("link")):
                     raise CandidateError(f"{item['path']} is given differently by {known[2]} and {step}")
-        every = frozenset(Path(item["path"]) for step in self.steps for item in step.files)
+        every = frozenset(Path(item["path"]) for step in self.steps for item in step.files) | beside
         for step in self.steps:
             bundle = read_bundle(step.files, step.directories, lenient=True, beside=every)
             self.bundles[step.key] = bundle
@@ -129,32 +136,73 @@ class Survey:
     # ---- three ways ----
 
     def drift(self) -> list[dict[str, str]]:
-        """What differs although the candidate is the one that was confirmed last: somebody changed the host."""
-        confirmed = read_confirmed(self.host)["steps"]
-        found = []
-        for step in self.steps:
-            if confirmed.get(step.key) == step.sha256:
-                found += [
-                    {"part": step.part, "what": f"{change.path} ({change.kind})", "where": "disk"}
-                    for change in self.changes[step.key]
-                ]
-        for part in self.parts:
-            if all(confirmed.get(step.key) == step.sha256 for step in part.steps):
-                found += _in_words(part.name, self.differences.get(part.name, Difference()))
-        if self.steps and all(confirmed.get(step.key) == step.sha256 for step in self.steps):
-            found += [
-                {"part": UNGUARDED, "what": f"{verb} {name}", "where": "running"} for verb, name in self.due_units
-            ]
-            found += [{"part": UNGUARDED, "what": f"package {name}", "where": "disk"} for name in self.due_packages]
-        return found
+        """What differs from the candidate, though it is not as it was confirmed last either: somebody changed the host.
+        Where the candidate is another one by now, the host is compared with the confirmed one as well."""
+        record = read_confirmed(self.host)
+        if all(record["steps"].get(step.key) == step.sha256 for step in self.steps):
+            return list(self._drift_from(self))
+        steps, secrets = [], {}
+        try:
+            for step in self.steps:
+                item = record["candidates"].get(step.key)
+                if record["steps"].get(step.key) == step.sha256:
+                    steps.append(step)
+                elif item:
+                    steps.append(read_step(item["step"], step.key))
+                    secrets.update(item["secrets"])
+            past = Survey(self.host, tuple(steps))
+            past.read_again(secrets)
+        except UNREADABLE as error:
+            self.host.warn(f"whether somebody changed the host since its last change cannot be told: {error!r}")
+            return []
+        return list(self._drift_from(past))
+
+    def read_again(self, secrets: dict[str, str]) -> None:
+        """Reads all for a candidate that was confirmed before; of its secret files, only their hashes are known."""
+        shown, warnings = self.host.shown, list(self.host.warnings)
+        try:
+            self.read_files(frozenset(map(Path, secrets)))
+            self.read_packages()
+            self.make_parts()
+            self.read_units()
+            self.read_parts()
+        finally:
+            self.host.shown, self.host.warnings = shown, warnings
+        for path, known in secrets.items():
+            if _hash_of(Path(path)) != known:
+                self.changes.setdefault("secrets", []).append(Change(Path(path), "write", None, secret=True))
+
+    def _drift_from(self, past: Survey) -> Iterator[dict[str, str]]:
+        """What a candidate that was confirmed before misses, as far as this one does not find it in order."""
+        paths = {change.path for change in self.all_changes()}
+        of_steps = {step.key: step.part for step in past.steps}
+        for key, changes in past.changes.items():
+            for change in changes:
+                if change.path in paths:
+                    part = of_steps.get(key, UNGUARDED)
+                    yield {"part": part, "what": f"{change.path} ({change.kind})", "where": "disk"}
+        for part in past.parts:
+            if self.differences.get(part.name):
+                yield from _in_words(part.name, past.differences.get(part.name, Difference()))
+        for due in past.due_units:
+            if due in self.due_units:
+                yield {"part": UNGUARDED, "what": " ".join(due), "where": "running"}
+        for name in past.due_packages:
+            if name in self.due_packages:
+                yield {"part": UNGUARDED, "what": f"package {name}", "where": "disk"}
 
     def remember(self, run: str, token: str = "") -> None:
         """That the host is now as this candidate wants it. With a token, which change has brought it there: only its
         guarded steps, since the others come after it."""
         former = read_confirmed(self.host)
-        done = {step.key: step.sha256 for step in self.steps if not token or step.part != UNGUARDED}
-        record = {"run": run, "token": token or former["token"], "steps": {**former["steps"], **done}}
-        if record["steps"] != former["steps"] or token:
+        done = [step for step in self.steps if not token or step.part != UNGUARDED]
+        record = {
+            "run": run,
+            "token": token or former["token"],
+            "steps": {**former["steps"], **{step.key: step.sha256 for step in done}},
+            "candidates": {**former["candidates"], **{step.key: _without_secrets(step) for step in done}},
+        }
+        if any(record[key] != former[key] for key in ("steps", "candidates")) or token:
             self.host.state.mkdir(parents=True, exist_ok=True)
             undo.write(self.host.state / CONFIRMED, json.dumps(record, indent=1, sort_keys=True) + "\n", 0o600)
 
@@ -224,8 +272,31 @@ def was_confirmed(host: Host, token: str) -> bool:
 
 
 def read_confirmed(host: Host) -> dict[str, Any]:
-    """What was confirmed last: `steps`, hashes by their keys, and the `token` of the change."""
+    """What was confirmed last, by the steps' keys: their hashes (`steps`), and themselves (`candidates`) with hashes of
+    their secret files; and the `token` of the change."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((host.state / CONFIRMED).read_text())
-        return {"steps": dict(record["steps"]), "token": str(record["token"])}
-    return {"steps": {}, "token": ""}
+        candidates = dict(record.get("candidates") or {})
+        return {"steps": dict(record["steps"]), "candidates": candidates, "token": str(record["token"])}
+    return {"steps": {}, "candidates": {}, "token": ""}
+
+
+def _without_secrets(step: Step) -> dict[str, Any]:
+    """A step as read_step() takes it, and of its secret files only hashes."""
+    item = {"role": step.role, "part": step.part, "early": step.early, "start": step.start}
+    lists = {name: list(getattr(step, name)) for name in LISTS}
+    lists["files"] = [item for item in step.files if not item.get("secret")]
+    own = {} if step.part == UNGUARDED else {step.part: step.arguments}
+    secrets = {
+        item["path"]: sha256((item.get("content") or "").encode()).hexdigest()
+        for item in step.files
+        if item.get("secret")
+    }
+    return {"step": json.loads(json.dumps({**item, **lists, **own}, default=str)), "secrets": secrets}
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
