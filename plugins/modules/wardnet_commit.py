@@ -113,7 +113,7 @@ parts:
   returned: always
   type: dict
 drift:
-  description: What differed although the candidate is the one that was confirmed last.
+  description: What differed both from the candidate and from what was confirmed last.
   returned: always
   type: list
   elements: dict
