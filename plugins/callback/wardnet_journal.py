@@ -132,6 +132,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         common = inventory.groups["all"].get_vars()
         argv, withheld, secrets = withhold_arguments(sys.argv[1:])
         self._given = secrets
+        # Also where Ansible has read a variable in another way than the words were.
+        playbooks = [str(word) for word in context.CLIARGS.get("args") or ()]
+        argv = [word if word in playbooks else self._withhold(None).text(word) for word in argv]
         hosts = inventory.get_hosts("all")
         options = context.CLIARGS
         zone = str(common.get("wardnet_timezone") or "UTC")
@@ -141,7 +144,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "playbook": str(self._playbook._file_name),
             "program": sys.argv[0],
             "argv": argv,
-            "playbooks": [str(word) for word in options.get("args") or ()],
+            "playbooks": playbooks,
             "cwd": str(Path.cwd()),
             "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
             "inventory": [str(source) for source in inventory._sources],

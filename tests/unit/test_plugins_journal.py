@@ -155,15 +155,18 @@ def test_secrets_are_nowhere_in_a_journal(place: Path) -> None:
     ]
     subprocess.run(whole, cwd=place, env=environment(place), capture_output=True, check=True)
     more = ["--vault-password-file", "word", "-e", "@vars.yml", "-e", "@whole.yml", "-e", "wifi_password=hunter22"]
+    # In all the ways in which argparse takes them, and in YAML of no name that a pattern finds.
+    more += ["--extra", '{"wardnet_secrets": {"x": "in-an-abbreviation"}}', "-ve", '{"api_token": "in-a-cluster"}']
+    more += ["-e", "{pass: in-flow-yaml}"]
     done, run = played(place, *more, "-e", "bad=a")
     assert "broken: hunter22 kept-in-vault kept-in-a-file" in done.stdout, "Ansible itself shows them on the terminal"
     text = run.path.read_text()
-    for secret in ("hunter22", "kept-in-vault", "kept-in-a-file"):
+    for secret in ("hunter22", "kept-in-vault", "kept-in-a-file", "in-an-abb", "in-a-cluster", "in-flow-yaml"):
         assert secret not in text
     outcome = run.outcome("a")
     assert outcome is not None
     assert outcome.message == "broken: (withheld) (withheld) (withheld)"
-    assert run.withheld == 1
+    assert run.withheld == 3
     _done, run = played(place, "-e", "hidden=a")
     assert "MIIEvQ" not in run.path.read_text()
 

@@ -42,6 +42,14 @@ def test_names_that_are_none(name: str) -> None:
         (["-e", "@secrets.yml", "-l", "x"], ["-e", "@secrets.yml", "-l", "x"], set()),
         (["-e", '{"serial": [1, "25%"]}'], ["-e", '{"serial": [1, "25%"]}'], set()),
         (["--check", "playbooks/site.yml"], ["--check", "playbooks/site.yml"], set()),
+        (["--extra", '{"a_secret": "abcd"}'], ["--extra-vars", f'{{"a_secret": "{WITHHELD}"}}'], {"abcd"}),
+        (["--ex=token=abcd"], [f"--extra-vars=token={WITHHELD}"], {"abcd"}),
+        (["-ve", '{"a_secret": "abcd"}'], ["-v", "-e", f'{{"a_secret": "{WITHHELD}"}}'], {"abcd"}),
+        (["-CDetoken=abcd", "x.yml"], ["-CD", f"-etoken={WITHHELD}", "x.yml"], {"abcd"}),
+        (["-vl", "g1", "--lim=g2"], ["-v", "-l", "g1", "--limit=g2"], set()),
+        (["-e", "-ve", "-vvv", "-fe", "--list-hosts"], ["-e", "-ve", "-vvv", "-fe", "--list-hosts"], set()),
+        (["--", "-ve", "token=abcd"], ["--", "-ve", "token=abcd"], set()),
+        (["-e", r'token="ab\" cd" x=1'], ["-e", f"token={WITHHELD} x=1"], {r"ab\" cd"}),
     ],
 )
 def test_arguments_are_kept_without_their_secrets(argv: list[str], kept: list[str], secrets: set[str]) -> None:

@@ -19,6 +19,8 @@ _NAMES = re.compile(
 )
 _SHORTEST = 4  # a value as short as "no" or "1" is in every text by chance
 _EXTRA_VARS = ("-e", "--extra-vars")
+_LONG = ("--extra-vars", "--limit")  # what is looked for in a command later, in all the ways that argparse takes
+_FLAGS = frozenset("bChDJKkv")  # options of ansible-playbook of one letter and without a value
 
 
 def is_secret_name(name: str) -> bool:
@@ -81,7 +83,7 @@ def withhold_arguments(argv: Sequence[str]) -> tuple[list[str], int, set[str]]:
     count = 0
     secrets: set[str] = set()
     expect = False
-    for word in argv:
+    for word in spelled_out(argv):
         option, value = "", ""
         if expect:
             value = word
@@ -98,6 +100,40 @@ def withhold_arguments(argv: Sequence[str]) -> tuple[list[str], int, set[str]]:
         count += len(more)
         kept.append(option + clean)
     return kept, count, secrets
+
+
+def spelled_out(argv: Sequence[str]) -> list[str]:
+    """The same command with extra variables and limits as options of their own and by their whole names: argparse takes
+    `-ve VALUE` and `--extra VALUE` too."""
+    found: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*found, word, *words]
+        if name.startswith("--"):
+            # Shorter ones of --limit are those of --list-hosts as well, and refused.
+            whole = next((long for long in _LONG if long.startswith(name) and len(name) > len("--li")), name)
+            found.append(("--extra-vars" if name in ("--e", "--ex") else whole) + equals + value)
+        elif word.startswith("-") and (flags := _flags_before(word)):
+            found += [f"-{word[1 : 1 + flags]}", f"-{word[1 + flags :]}"]
+        else:
+            found.append(word)
+        if not equals and found[-1] in (*_EXTRA_VARS, "-l", "--limit"):
+            found += words[:1]  # its value, whatever that looks like
+            words = words[1:]
+    return found
+
+
+def _flags_before(word: str) -> int:
+    """How many flags stand in one word before -e or -l, as 1 in `-ve`."""
+    for number, letter in enumerate(word[1:]):
+        if letter in "el":
+            return number
+        if letter not in _FLAGS:
+            return 0
+    return 0
 
 
 def _extra_vars(text: str) -> tuple[str, set[str]]:
@@ -120,4 +156,4 @@ def _extra_vars(text: str) -> tuple[str, set[str]]:
         secrets.add(match[2].strip("'\""))
         return f"{match[1]}={WITHHELD}"
 
-    return re.sub(r"""([\w.-]+)=("[^"]*"|'[^']*'|\S+)""", replace, text), secrets
+    return re.sub(r"""([\w.-]+)=("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\S+)""", replace, text), secrets
