@@ -55,14 +55,17 @@ def take_back(
                 (folder / name).replace(claimed)
     try:
         log = json.loads(claimed.read_text())
+        entries = [*log["entries"]]
     except FileNotFoundError:
         return None
+    except (LookupError, TypeError, ValueError) as error:  # also a whole file that is not JSON, or not of this shape
+        return put_aside(state, claimed, mode, why, error)
     if token and log.get("token") != token:
         return None
     sync(folder)
     if mode != "boot":
         stop(log)
-    left = go_through(log["entries"], mode)
+    left = go_through(entries, mode)
     report = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "why": why,
@@ -80,6 +83,30 @@ def take_back(
         with suppress(OSError):
             write(state / REPORT, text)
     put_away(claimed, keep)
+    return report
+
+
+def put_aside(state: Path, log: Path, mode: str, why: str, error: Exception) -> dict[str, Any]:
+    """A log that is damaged keeps no later run from its work, nor the host from starting."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    kept = log.with_name(f"unreadable-{stamp}")
+    log.replace(kept)
+    sync(log.parent)
+    said = (
+        f"the way back cannot be read ({error}): what is left of it is {kept}. Run the playbook again: it compares with "
+        "what runs"
+    )
+    report = {
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "why": f"{why}; but the way back cannot be read: nothing is back",
+        **dict.fromkeys(("run", "who", "host", "armed")),
+        "parts": [],
+        "failed": [said],
+        "boot": mode == "boot",
+    }
+    say(report)
+    with suppress(OSError):
+        write(state / REPORT, json.dumps(report, indent=1) + "\n")
     return report
 
 
@@ -238,7 +265,8 @@ def sync(folder: Path) -> None:
 
 def say(report: dict[str, Any]) -> None:
     failed = f"; of the way back failed: {'; '.join(report['failed'])}" if report["failed"] else ""
-    text = f"{report['why']}: the former {', '.join(report['parts'] or [])} is back (run {report['run']}){failed}"
+    back = f"the former {', '.join(report['parts'])} is back (run {report['run']})" if report["parts"] else "going back"
+    text = f"{report['why']}: {back}{failed}"
     with suppress(OSError, subprocess.TimeoutExpired):
         subprocess.run(
             ["/usr/bin/logger", "--tag", "wardnet", "--priority", "err", "--", text[:4000]],

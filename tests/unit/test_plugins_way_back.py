@@ -222,3 +222,40 @@ def test_the_program_alone_knows_all_its_verbs(tmp_path: Path) -> None:
             [sys.executable, "-I", program, *words], capture_output=True, text=True, check=False, timeout=120
         )
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize("text", ['{"entr', "[]", "{}", '{"entries": null}', "\0\0\0\0", ""])
+@pytest.mark.parametrize("name", ["armed.json", "confirming.json", "undoing.json"])
+def test_a_log_that_cannot_be_read_wedges_no_host(tmp_path: Path, host: FakeSystemd, name: str, text: str) -> None:
+    folder = host.state / "undo"
+    folder.mkdir(parents=True)
+    (folder / name).write_text(text)
+    item = step(tmp_path)
+    result = commit(host, item)
+    assert result["armed"]
+    told = result["last_rollback"]
+    assert (told["parts"], told["boot"]) == ([], False)
+    assert told["why"].endswith("the way back cannot be read: nothing is back")
+    kept = [name for name in logs(host) if name.startswith("unreadable-")]
+    assert "cannot be read" in told["failed"][0]
+    assert str(folder / kept[0]) in told["failed"][0]
+    assert (folder / kept[0]).read_text() == text
+    confirm(host, result["token"], item)
+    assert "last_rollback" not in commit(host, item)
+
+
+def test_a_log_that_cannot_be_read_keeps_no_host_from_starting(tmp_path: Path) -> None:
+    program = tmp_path / "undo.py"
+    program.write_text(way_back.source())
+    (tmp_path / "undo").mkdir()
+    (tmp_path / "undo" / "armed.json").write_text('{"entr')
+    for status in (1, 0):
+        done = subprocess.run(
+            [sys.executable, "-I", program, "boot", "", str(tmp_path)],
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (status, "")
+    report = json.loads((tmp_path / "last-rollback.json").read_text())
+    assert report["boot"]
+    assert "cannot be read" in report["failed"][0]
+    assert not list((tmp_path / "undo").glob("*.json")), "the unit's condition: no later boot looks again"
