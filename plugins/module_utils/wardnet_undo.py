@@ -93,8 +93,8 @@ def put_aside(state: Path, log: Path, mode: str, why: str, error: Exception) -> 
     log.replace(kept)
     sync(log.parent)
     said = (
-        f"the way back cannot be read ({error}): what is left of it is {kept}. Run the playbook again: it compares with "
-        "what runs"
+        f"the way back cannot be read ({error}): what is left of it is {kept}. Run the playbook again: it compares "
+        "with what runs"
     )
     report = {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
