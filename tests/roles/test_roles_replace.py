@@ -12,7 +12,7 @@ import pytest
 from lab import Lab
 from tests.roles.roles_support import Probe, answered, eventually, inside, play, wait_until
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 WARDNET = str(Path(sys.executable).with_name("wardnet"))
 GATEWAY = "buoi-gw"
