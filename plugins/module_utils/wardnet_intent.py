@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ansible.module_utils.wardnet_kernel import (
+    DEFAULT,
     IPV6_METRIC,
     LOCAL,
     MAIN,
@@ -44,6 +45,7 @@ class Intent:
     all_ports: frozenset[str] = frozenset()  # of all channels
     vrfs: frozenset[str] = frozenset()
     members: frozenset[Member] = frozenset()
+    all_tables: frozenset[int] = frozenset()  # of all channels; where others hold routes, a channel has been given up
     vrf_tables: frozenset[int] = frozenset()  # in which the kernel keeps what it keeps for others in the local table
 
 
@@ -93,6 +95,7 @@ def read_intent(gateway: dict[str, Any], channel: str, hold_main: bool) -> Inten
         all_ports=frozenset(port["name"] for port in gateway["ports"]),
         vrfs=frozenset(vrf["name"] for vrf in gateway.get("vrfs") or [] if vrf["channel"] == channel),
         members=frozenset(Member(port["name"], port["vrf"]) for port in ports if port.get("vrf")),
+        all_tables=frozenset(int(table["number"]) for table in gateway["tables"]) | {MAIN, LOCAL, DEFAULT},
         vrf_tables=frozenset(int(vrf["table"]) for vrf in gateway.get("vrfs") or []),
     )
 
@@ -160,10 +163,11 @@ def compare(running: Running, intent: Intent) -> Difference:
         and not (a.leased and not a.own_route and a.port in intent.dynamic)
     ]
     foreign += [a for a in running.addresses if MAIN in intent.tables and a.port not in intent.all_ports]
+    known_tables = intent.all_tables | intent.vrf_tables
     foreign += [
         route
         for route in running.routes
-        if route.table in intent.tables
+        if (route.table in intent.tables or (MAIN in intent.tables and route.table not in known_tables))
         and route not in intent.known_routes
         and not _may_be_given(route, intent)
         and not (route.own and route.table in intent.vrf_tables)

@@ -100,6 +100,20 @@ def test_a_networkd_that_no_boot_starts_is_no_right_one() -> None:
     assert host.ran[0] == "/usr/bin/systemctl enable --now systemd-networkd.service"
 
 
+def test_a_masked_networkd_is_started_all_the_same() -> None:
+    host = Host("masked")
+    part = made(host, right())
+    host.shown = {network.NETWORKD: {"LoadState": "masked", "UnitFileState": "masked", "ActiveState": "inactive"}}
+    assert part.difference().needs == ("start systemd-networkd.service",)
+    part.apply()
+    unmask = "/usr/bin/systemctl unmask --quiet"
+    assert host.ran[:3] == [
+        f"{unmask} -- systemd-networkd.service",
+        f"{unmask} --runtime -- systemd-networkd.service",
+        "/usr/bin/systemctl enable --now systemd-networkd.service",
+    ]
+
+
 def test_a_port_that_somebody_switched_off_is_found_and_switched_on() -> None:
     running = right()
     without = replace(running, carrier=running.carrier - {"citizen0"})
@@ -153,3 +167,13 @@ def test_a_vlan_device_of_no_network_is_foreign_and_goes(tmp_path: Path, monkeyp
         inet = next(port for port in step.arguments["gateway"]["ports"] if port["name"] == "inet0")
         monkeypatch.setitem(inet, "dialled", {"user": "u", "password": "vault:x"})
     assert part._strays() == {}
+
+
+def test_routes_in_a_table_of_nobody_are_foreign_to_whoever_holds_the_main_one() -> None:
+    """As a channel leaves them that the gateway has given up."""
+    left = kernel.Route(4, 77, "0.0.0.0/0", 100, "inet0", "198.51.100.5", False)
+    running = replace(right(), routes=right().routes | {left})
+    wan, internet = (intents.read_intent(BUOI, channel, channel == "wan") for channel in ("wan", "internet"))
+    assert left in intents.compare(running, wan).foreign
+    assert left not in intents.compare(running, internet).foreign
+    assert intents.compare(right(), intents.join_intents([wan, internet])).foreign == ()
