@@ -7,7 +7,11 @@ from typing import Any
 
 from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
+from wardnet.compile.hosts import GROUP_OF_ROLE
 from wardnet.compile.policy import NO_SWITCHES
+from wardnet.compile.switches import BRIDGE
+from wardnet.inventory.checks.names import GROUPS
+from wardnet.inventory.values import TAKEN_INTERFACES
 from wardnet.model.intent import Channel
 from wardnet.model.plan import PortKind
 
@@ -24,6 +28,12 @@ def test_every_device_of_the_inventory_is_a_host_in_a_group() -> None:
     named |= {switch.id for switch in switches}
     assert set(compiled["hosts"]) == named
     assert {name for group in compiled["groups"].values() for name in group} == named
+
+
+def test_no_host_and_no_port_of_an_inventory_may_have_a_name_that_is_generated() -> None:
+    groups = {*hosts()["groups"], *GROUP_OF_ROLE.values()}
+    assert {name for name in groups if not name.startswith("ward_")} <= GROUPS
+    assert {BRIDGE, *(f"vrf-{channel}" for channel in Channel)} <= set(TAKEN_INTERFACES)
 
 
 def test_what_is_not_managed_is_skipped_by_name_with_the_reason() -> None:

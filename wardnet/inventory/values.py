@@ -35,11 +35,16 @@ def _ident(value: str) -> str:
     return value
 
 
+# Linux's own, Open vSwitch's, the bridge of a switch, and the VRFs of a gateway.
+TAKEN_INTERFACES = ("lo", "all", "default", "ovs-system", "access", "vrf-wan", "vrf-internet")
+LAST_DAY = date(2199, 12, 31)  # kernels and time zones count on from it for a while, and nobody's paper does
+
+
 def _interface(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9._-]{0,14}", value):
         raise ValueError(_("is not an interface: at most 15 lower-case letters, digits, '.', '_' or '-', such as wan0"))
-    if value in ("lo", "all", "default"):
-        raise ValueError(_("is a name that Linux keeps for itself"))
+    if value in TAKEN_INTERFACES:
+        raise ValueError(_("is a name that the system keeps for itself"))
     return value
 
 
@@ -84,11 +89,14 @@ def _url(value: str) -> str:
 
 def _day(value: Any) -> date:
     text = value if isinstance(value, str) else ""
-    try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(_("is a day that no calendar has")) from None
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            raise ValueError(_("is a day that no calendar has")) from None
+        if day > LAST_DAY:
+            raise ValueError(_("is too late: at most {day}").format(day=LAST_DAY))
+        return day
     if other := re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})", text):
         raise ValueError(_("is not a date: write {day}").format(day=f"{other[3]}-{other[2]:0>2}-{other[1]:0>2}"))
     raise ValueError(_("is not a date, such as 2026-01-31"))

@@ -11,6 +11,7 @@ from wardnet.model.intent import District
 
 CHECKS: tuple[Callable[[Context], None], ...] = (
     names.unique_ids,
+    names.reserved_names,
     names.unique_ports,
     conduits.channels_apart,
     conduits.zones_of_channels,

@@ -6,8 +6,16 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from wardnet.inventory.checks.context import ALWAYS, Context, Days, days_of, in_site, share_a_day
+from wardnet.inventory.values import TAKEN_INTERFACES
 from wardnet.locale import _
 from wardnet.model.intent import Channel, Site, SiteKind, Source
+
+# Ansible's own names and the groups that hosts are compiled into: a host of that name would stand for all of them.
+GROUPS = frozenset({
+    "access_points", "all", "auditors", "citizen_points", "controllers", "gateways", "hubs", "localhost", "mirrors",
+    "monitoring_servers", "portals", "resolvers", "scanners", "servers", "skipped", "switches", "ungrouped",
+    "workstations",
+})  # fmt: skip
 
 
 class Named(Protocol):
@@ -34,6 +42,24 @@ def unique_ids(context: Context) -> None:
         _unique(context, kind, ((item.id, item.source, ALWAYS) for item in items))
     for _ward, site in context.sites:
         _unique(context, _("network"), ((n.id, n.source, ALWAYS) for n in site.networks), in_site(site))
+
+
+def reserved_names(context: Context) -> None:
+    for _ward, site in context.sites:
+        for device in _devices(site):
+            if device.id in GROUPS:
+                context.add(
+                    device.source,
+                    _("device '{device}' has the name of a group of hosts").format(device=device.id),
+                    _("choose another id, such as '{other}'").format(other=f"{site.id}-{device.id}"),
+                )
+        for circuit in site.circuits:
+            if circuit.channel is Channel.WAN and circuit.id in TAKEN_INTERFACES:
+                context.add(
+                    circuit.source,
+                    _("circuit '{circuit}' has a name that the system keeps for itself").format(circuit=circuit.id),
+                    _("the hub's port is named after it; choose another id"),
+                )
 
 
 def unique_ports(context: Context) -> None:
