@@ -298,6 +298,7 @@ def test_a_power_cut_leaves_rates_routes_and_leases_as_they_were(lab: Lab) -> No
     nothing_differs(lab)
 
 
+@pytest.mark.slow
 def test_a_line_goes_from_bgp_to_static_routes_and_back(lab: Lab) -> None:
     """Each in one run of both ends, within the guarded change, and management comes in throughout."""
     written = lab.state / "inventory" / "district.yml"
