@@ -10,6 +10,7 @@ import contextlib
 import getpass
 import importlib
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable
@@ -94,12 +95,13 @@ class Commit:
         self._arguments["run"] = self._run = given.get("run") or os.environ.get("WARDNET_RUN") or f"pid-{os.getppid()}"
         self._within = float(given.get("confirm_within") or 60)
         self._settle = float(given.get("settle") or 30)
-        self._reach = [split(text) for text in given.get("reach") or []]
+        wanted = [text.partition(" via ") for text in given.get("reach") or []]
+        self._reach = {split(address): line for address, _, line in wanted}
         ward = variables.get("wardnet_ward")
         self._name = str(variables["inventory_hostname"]) + (f" (ward {ward})" if ward else "")
 
     def make(self) -> Result:
-        before = answering(self._reach, 1.0) if self._reach and not self._task.check_mode else set()
+        before = answering(list(self._reach), 1.0) if self._reach and not self._task.check_mode else set()
         try:
             result = self._begin()
         except AnsibleConnectionFailure as failure:
@@ -115,6 +117,7 @@ class Commit:
             return result
         within = float(result["goes_back_within"])
         goes_back_at = time.monotonic() + within
+        before -= self._left_behind(before, result)
         lost = self._lost(before, time.monotonic() + min(within / 2, self._settle))
         if lost:
             rollback = self._await_rollback(goes_back_at)
@@ -224,6 +227,19 @@ class Commit:
         if within is not None:
             text = f"does not answer since its change, which it was to take back by itself after {within:.0f} s: {text}"
         return {"unreachable": True, "changed": False, "msg": f"{self._name}: {text}"}
+
+    def _left_behind(self, before: set[tuple[str, int]], result: Result) -> set[tuple[str, int]]:
+        """Those at the far ends of lines that have other addresses from now on: theirs are still the former ones."""
+        missing = result.get("parts", {}).get("network", {}).get("missing") or []
+        new = [match.groups() for item in missing if (match := re.match(r"address ([^/ ]+)\S* on (\S+)", str(item)))]
+        lines = {(line, ":" in address) for address, line in new}
+        found = {target for target in before if (self._reach[target], ":" in target[0]) in lines}
+        for target in sorted(found):
+            Display().warning(
+                f"{self._name}: does not wait for {target[0]}: its line {self._reach[target]} has another address from "
+                "now on, and the far end needs its own (docs/how-to/it-staff.md)"
+            )
+        return found
 
     def _lost(self, before: set[tuple[str, int]], until: float) -> list[str]:
         """Which of the addresses that answered before the change do not answer by `until`."""

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.utils.display import Display
 
 DOCUMENTATION = r"""
 name: wardnet
@@ -47,7 +48,12 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = False) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
-        compiled = compile_folder(Path(path).parent, self.get_option("as_of"))
+        try:
+            compiled = compile_folder(Path(path).parent, self.get_option("as_of"))
+        except AnsibleParserError as error:
+            # Ansible would try its own plugins on the file, and tell all that they say of it too.
+            Display().error(str(error), wrap_text=False)
+            raise SystemExit(1) from None
         for name, value in compiled["vars"].items():
             inventory.set_variable("all", name, value)
         for group, members in compiled["groups"].items():

@@ -105,6 +105,15 @@ def test_the_agent_of_an_office_measures_both_channels_from_ids_of_the_inventory
     assert {s["id"] for s in agent["services"]} == {service.id for service in sample().services}
 
 
+def test_the_hub_knows_over_which_of_its_ports_it_reaches_whom() -> None:
+    reach = hosts()["hosts"]["tay-ho-hub"]["wardnet_reach"]
+    assert "10.30.1.1:22 via buoi-wan" in reach
+    assert len(reach) == len(hosts()["groups"]["gateways"])
+    assert {each.split(" via ")[1] for each in reach} <= {
+        port.name for port in sample_plan().gateway("tay-ho-hub").ports
+    }
+
+
 def test_gateways_of_sites_measure_and_the_hub_does_not() -> None:
     compiled = hosts()
     for name in compiled["groups"]["gateways"]:

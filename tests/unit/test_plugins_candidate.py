@@ -4,6 +4,8 @@ module that plays a script: what it is sent and what it answers is all that the 
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,21 @@ def test_what_is_reached_through_a_host_must_be_reached_after_its_change(played:
     commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "reach": ["127.0.0.1:1"]}}
     played.run([MOTD, commit], answers=[ARMED, {"changed": True, "confirmed": True}])
     assert len(played.sent()) == 2
+
+
+@pytest.mark.parametrize("moved", ["buoi-wan", "tu-lien-wan"])
+def test_a_gateway_whose_line_gets_another_address_is_not_waited_for(played: Played, moved: str) -> None:
+    """It has the former address still. What is behind a line that stays must answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        once = threading.Thread(target=lambda: (listener.accept(), listener.close()), daemon=True)
+        once.start()
+        commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "reach": [f"127.0.0.1:{port} via buoi-wan"]}}
+        armed = {**ARMED, "parts": {"network": {"missing": [f"address 10.31.9.1/30 on {moved}"]}}}
+        answers = [armed, {"changed": True, "confirmed": True, **BACK}]
+        said = played.run([MOTD, commit], answers=answers, ok=moved == "buoi-wan")
+    assert ("does not wait for 127.0.0.1: its line buoi-wan has another address" in said) is (moved == "buoi-wan")
+    assert ("127.0.0.1 no longer answered through it" in said) is (moved != "buoi-wan")
 
 
 def test_a_rollback_of_another_run_is_not_this_ones(played: Played) -> None:

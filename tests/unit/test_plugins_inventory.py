@@ -63,7 +63,10 @@ def test_every_error_of_the_inventory_is_shown_with_its_place(copy: Path) -> Non
     assert text.count("wards/buoi.yml:") >= 2
     result = ansible("ansible-playbook", "-i", copy / "wardnet.yml", "playbooks/site.yml")
     assert result.returncode != 0
-    assert "wards/buoi.yml:" in result.stderr + result.stdout
+    said = result.stderr + result.stdout
+    assert said.count("wards/buoi.yml:35:") == 1, said
+    assert "Failed to parse" not in said
+    assert "Traceback" not in said
 
 
 def test_as_of_chooses_the_day(copy: Path) -> None:

@@ -8,8 +8,8 @@ from wardnet.compile.agent import compile_agent
 from wardnet.compile.plain import to_plain
 from wardnet.compile.targets import compile_targets
 from wardnet.compile.validity import compile_validity
-from wardnet.model.intent import District, HostRole, SiteKind
-from wardnet.model.plan import GatewayPlan, HostPlan, Plan, SwitchPlan
+from wardnet.model.intent import Channel, District, HostRole, SiteKind
+from wardnet.model.plan import GatewayPlan, HostPlan, Plan, PortKind, SwitchPlan
 from wardnet.model.snapshot import LINUX
 
 GROUP_OF_ROLE = {
@@ -80,8 +80,17 @@ def _gateway(district: District, plan: Plan, gateway: GatewayPlan) -> dict[str, 
         variables["ansible_host"] = gateway.management_ipv4
         if gateway.site_kind is not SiteKind.SERVER_ROOM:
             variables["wardnet_agent"] = compile_agent(district, plan, gateway.id)
+        else:
+            others = [other for other in plan.gateways if other.managed and other.id != gateway.id]
+            variables["wardnet_reach"] = [_reached(other) for other in others]
     plain: dict[str, Any] = to_plain(variables)
     return plain
+
+
+def _reached(gateway: GatewayPlan) -> str:
+    """Where SSH reaches a gateway, and over which port of the hub, which is named after the line."""
+    lines = [port.reference for port in gateway.ports if port.kind is PortKind.CIRCUIT and port.channel is Channel.WAN]
+    return " via ".join([f"{gateway.management_ipv4}:22", *lines])
 
 
 def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
