@@ -19,7 +19,8 @@ from ansible.module_utils.wardnet_connections import forget
 from ansible.module_utils.wardnet_host import NFT, PYTHON, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_kernel import parse_ruleset
 from ansible.module_utils.wardnet_part import ALWAYS, Difference, Part, PartError, RefusedError, Undo, UndoCommand
-from ansible.module_utils.wardnet_units import is_started
+from ansible.module_utils.wardnet_units import is_started, unmask
+from ansible.module_utils.wardnet_way_back import keep_masks
 
 FORMER = "former-rules.json"  # beside the lock: what ran before the change. After a reboot there are no connections
 PRINT = (NFT, "--stateless", "list", "ruleset")
@@ -91,10 +92,11 @@ class Filter(Part):
 
     def undo(self) -> list[Undo]:
         former = UndoCommand((NFT, "--file", "-"), stdin=self._former.encode(), when=ALWAYS)
+        masks = keep_masks(self._service)
         if self._running == self._intended:
-            return [former]
+            return [*masks, former]
         # What began under the rules that are taken back must not outlive them.
-        return [former, UndoCommand((PYTHON, "-I", str(self.host.library / "undo.py"), "forget"))]
+        return [*masks, former, UndoCommand((PYTHON, "-I", str(self.host.library / "undo.py"), "forget"))]
 
     def apply(self) -> None:
         self.host.lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,6 +116,7 @@ class Filter(Part):
         if any(str(change.path).startswith("/etc/systemd/") for change in self.files):
             self.host.run([SYSTEMCTL, "daemon-reload"])
         if not is_started(self.host.unit(self._service)):
+            unmask(self.host, self._service)
             self.host.run([SYSTEMCTL, "enable", "--quiet", self._service])
             self.host.run([SYSTEMCTL, "restart", self._service])
         error = self._end_connections()

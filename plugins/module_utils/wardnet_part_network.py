@@ -32,7 +32,8 @@ from ansible.module_utils.wardnet_kernel import (
     parse_rules,
 )
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
-from ansible.module_utils.wardnet_units import is_started
+from ansible.module_utils.wardnet_units import is_started, unmask
+from ansible.module_utils.wardnet_way_back import keep_masks
 
 NETWORKD = "systemd-networkd.service"
 VLANS = Path("/proc/net/vlan/config")  # where the kernel has 802.1Q devices
@@ -126,7 +127,8 @@ class Network(Part):
         """Files come back first. Then networkd takes them up, and what it does not answer for is set by ip(8)."""
         ports = sorted(self._intent.ports & set(self._links))
         made = sorted(self._intent.ports - set(self._links)) + sorted(self._intent.vrfs - set(self._links))
-        back: list[Undo] = [UndoCommand((IP, "link", "delete", "dev", link), harmless=GONE) for link in made]
+        back: list[Undo] = [*keep_masks(NETWORKD)]
+        back += [UndoCommand((IP, "link", "delete", "dev", link), harmless=GONE) for link in made]
         if self._intent.vrfs and not any(map(is_of_vrfs, self._running.rules)):
             back += [
                 UndoCommand((IP, family, "rule", "del", "priority", "1000", "l3mdev"), harmless=GONE)
@@ -136,11 +138,12 @@ class Network(Part):
             words = ("link", "add", "link", parent, "name", name, "type", "vlan", "id", tag)
             back += [UndoCommand((IP, *words), harmless=THERE), UndoCommand((IP, "link", "set", "dev", name, "up"))]
         if self._stopped():
-            back.append(UndoCommand((SYSTEMCTL, "disable", "--now", NETWORKD)))
+            back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
+            back.append(UndoCommand((SYSTEMCTL, "stop", NETWORKD)))
         else:
             back += [UndoCommand((NETWORKCTL, "reload")), UndoCommand((NETWORKCTL, "reconfigure", "lo", *ports))]
             if not is_started(self.host.unit(NETWORKD)):
-                back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD)))
+                back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
         back += [UndoCommand((IP, "link", "set", "dev", port, "up")) for port in ports if self._links[port]]
         back.append(UndoCommand(("/usr/bin/sleep", "2")))
         back += [UndoCommand(tuple(command_for(item, "del")), harmless=GONE) for item in self._difference.missing]
@@ -154,6 +157,7 @@ class Network(Part):
     def apply(self) -> None:
         try:
             if not is_started(self.host.unit(NETWORKD)):
+                unmask(self.host, NETWORKD)
                 self.host.run([SYSTEMCTL, "enable", "--now", NETWORKD])
             self._heal()
         except CommandError as error:

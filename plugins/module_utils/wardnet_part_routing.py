@@ -16,7 +16,8 @@ from pathlib import Path
 
 from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
-from ansible.module_utils.wardnet_units import Times, decide, is_started
+from ansible.module_utils.wardnet_units import Times, decide, is_started, unmask
+from ansible.module_utils.wardnet_way_back import keep_masks
 
 VTYSH = "/usr/bin/vtysh"
 FRR = "frr.service"
@@ -95,7 +96,7 @@ class Routing(Part):
         if self._off:
             return [UndoCommand((SYSTEMCTL, "start", FRR))] if self._was_active else []
         if not self._was_active:
-            return [UndoCommand((SYSTEMCTL, "stop", FRR), harmless=("not loaded",))]
+            return [*keep_masks(FRR), UndoCommand((SYSTEMCTL, "stop", FRR), harmless=("not loaded",))]
         return [UndoCommand((SYSTEMCTL, self._verb(), FRR))]
 
     def _verb(self) -> str:
@@ -104,6 +105,8 @@ class Routing(Part):
 
     def apply(self) -> None:
         try:
+            if not self._off:
+                unmask(self.host, FRR)
             self.host.run([SYSTEMCTL, "stop" if self._off else self._verb(), FRR])
         except CommandError as error:
             raise PartError(f"routing: {error}") from error

@@ -44,6 +44,7 @@ from ansible.module_utils.wardnet_switch import (
     read_intent,
     transaction,
 )
+from ansible.module_utils.wardnet_units import unmask
 
 VSCTL, OFCTL = "/usr/bin/ovs-vsctl", "/usr/bin/ovs-ofctl"
 CLIENT, TOOL = "/usr/bin/ovsdb-client", "/usr/bin/ovsdb-tool"
@@ -231,6 +232,7 @@ class Switch(Part):
                 self.host.run([SYSTEMCTL, "daemon-reload"])
             for name in (SERVICE, NETWORKD):
                 if self._is_due(name):
+                    unmask(self.host, name)
                     self.host.run([SYSTEMCTL, "enable", "--now", name])
             if self._stopped:
                 self._stopped = False

@@ -88,6 +88,13 @@ def is_started(shown: dict[str, str]) -> bool:
     return shown.get("ActiveState") == "active" and shown.get("UnitFileState") == "enabled"
 
 
+def unmask(host: Host, name: str) -> None:
+    """Takes away a mask that somebody has put over a unit of host.unit(): neither a start nor a boot gets by it."""
+    if host.unit(name).get("LoadState") == "masked":
+        host.run([SYSTEMCTL, "unmask", "--quiet", "--", name])
+        host.attempt([SYSTEMCTL, "unmask", "--quiet", "--runtime", "--", name])
+
+
 def plan(units: Iterable[dict[str, Any]], shown: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
     """What is due, as (verb, unit)."""
     return [

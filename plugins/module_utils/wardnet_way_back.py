@@ -5,6 +5,7 @@ Standard library only.
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_part import Undo, UndoCommand, UndoFile
 
 UNIT = "wardnet-undo.service"
+MASKS = (("/etc/systemd/system", "always"), ("/run/systemd/system", "running"))
 
 BOOT_UNIT = """\
 # Kept by wardnet. Finishes what a reboot cut short: a change that nobody had confirmed is taken back before the
@@ -51,6 +53,16 @@ def keep_file(path: Path, when: str = "always") -> UndoFile:
         return UndoFile(str(path), directory=True, **rights)  # type: ignore[arg-type]
     rights["mtime_ns"] = status.st_mtime_ns
     return UndoFile(str(path), content=path.read_bytes(), **rights)  # type: ignore[arg-type]
+
+
+def keep_masks(name: str) -> list[UndoFile]:
+    """Masks over a unit, which its start takes away. A link to nowhere is all that a mask is."""
+    found = []
+    for folder, when in MASKS:
+        path = Path(folder) / name
+        if path.is_symlink() and str(path.readlink()) == os.devnull:
+            found.append(keep_file(path, when))
+    return found
 
 
 def plain(part: str, entry: Undo) -> dict[str, Any]:

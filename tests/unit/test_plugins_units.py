@@ -98,3 +98,38 @@ def test_a_file_that_is_brought_back_has_its_former_time(tmp_path: Path) -> None
     assert undo.restore(entry)
     assert file.read_text() == "former\n"
     assert units.newest([str(file)]) == 1_000_000_000
+
+
+def test_masks_come_off_and_their_way_back_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each run would fail where it enables the unit, and go back."""
+    way_back, undo, packet_filter, host_module = (
+        load("module_utils", f"wardnet_{name}") for name in ("way_back", "undo", "part_filter", "host")
+    )
+    name, etc = "nftables.service", tmp_path / "etc"
+    etc.mkdir()
+    (etc / name).symlink_to("/dev/null")
+    monkeypatch.setattr(way_back, "MASKS", ((str(etc), "always"), (str(tmp_path / "run"), "running")))
+    ran = []
+
+    class Host(host_module.Host):  # type: ignore[misc, name-defined]
+        def attempt(self, argv: Any, stdin: Any = None) -> tuple[int, str, str]:  # noqa: ARG002
+            ran.append(" ".join(argv[1:]))
+            if "unmask" in argv:
+                (etc / name).unlink(missing_ok=True)
+            return 0, "", ""
+
+    shown = {name: {"LoadState": "masked", "UnitFileState": "masked", "ActiveState": "active"}}
+    part = packet_filter.Filter((), Host(shown=shown, lock=tmp_path / "lock"))
+    monkeypatch.setattr(packet_filter.Filter, "_service", name)
+    monkeypatch.setattr(packet_filter.Filter, "_end_connections", lambda _: 0)
+    part._former, part._running, part._intended = "", [], []
+    back = [way_back.plain("filter", entry) for entry in part.undo()]
+    part.confirmed()
+    unmask = "unmask --quiet"
+    assert ran == [f"{unmask} -- {name}", f"{unmask} --runtime -- {name}", f"enable --quiet {name}", f"restart {name}"]
+    assert not (etc / name).is_symlink()
+    assert undo.restore(next(entry for entry in back if entry["kind"] == "file"))
+    assert (etc / name).readlink() == Path("/dev/null")
+    (etc / name).unlink()
+    (etc / name).symlink_to("/lib/systemd/system/other.service")
+    assert way_back.keep_masks(name) == []
