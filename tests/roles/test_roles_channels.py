@@ -326,6 +326,57 @@ def test_a_line_goes_from_bgp_to_static_routes_and_back(lab: Lab) -> None:
     nothing_differs(lab)
 
 
+def without(gateway: dict[str, Any], channel: str) -> dict[str, Any]:
+    """The gateway as it is when its site gives up a channel with all its networks."""
+    gone = {port["name"] for port in gateway["ports"] if port["channel"] == channel}
+    numbers = {table["number"] for table in gateway["tables"] if table["channel"] == channel}
+    kept = {**gateway, "ports": [port for port in gateway["ports"] if port["name"] not in gone]}
+    kept["tables"] = [
+        {**table, "routes": [route for route in table["routes"] if route["port"] not in gone]}
+        for table in gateway["tables"]
+        if table["number"] not in numbers
+    ]
+    kept["rules"] = [rule for rule in gateway["rules"] if rule["table"] not in numbers]
+    ends = {id(flow): {flow[end]["port"] for end in ("sender", "receiver")} for flow in gateway["flows"]}
+    kept["flows"] = [flow for flow in gateway["flows"] if not ends[id(flow)] & gone]
+    kept["masquerade"] = [port for port in gateway["masquerade"] if port not in gone]
+    for name in ("shapes", "services", "line_probes", "bgp"):
+        kept[name] = [each for each in gateway[name] if each["port"] not in gone]
+    return kept
+
+
+@pytest.mark.slow
+def test_a_gateway_that_loses_a_channel_keeps_nothing_of_it(lab: Lab, tmp_path: Path) -> None:
+    """Neither what runs, nor what the next boot would bring back."""
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps({"wardnet_gateway": without(plain(lab), "internet"), "commit_probes": []}))
+    try:
+        lost = play(lab, "channels.yml", "--limit", GATEWAY, "-e", f"@{given}")
+        assert lost.status == 0, lost.tail
+        files = inside(lab, GATEWAY, "find", "/etc/systemd/network", "-name", "*internet*")
+        assert files == ""
+        for family in ("-4", "-6"):
+            assert "lookup 200" not in inside(lab, GATEWAY, "ip", family, "rule")
+            assert routes_of(lab, family, "200") == []
+            for port in ("inet0", "citizen0"):
+                assert inside(lab, GATEWAY, "ip", family, "address", "show", "dev", port, "scope", "global") == ""
+        assert reached(lab, CLERK, PORTAL, PORTAL6)
+        again = play(lab, "channels.yml", "--limit", GATEWAY, "-e", f"@{given}")
+        assert (again.status, again.changed) == (0, {}), again.tail
+    finally:
+        back = play(lab, "channels.yml", "--limit", GATEWAY)
+    assert back.status == 0, back.tail
+    until(lambda: reached(lab, CITIZEN, WEB, WEB6), "the internet again")
+    until(lambda: reached(lab, CLERK, PORTAL, PORTAL6), "the portal over routes by BGP")
+    nothing_differs(lab)
+
+
+def routes_of(lab: Lab, family: str, table: str) -> list[str]:
+    """Also of a table that nothing is in any more, which ip(8) calls an error."""
+    listed = lab.shell(GATEWAY, ["ip", family, "route", "show", "table", table]).stdout.decode()
+    return [line for line in listed.splitlines() if line]
+
+
 @pytest.mark.parametrize(
     ("changes", "said_why"),
     [
