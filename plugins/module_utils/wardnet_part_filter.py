@@ -11,6 +11,8 @@ then those connections are forgotten that only the former rules let begin, so th
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils import wardnet_undo as undo
@@ -23,6 +25,7 @@ from ansible.module_utils.wardnet_units import is_started, unmask
 from ansible.module_utils.wardnet_way_back import keep_masks
 
 FORMER = "former-rules.json"  # beside the lock: what ran before the change. After a reboot there are no connections
+OF_A_PROGRAM = re.compile(r"\{ # progname .*$")
 PRINT = (NFT, "--stateless", "list", "ruleset")
 
 
@@ -56,7 +59,21 @@ class Filter(Part):
         self._running = self._list()
 
     def _list(self) -> list[str]:
-        return parse_ruleset(self.host.run([NFT, "-j", "list", "ruleset"]))
+        text = self.host.run([NFT, "-j", "list", "ruleset"])
+        try:
+            return parse_ruleset(text)
+        except ValueError:  # nft 1.0.6 breaks off where a table has flags
+            return [
+                line for table in self.host.run([NFT, "list", "tables"]).splitlines() for line in self._table(table)
+            ]
+
+    def _table(self, words: str) -> list[str]:
+        """A table, named as 'table inet x', by its objects; where nft cannot say them, as text."""
+        _, family, name = words.split(maxsplit=2)
+        with suppress(ValueError):
+            return parse_ruleset(self.host.attempt([NFT, "-j", "list", "table", family, name])[1])
+        text = self.host.attempt([NFT, "--stateless", "list", "table", family, name])[1]
+        return [json.dumps({"table": {"family": family, "name": name, "text": text}})]
 
     def difference(self) -> Difference:
         if not self._there:
@@ -74,16 +91,25 @@ class Filter(Part):
             needs=needs,
             before=before,
             after=after,
-            facts={"foreign_tables": sorted(tables(self._running) - tables(self._intended))},
+            facts={"foreign_tables": self._foreign_tables()},
         )
+
+    def _foreign_tables(self) -> list[str]:
+        return sorted(set(tables(self._running)) - set(tables(self._intended)))
 
     def judge(self, root: Path) -> None:  # noqa: ARG002 - the ruleset has been loaded elsewhere already
         if not self._there:
             return
+        owned = [name for name, text in tables(self._running).items() if "flags owner" in text]
+        if owned:
+            raise RefusedError(
+                f"a program that runs here holds the table {', '.join(owned)} (flags owner), which nobody else can "
+                "take away, nothing was touched: end that program (`nft list ruleset` names it), then run again"
+            )
         self._former = "flush ruleset\n" + self.host.run(PRINT)
         code, _, err = self.host.attempt([NFT, "--check", "--file", "-"], self._former)
         if code != 0:
-            others = ", ".join(sorted(tables(self._running) - tables(self._intended)))
+            others = ", ".join(self._foreign_tables())
             hint = f" (not of wardnet: {others})" if others else ""
             raise RefusedError(
                 "the way back is refused: nft does not take the ruleset that runs now as it prints it"
@@ -140,6 +166,7 @@ def phrases(text: str) -> dict[str, None]:
     found: dict[str, None] = {}
     around: list[str] = []
     for line in (line.strip() for line in text.splitlines()):
+        line = OF_A_PROGRAM.sub("{", line)
         if line.endswith("{"):
             around.append(line.removesuffix("{").strip())
             found[", ".join(around)] = None
@@ -150,7 +177,7 @@ def phrases(text: str) -> dict[str, None]:
     return found
 
 
-def tables(listing: list[str]) -> set[str]:
-    """Names of the tables in a listing, as 'inet wardnet'."""
-    items = [json.loads(line) for line in listing if line.startswith('{"table"')]
-    return {f"{item['table']['family']} {item['table']['name']}" for item in items}
+def tables(listing: list[str]) -> dict[str, str]:
+    """The tables in a listing by name, as 'inet wardnet'; with their text where nft says them in no other way."""
+    items = [json.loads(line)["table"] for line in listing if line.startswith('{"table"')]
+    return {f"{item['family']} {item['name']}": item.get("text", "") for item in items}

@@ -86,6 +86,52 @@ def filter_comes_and_goes() -> None:
     assert run("nft", "-s", "list", "ruleset") == before
 
 
+def filter_finds_tables_with_flags() -> None:
+    """nft 1.0.6 says no more of them in JSON than how it begins."""
+    run("nft", "-f", "-", given="table inet zz { flags dormant; chain c { accept; }; }")
+    part = filter_part()
+    assert part.difference().facts["foreign_tables"] == ["inet zz"]
+    assert "table inet zz: flags dormant" in part.difference().foreign
+    before = run("nft", "-s", "list", "ruleset")
+    part.judge(Path("/"))
+    part.apply()
+    part.verify()
+    assert not filter_part().difference()
+    assert go_back(part) == []
+    assert run("nft", "-s", "list", "ruleset") == before
+    # Our own, which then filters nothing.
+    run("nft", "-f", "-", given=RULESET)
+    run("nft", "add", "table", "inet", "wardnet", "{ flags dormant; }")
+    part = filter_part()
+    assert part.difference().foreign == ("table inet wardnet: flags dormant",)
+    part.judge(Path("/"))
+    part.apply()
+    part.verify()
+
+
+def filter_names_a_table_that_a_program_holds() -> None:
+    holder = subprocess.Popen(["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert holder.stdin
+    try:
+        holder.stdin.write(b"add table inet held { flags owner; }\n")
+        holder.stdin.flush()
+        deadline = time.monotonic() + 60
+        while "held" not in run("nft", "list", "tables"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        part = filter_part()
+        assert part.difference().facts["foreign_tables"] == ["inet held"]
+        assert "table inet held: flags owner" in part.difference().foreign
+        with pytest.raises(parts.RefusedError, match=r"holds the table inet held .*nothing was touched"):
+            part.judge(Path("/"))
+    finally:
+        holder.stdin.close()
+        holder.wait(60)
+    assert "held" not in run("nft", "list", "tables")
+    part = filter_part()
+    part.judge(Path("/"))
+
+
 def connections_of_rules_that_are_taken_back_end() -> None:
     """The candidate lets a connection begin that the former rules do not."""
     run("ip", "link", "set", "lo", "up")

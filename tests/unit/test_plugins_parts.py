@@ -18,6 +18,8 @@ probe = load("module_utils", "wardnet_probe")
     [
         "filter_comes_and_goes",
         "filter_finds_what_was_moved",
+        "filter_finds_tables_with_flags",
+        "filter_names_a_table_that_a_program_holds",
         "connections_of_rules_that_are_taken_back_end",
         "filter_refuses_a_way_back_that_nft_does_not_take",
         "settings_come_and_go",
