@@ -205,6 +205,7 @@ def size(name: str, wards: int, runs: int, full: bool) -> Iterator[list[Record]]
     found = find_drift(lab, gateway)
     drift = Record(f"drift planted just before a no-op and reported, {wards} wards", float(found), None, None, 1.0,
                    found, "of 1", 1, COMMAND)  # fmt: skip
+    yield [*compared(wards, gateway, ours, Measured(None, [])), drift]
     say(f"{wards} wards, plain baseline, on the same hosts")
     peer = Measured(None, [again(lab, PLAIN)])
     hosts = set(ours.modules) | set(peer.modules)
@@ -229,21 +230,25 @@ def same(what: str, wards: int, these: set[str], hosts: set[str]) -> Record:
 def compared(wards: int, gateway: str, ours: Measured, peer: Measured) -> list[Record]:
     """Both sides beside one another. `runs` of a record is how many of ours the median is of."""
 
-    def pair(what: str, mine: float, theirs: float, unit: str, count: int, budget: float | None = None) -> Record:
-        ratio = mine / theirs
-        met = None if budget is None else ratio <= budget
+    def pair(
+        what: str, mine: float, theirs: float | None, unit: str, count: int, budget: float | None = None
+    ) -> Record:
+        ratio = None if theirs is None else mine / theirs
+        met = None if budget is None or ratio is None else ratio <= budget
         return Record(
-            f"{what}, {wards} wards", round(mine, 2), round(theirs, 2), round(ratio, 3), budget, met, unit, count,
-            COMMAND,
+            f"{what}, {wards} wards", round(mine, 2), None if theirs is None else round(theirs, 2),
+            None if ratio is None else round(ratio, 3), budget, met, unit, count, COMMAND,
         )  # fmt: skip
 
-    count = len(ours.again)
+    count, known = len(ours.again), bool(peer.again)
     records = [
-        pair("no-op converge", ours.middle("seconds"), peer.middle("seconds"), "s", count, BUDGET),
-        pair("processor time of the controller, no-op converge", ours.middle("cpu"), peer.middle("cpu"), "s", count),
-        pair("module runs on hosts, no-op converge", ours.modules.total(), peer.modules.total(), "module runs", count),
-        pair("module runs on one gateway, no-op converge", ours.modules[gateway], peer.modules[gateway],
+        pair("no-op converge", ours.middle("seconds"), peer.middle("seconds") if known else None, "s", count, BUDGET),
+        pair("processor time of the controller, no-op converge", ours.middle("cpu"),
+             peer.middle("cpu") if known else None, "s", count),
+        pair("module runs on hosts, no-op converge", ours.modules.total(), peer.modules.total() if known else None,
              "module runs", count),
+        pair("module runs on one gateway, no-op converge", ours.modules[gateway],
+             peer.modules[gateway] if known else None, "module runs", count),
     ]  # fmt: skip
     mine, theirs = ours.converge, peer.converge
     figures: tuple[tuple[str, str, Callable[[Run], float]], ...] = (
@@ -252,11 +257,8 @@ def compared(wards: int, gateway: str, ours: Measured, peer: Measured) -> list[R
         ("module runs on hosts, first converge", "module runs", lambda run: run.modules.total()),
     )
     for what, unit, figure in figures:
-        if mine and theirs:
-            records.append(pair(what, figure(mine), figure(theirs), unit, 1))
-        elif mine:
-            alone = Record(f"{what}, {wards} wards", round(figure(mine), 2), None, None, None, None, unit, 1, COMMAND)
-            records.append(alone)
+        if mine:
+            records.append(pair(what, figure(mine), figure(theirs) if theirs else None, unit, 1))
     return records
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -130,3 +131,24 @@ def test_the_counting_callback_comes_beside_those_that_are_shipped() -> None:
     assert str(ROOT / "plugins" / "callback") in shipped["ANSIBLE_CALLBACK_PLUGINS"].split(":")
     plain = dict(word.split("=", 1) for word in provision.callbacks(PLAIN / "ansible.cfg"))
     assert plain["ANSIBLE_CALLBACKS_ENABLED"] == "bench_count"
+
+
+def test_what_is_known_before_the_baseline_ran_stands_alone_and_is_held_to_no_budget() -> None:
+    mine = provision.Run(10, 2, Counter({"buoi-gw": 1}), frozenset(), "")
+    theirs = provision.Run(100, 20, Counter({"buoi-gw": 100}), frozenset(), "")
+    ours = provision.Measured(mine, [mine])
+    alone = {record.what: record for record in provision.compared(2, "buoi-gw", ours, provision.Measured(None, []))}
+    assert {(record.peer, record.ratio, record.met) for record in alone.values()} == {(None, None, None)}
+    both = {
+        record.what: record for record in provision.compared(2, "buoi-gw", ours, provision.Measured(None, [theirs]))
+    }
+    assert (both["no-op converge, 2 wards"].ratio, both["no-op converge, 2 wards"].met) == (0.1, True)
+    assert both["module runs on one gateway, no-op converge, 2 wards"].peer == 100
+    assert both["first converge, 2 wards"].peer is None
+    assert set(both) == set(alone)
+
+
+def test_what_a_run_changed_is_named_by_its_task() -> None:
+    said = "TASK [base : Bound the journal] ***", "ok: [a]", "changed: [b]", "", "RUNNING HANDLER [base : Restart] ***"
+    output = "\n".join((*said, "changed: [b]"))
+    assert list(provision.changes(output)) == ["base : Bound the journal: [b]", "base : Restart: [b]"]
