@@ -10,12 +10,16 @@ import fnmatch
 import grp
 import os
 import pwd
+import re
 import stat
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+# Where in the inventory it is from, in a comment.
+SOURCE = re.compile(rb"^([#!] .*\.ya?ml):\d+", re.MULTILINE)
 
 
 class BundleError(Exception):
@@ -58,6 +62,7 @@ class Change:
     before: str = ""
     after: str = ""
     secret: bool = False
+    quiet: bool = False  # it says the same as before, from another line of the inventory
 
     def as_diff(self) -> dict[str, str]:
         header = f"{self.path} ({self.kind})"
@@ -165,7 +170,7 @@ class Bundle:
         present = entry.path.read_bytes()
         if present != content:
             before, after = present.decode(errors="replace"), content.decode(errors="replace")
-            return Change(entry.path, "write", entry.tag, before, after, entry.secret)
+            return Change(entry.path, "write", entry.tag, before, after, entry.secret, says_the_same(present, content))
         wanted = (entry.mode, *self._ids(entry.owner, entry.group))
         have_rights = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
         if have_rights != wanted:
@@ -187,6 +192,14 @@ class Bundle:
                 os.fchown(stream.fileno(), uid, gid)
                 os.fchmod(stream.fileno(), entry.mode)
                 stream.flush()
+                status = _lstat(entry.path)
+                if (
+                    status is not None
+                    and stat.S_ISREG(status.st_mode)
+                    and says_the_same(entry.path.read_bytes(), entry.content or b"")
+                ):
+                    # No unit needs to take up again what it has.
+                    os.utime(stream.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
                 os.fsync(stream.fileno())
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -235,6 +248,11 @@ def read_bundle(
         for item in directories
     )
     return Bundle(tuple(entries), owned, lenient, beside)
+
+
+def says_the_same(former: bytes, new: bytes) -> bool:
+    """Whether nothing has changed but on which line of the inventory it stands."""
+    return SOURCE.sub(rb"\1", former) == SOURCE.sub(rb"\1", new)
 
 
 def _purged(name: str, patterns: tuple[str, ...]) -> bool:

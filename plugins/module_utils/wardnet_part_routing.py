@@ -100,7 +100,9 @@ class Routing(Part):
         return [UndoCommand((SYSTEMCTL, self._verb(), FRR))]
 
     def _verb(self) -> str:
-        restart = self._running is None or any(str(change.path) == self._daemons for change in self.files)
+        restart = self._running is None or any(
+            str(change.path) == self._daemons and not change.quiet for change in self.files
+        )
         return "restart" if restart else "reload"
 
     def apply(self) -> None:

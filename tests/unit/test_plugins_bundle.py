@@ -152,3 +152,23 @@ def test_a_directory_in_the_way_of_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(bundle.BundleError, match="is in the way: it is a directory"):
         made([{"path": f"{tmp_path}/a", "content": "x"}]).changes()
+
+
+def test_a_line_of_the_inventory_that_moved_is_no_news_to_units(tmp_path: Path) -> None:
+    """Else a comment in the inventory would start services again, and dialled lines."""
+    path = tmp_path / "x.service"
+    text = "# Kept by wardnet, from district.yml:{}: lan0.\n[Service]\nEnvironment=A=a.yml:{}\n"
+    path.write_text(text.format(7, 1))
+    path.chmod(0o644)
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    for line, value, quiet in ((8, 1, True), (9, 2, False)):
+        thing = made([{"path": str(path), "content": text.format(line, value)}])
+        (change,) = thing.changes()
+        assert (change.kind, change.quiet) == ("write", quiet)
+        thing.install([change])
+        assert path.read_text() == text.format(line, value)
+        assert (path.stat().st_mtime == 1_000_000_000) is quiet
+        assert thing.changes() == []
+    fresh = made([{"path": f"{tmp_path}/new", "content": "# Kept by wardnet, from district.yml:1.\n"}])
+    assert install(fresh) == [("write", "new")]
+    assert (tmp_path / "new").stat().st_mtime > 1_000_000_000
