@@ -28,7 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from configparser import ConfigParser
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lab import Lab, LabError, open_lab
@@ -286,13 +286,15 @@ def main() -> int:
     quick = os.environ.get("QUICK", "") not in ("", "0")
     firsts = {"none": (), "smallest": SIZES[:1], "all": options.wards or SIZES}[options.first]
     sizes = options.wards or (SIZES[:1] if quick else SIZES)
+    words = [*(["QUICK=1"] if quick else []), "python -m bench.provision", *sys.argv[1:]]
+    command = " ".join(words) if sys.argv[1:] else " ".join([*words[:-1], COMMAND])
     found: dict[str, Record] = {}
     try:
         for wards in sizes:
             for known in size(
                 options.name, wards, 1 if quick else RUNS, wards in firsts
             ):  # saved each time: an aborted run leaves what it knew
-                found |= {record.what: record for record in known}
+                found |= {record.what: replace(record, command=command) for record in known}
                 save(list(found.values()))
     except (BenchError, LabError, OSError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
