@@ -165,6 +165,8 @@ def test_where_nothing_is_learned_any_more_frr_is_stopped_within_the_guarded_cha
 def test_sessions_live_through_a_change_but_not_through_another_set_of_daemons() -> None:
     changed = part(FakeHost(RUNNING), INTENDED.replace("10 30", "5 15"))
     assert [undo.argv[1] for undo in changed.undo()] == ["reload"]
+    changed.files = [bundle.Change(Path("/etc/frr/daemons"), "write", None, quiet=True)]
+    assert [undo.argv[1] for undo in changed.undo()] == ["reload"], "its line in the inventory has moved"
     changed.files = [bundle.Change(Path("/etc/frr/daemons"), "write", None)]
     assert [undo.argv[1] for undo in changed.undo()] == ["restart"]
 
