@@ -230,9 +230,9 @@ class Commit:
 
     def _left_behind(self, before: set[tuple[str, int]], result: Result) -> set[tuple[str, int]]:
         """Those at the far ends of lines that have other addresses from now on: theirs are still the former ones."""
-        missing = result.get("parts", {}).get("network", {}).get("missing") or []
-        new = [match.groups() for item in missing if (match := re.match(r"address ([^/ ]+)\S* on (\S+)", str(item)))]
-        lines = {(line, ":" in address) for address, line in new}
+        network = result.get("parts", {}).get("network", {})
+        # A line that only gets what it lacked has moved nowhere: the far end expects just that.
+        lines = _addressed(network.get("missing")) & _addressed(network.get("foreign"))
         found = {target for target in before if (self._reach[target], ":" in target[0]) in lines}
         for target in sorted(found):
             Display().warning(
@@ -325,3 +325,9 @@ def connects(target: tuple[str, int], seconds: float) -> bool:
     except OSError:
         return False
     return True
+
+
+def _addressed(items: Any) -> set[tuple[str, bool]]:
+    """Ports that addresses are said to be on, each with whether they are IPv6."""
+    found = (re.match(r"address (\S+) on (\S+)", str(item)) for item in items or [])
+    return {(match[2], ":" in match[1]) for match in found if match}
