@@ -26,9 +26,9 @@ PACKAGING = Path(__file__).resolve().parent
 LIBRARY = "usr/lib/wardnet-agent"
 DOCUMENTS = "usr/share/doc/wardnet-agent"
 UNITS = ("wardnet-link-exporter.service", "wardnet-software-exporter.service", "wardnet-runs-exporter.service")
-# Of the core, what reads journals of runs.
-CORE = ("__init__", "runs/__init__", "runs/drift", "runs/errors", "runs/journal", "runs/outcome", "runs/places",
-        "runs/records")  # fmt: skip
+# Of the core, what reads journals of runs. Without catalogues: what an exporter says to the host's journal is English.
+CORE = ("__init__", "locale/__init__", "runs/__init__", "runs/drift", "runs/errors", "runs/journal", "runs/outcome",
+        "runs/places", "runs/records")  # fmt: skip
 # Bridges from prometheus_client to frameworks that the agents don't have.
 LEFT_OUT = frozenset({"aiohttp", "bridge", "django", "twisted"})
 EARLIEST = 315532800  # 1980, where nothing says when
