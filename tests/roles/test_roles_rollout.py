@@ -199,7 +199,7 @@ def test_each_surface_tells_them_apart(story: Story) -> None:
     assert f'wardnet_run_hosts_unreachable{{ward="{wards[dark]}"}} 1.0' in figures
     assert f'wardnet_run_hosts_unreachable{{ward="{wards[second]}"}} 0.0' in figures
     report = report_html(run)
-    assert report.index(f"<td>{second}</td>") < report.index(f"<td>{dark}</td>") < report.index(f"<td>{canary}</td>")
+    assert report.index(f">{second}</td>") < report.index(f">{dark}</td>") < report.index(f">{canary}</td>")
 
 
 def test_when_both_are_mended_the_rest_follows(story: Story) -> None:
