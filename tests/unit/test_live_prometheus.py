@@ -159,8 +159,11 @@ def test_a_connection_that_is_closed_without_an_answer_is_told() -> None:
 
         def hang_up() -> None:
             connection, _address = server.accept()
-            connection.recv(4096)
-            connection.close()
+            with connection:
+                connection.recv(4096)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):  # closed with a part of the request unread it would be a reset
+                    pass
 
         thread = threading.Thread(target=hang_up)
         thread.start()
