@@ -22,7 +22,8 @@ def lab_command(*words: str, timeout: float = 600) -> subprocess.CompletedProces
 
 
 def command(lab: Lab, playbook: str) -> list[str]:
-    """The command that runs a playbook, in the network of the lab's controller, against the hosts that exist in it."""
+    """The command that runs a playbook of the checkout, or one by its whole path, against the hosts that exist in the
+    lab, in the network of its controller."""
     return [
         "env",
         f"--chdir={CHECKOUT}",

@@ -13,7 +13,7 @@ from typing import Any
 
 from lab import Lab, access
 from lab.qemu import Guest
-from tests.lab.lab_support import CHECKOUT, LABS
+from tests.lab.lab_support import CHECKOUT, LABS, command
 from tests.roles.roles_support import Probe, Run, answered, eventually, family, play
 
 NAME = f"{LABS}-qemu"
@@ -83,20 +83,11 @@ def changing(lab: Lab, gateway: str, ruleset: str, folder: Path) -> Iterator[sub
     ]
     playbook = folder / "play.yml"
     playbook.write_text(json.dumps([{"name": "Change the filter", "hosts": gateway, "tasks": tasks}]))
-    argv = [
-        "env",
-        f"--chdir={CHECKOUT}",
-        f"ANSIBLE_CONFIG={CHECKOUT / 'ansible.cfg'}",
-        str(Path(sys.executable).with_name("ansible-playbook")),
-        f"--inventory={lab.state / 'inventory' / 'wardnet.yml'}",
-        f"--extra-vars=@{lab.state / 'ansible-vars.yml'}",
-        str(playbook),
-    ]
-    command = [sys.executable, "-m", "lab", "run", "--name", lab.name, "controller", "--", *argv]
+    argv = [sys.executable, "-m", "lab", "run", "--name", lab.name, "controller", "--", *command(lab, str(playbook))]
     with (
         (folder / "said").open("wb") as output,
         subprocess.Popen(
-            command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            argv, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             env=access.run_environment(lab.layout),
         ) as process,
     ):  # fmt: skip

@@ -130,6 +130,17 @@ def file(path: Path, content: str, **more: Any) -> dict[str, Any]:
     return {"path": str(path), "content": content, "owner": owner, "group": group, **more}
 
 
+def commit(host: FakeSystemd, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A run of the module that is not confirmed yet."""
+    result: dict[str, Any] = engine.commit(host, candidate.read_steps(list(items)), options(**more))
+    return result
+
+
+def confirm(host: FakeSystemd, token: str, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    result: dict[str, Any] = engine.confirm(host, candidate.read_steps(list(items)), options(**more), token)
+    return result
+
+
 if __name__ == "__main__":
     where = Path(sys.argv[1])
     engine.commit(make_host(where), candidate.read_steps(json.loads(sys.argv[2])), options("run-dead"))

@@ -16,10 +16,11 @@ import pytest
 from tests.unit.plugins_engine import (
     FakeSystemd,
     candidate,
+    commit,
+    confirm,
     engine,
     file,
     make_host,
-    options,
     parts,
     step,
     transaction,
@@ -32,16 +33,6 @@ from tests.unit.plugins_support import ROOT
 def host(tmp_path: Path) -> FakeSystemd:
     (tmp_path / "etc").mkdir()
     return make_host(tmp_path)
-
-
-def commit(host: FakeSystemd, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
-    result: dict[str, Any] = engine.commit(host, candidate.read_steps(list(items)), options(**more))
-    return result
-
-
-def confirm(host: FakeSystemd, token: str, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
-    result: dict[str, Any] = engine.confirm(host, candidate.read_steps(list(items)), options(**more), token)
-    return result
 
 
 def running(tmp_path: Path, part: str = "shaping") -> str:

@@ -14,11 +14,10 @@ import pytest
 
 from tests.unit.plugins_engine import (
     FakeSystemd,
-    candidate,
-    engine,
+    commit,
+    confirm,
     file,
     make_host,
-    options,
     parts,
     step,
     transaction,
@@ -34,16 +33,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSystemd:
     monkeypatch.setattr(undo, "LOCK", made.lock)
     monkeypatch.setattr(undo, "say", lambda _report: None)
     return made
-
-
-def commit(host: FakeSystemd, *items: dict[str, Any], **more: Any) -> dict[str, Any]:
-    result: dict[str, Any] = engine.commit(host, candidate.read_steps(list(items)), options(**more))
-    return result
-
-
-def confirm(host: FakeSystemd, token: str, *items: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = engine.confirm(host, candidate.read_steps(list(items)), options(), token)
-    return result
 
 
 def running(tmp_path: Path) -> str:
