@@ -120,16 +120,11 @@ def put_away(log: Path, keep: bool) -> None:
     sync(log.parent)
 
 
-def run_entries(entries: list[dict[str, Any]], mode: str) -> list[str]:
-    """Brings back all files, then runs all commands; what failed, in words."""
-    return [said for _, said in go_through(entries, mode)]
-
-
 Failures = list[tuple[dict[str, Any], str]]
 
 
 def go_through(entries: list[dict[str, Any]], mode: str) -> Failures:
-    """The entries that failed twice, each with what it said."""
+    """Brings back all files, then runs all commands. The entries that failed twice, each with what it said."""
     due = [entry for entry in entries if entry["when"] in ("always", "boot" if mode == "boot" else "running")]
     left = _go(due)
     if not left:

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plugins_support import load
+from tests.unit.plugins_support import going_back, load
 
 candidate = load("module_utils", "wardnet_candidate")
 host_module = load("module_utils", "wardnet_host")
@@ -30,7 +30,6 @@ parts = load("module_utils", "wardnet_part")
 packet_filter = load("module_utils", "wardnet_part_filter")
 probe = load("module_utils", "wardnet_probe")
 settings = load("module_utils", "wardnet_part_settings")
-undo = load("module_utils", "wardnet_undo")
 way_back = load("module_utils", "wardnet_way_back")
 
 RULESET = """flush ruleset
@@ -65,7 +64,7 @@ def filter_part(ruleset: str = RULESET) -> Any:
 
 def go_back(part: Any) -> list[str]:
     entries = [way_back.plain(part.name, entry) for entry in part.undo()]
-    failed: list[str] = undo.run_entries(entries, "timer")
+    failed: list[str] = going_back(entries, "timer")
     return failed
 
 
@@ -148,7 +147,7 @@ def connections_of_rules_that_are_taken_back_end() -> None:
         with near:
             far.sendall(b"while armed")
             assert near.recv(100) == b"while armed"
-            assert undo.run_entries(back, "timer") == []
+            assert going_back(back, "timer") == []
             # In the middle of a connection nothing is new: without a record it is none of the former rules' own.
             near.settimeout(1)
             far.sendall(b"after it")
@@ -191,14 +190,14 @@ def settings_come_and_go() -> None:
     part.verify()
     assert not read(values).difference()
     at_boot = [way_back.plain(part.name, entry) for entry in part.undo()]
-    assert undo.run_entries(at_boot, "boot") == []
+    assert going_back(at_boot, "boot") == []
     assert read(values).difference().foreign == ("net/ipv4/conf/all/accept_redirects = 1",), "no filter is loaded then"
     for _ in range(2):
         assert go_back(part) == []
     assert set(read(values).difference().foreign) == set(part.difference().foreign)
     (Path("/proc/sys/net/ipv4/conf/all/accept_redirects")).write_text("0")
     wrong = parts.UndoCommand((*settings.WRITE, "net/ipv4/conf/absent0/proxy_arp=1", "net/ipv4/ip_forward=nonsense"))
-    assert undo.run_entries([way_back.plain(part.name, wrong)], "timer") != [], "an absent port hides no other error"
+    assert going_back([way_back.plain(part.name, wrong)], "timer") != [], "an absent port hides no other error"
 
 
 def network_is_read_and_goes_back() -> None:

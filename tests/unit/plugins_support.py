@@ -58,3 +58,8 @@ def ansible(program: str, *arguments: str | Path, **environment: str) -> subproc
         check=False,
         timeout=120,
     )
+
+
+def going_back(entries: list[dict[str, Any]], mode: str) -> list[str]:
+    """Goes a way back as the host does; what failed of it, in words."""
+    return [said for _, said in load("module_utils", "wardnet_undo").go_through(entries, mode)]

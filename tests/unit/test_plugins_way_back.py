@@ -24,6 +24,7 @@ from tests.unit.plugins_engine import (
     undo,
     way_back,
 )
+from tests.unit.plugins_support import going_back
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_no_other_token_goes_on_with_a_confirmation(tmp_path: Path, host: FakeSy
 def test_what_fails_once_is_tried_again(tmp_path: Path) -> None:
     words = f"test -e {tmp_path}/second || {{ touch {tmp_path}/second; exit 1; }}"
     once = entry("command", argv=["/bin/sh", "-c", words], stdin=None, harmless=[])
-    assert undo.run_entries([once], "timer") == []
+    assert going_back([once], "timer") == []
 
 
 def test_commands_run_again_where_a_file_came_back_late(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_commands_run_again_where_a_file_came_back_late(tmp_path: Path) -> None:
     late = entry(path=str(tmp_path / "blocked" / "x"), content="eA==")
     words = f"echo x >> {seen}; rm -f {tmp_path}/blocked"
     take_up = entry("command", argv=["/bin/sh", "-c", words], stdin=None, harmless=[""])
-    assert undo.run_entries([late, take_up], "timer") == []
+    assert going_back([late, take_up], "timer") == []
     assert (seen.read_text(), (tmp_path / "blocked" / "x").read_text()) == ("x\nx\n", "x")
 
 
@@ -181,15 +182,13 @@ def test_a_directory_that_the_change_made_goes_and_none_that_somebody_uses(tmp_p
     (ours / "a.conf").touch()
     (used / "theirs.conf").touch()
     for _ in range(2):
-        assert undo.run_entries(entries, "timer") == []
+        assert going_back(entries, "timer") == []
     assert (ours.exists(), used.exists()) == (False, True)
 
 
 def test_what_cannot_be_brought_back_is_told(tmp_path: Path) -> None:
     lost = way_back.plain("shaping", parts.UndoLost("fq 8001: on wan0 is not brought back"))
-    assert undo.run_entries([json.loads(json.dumps(lost))], "timer") == [
-        "shaping: fq 8001: on wan0 is not brought back"
-    ]
+    assert going_back([json.loads(json.dumps(lost))], "timer") == ["shaping: fq 8001: on wan0 is not brought back"]
 
 
 # ---- who else ----
