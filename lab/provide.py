@@ -20,6 +20,7 @@ _INSIDE = "/usr/local/lib/wardnet-lab"
 MIRROR_INSIDE = "/srv/mirror"
 RUNS_INSIDE = "/var/log/wardnet/runs"
 CONTROL_INSIDE = "/run/wardnet-portal/control.json"
+SCANNER_CONTROL_INSIDE = "/run/lab-scanner/control.json"
 
 
 def _code() -> list[HostFile]:
@@ -121,7 +122,8 @@ def files(node: Node, layout: Layout, district: District, plan: Plan, topology: 
             unit = _unit("lab-web", "A public web site", "lab.services.web", _TLS)
             return [*_code(), *_certified(node, layout, district, plan), *unit]
         case Kind.SCANNER:
-            return [*_code(), *_unit("lab-scanner", "A network scanner", "lab.services.escl", [])]
+            settings = ["RuntimeDirectory=lab-scanner", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"]
+            return [*_code(), *_unit("lab-scanner", "A network scanner", "lab.services.escl", settings)]
         case Kind.MIRROR:
             unit = _unit("lab-mirror", "The package mirror", f"lab.services.files {MIRROR_INSIDE}", [])
             return [*_code(), *unit]

@@ -190,7 +190,7 @@ def _gateway_node(gateway: GatewayPlan) -> Node | NotBooted:
     )
     if gateway.site_kind is SiteKind.SERVER_ROOM:
         kind = Kind.HUB
-    elif gateway.managed and gateway.platform is Platform.LINUX:
+    elif gateway.reached and gateway.platform is Platform.LINUX:
         kind = Kind.GATEWAY
     elif len(gateway.channels) == 1:
         kind = Kind.PROVIDER_BOX
@@ -201,7 +201,10 @@ def _gateway_node(gateway: GatewayPlan) -> Node | NotBooted:
 
 def _host_node(host: HostPlan) -> Node:
     ports = tuple(AccessPort(port.name, host.site, port.vlan) for port in host.ports)
-    return Node(host.id, _BY_ROLE.get(host.role, Kind.STATION), host.ward, host.site, ports, host=host)
+    # A scanner box is managed as a PC is: the roles bring its service.
+    box = host.role is HostRole.SCANNER and host.os is OperatingSystem.LINUX
+    kind = Kind.STATION if box else _BY_ROLE.get(host.role, Kind.STATION)
+    return Node(host.id, kind, host.ward, host.site, ports, host=host)
 
 
 def current_rate(circuit: Circuit, plan: Plan) -> ContractedRate:

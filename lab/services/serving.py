@@ -43,6 +43,7 @@ class Response:
     body: bytes = b""
     content_type: str = "text/html; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = field(default=())
+    raw: bool = False  # the body alone goes out, then the connection ends: nothing that speaks HTTP
 
 
 Application = Callable[[Request], Response]
@@ -85,6 +86,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
 
     def _answer(self, response: Response, *, close: bool) -> None:
+        if response.raw:
+            self.close_connection = True
+            self.wfile.write(response.body)
+            return
         head = [f"{self.protocol_version} {response.status} {self.responses.get(response.status, ('',))[0]}"]
         head += [f"Date: {self.date_time_string()}", f"Server: {self.server_version}"]
         if response.body or response.status not in (204, 304):

@@ -138,7 +138,8 @@ print(answer.status, code, re.search('id="status">([^<]+)<', get("tra-cuu?ma=" +
 
 def test_a_clerk_scans_a_page_and_sends_it_to_the_portal(lab: Lab, tmp_path: Path) -> None:
     scanner = "http://10.20.1.20/eSCL/ScanJobs"
-    made = lab.shell("buoi-pc-1", ["curl", "-sS", "-D-", "-o", "/dev/null", "-d", "<scan:ScanSettings/>", scanner])
+    settings = "<scan:ScanSettings><scan:DocumentFormatExt>image/png</scan:DocumentFormatExt></scan:ScanSettings>"
+    made = lab.shell("buoi-pc-1", ["curl", "-sS", "-D-", "-o", "/dev/null", "-d", settings, scanner])
     job = next(line.split()[1].decode() for line in made.stdout.splitlines() if line.startswith(b"Location:"))
     page = lab.shell("buoi-pc-1", ["curl", "-sS", f"{job}/NextDocument"]).stdout
     assert page.startswith(b"\x89PNG")

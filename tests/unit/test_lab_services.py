@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.services import clock, escl
+from lab.services import clock, escl, paper
 from lab.services.files import serve_file
 from lab.services.portal import COOKIE, Injected, Portal, parse_control
 from lab.services.portal_forms import PROCEDURES, Procedure, parse_multipart, scan_type
@@ -24,7 +24,7 @@ from lab.services.portal_store import Accounts, Sessions, Store, hash_password
 from lab.services.serving import MAX_BODY, Application, Request, Response, make_server
 from lab.services.web import site, to_https
 
-PNG = escl.page()
+PNG = paper.png(paper.draw(75))
 PASSWORD = "a password of a test"
 
 
@@ -304,13 +304,15 @@ def test_a_scan_job_gives_one_page_and_no_more() -> None:
     assert b"ScannerCapabilities" in ask(scanner, "GET", "/eSCL/ScannerCapabilities").body
     assert b"Idle" in ask(scanner, "GET", "/eSCL/ScannerStatus").body
     assert ask(scanner, "POST", "/eSCL/ScanJobs", b"nothing").status == 400
-    made = ask(scanner, "POST", "/eSCL/ScanJobs", b"<scan:ScanSettings/>")
+    settings = b"<scan:ScanSettings><scan:XResolution>75</scan:XResolution></scan:ScanSettings>"
+    made = ask(scanner, "POST", "/eSCL/ScanJobs", settings)
     assert made.status == 201
+    assert ask(scanner, "POST", "/eSCL/ScanJobs", settings).status == 503  # one at a time
     job = dict(made.headers)["Location"].removeprefix("http://scanner")
     assert b"Processing" in ask(scanner, "GET", "/eSCL/ScannerStatus").body
     page = ask(scanner, "GET", f"{job}/NextDocument")
-    assert (page.status, page.content_type) == (200, "image/png")
-    assert scan_type(page.body) == "image/png"
+    assert (page.status, page.content_type) == (200, "image/jpeg")
+    assert scan_type(page.body) == "image/jpeg"
     assert ask(scanner, "GET", f"{job}/NextDocument").status == 404
     assert ask(scanner, "DELETE", job).status == 200
     assert ask(scanner, "DELETE", job).status == 404
