@@ -1,6 +1,6 @@
 """`python -m lab.drill`: cuts the manager off from the lab's gateways, and sees whether they come back by themselves.
 
-Ends with `N of N came back`, and with status 0 only then.
+Ends with `N of N came back` and what counts as that, and with status 0 only where all did.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def lockout(
             command("down", "--name", name)
     if as_json:
         as_json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=2) + "\n")
-    raise typer.Exit(0 if summary(outcomes, differing, time.monotonic() - begun) else 1)
+    raise typer.Exit(0 if summary(outcomes, differing, time.monotonic() - begun, limits.margin) else 1)
 
 
 class Teller:
@@ -102,8 +102,8 @@ def line(outcome: Outcome) -> str:
     return f"{head} rolled back {outcome.rolled_back} ({outcome.why}); the manager was in again {seconds}{missing}"
 
 
-def summary(outcomes: Iterable[Outcome], differing: str, seconds: float) -> bool:
-    """Prints it; whether all is well."""
+def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin: int) -> bool:
+    """Prints it, with what counted as back last; whether all is well."""
     outcomes = list(outcomes)
     table = Table("kind", "changes", "came back", "cut off", "the run said why", "slowest", "armed for at most")
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
@@ -117,7 +117,8 @@ def summary(outcomes: Iterable[Outcome], differing: str, seconds: float) -> bool
     if differing:
         out.print(f"but the shipped playbooks would still change something:\n{differing}", markup=False)
     out.print(f"took {seconds / 60:.0f} min {seconds % 60:.0f} s")
-    out.print(f"{back} of {len(outcomes)} came back", highlight=False)
+    counted = f"by itself, to its former state, at most {margin} s after the time that it had set for going back"
+    out.print(f"{back} of {len(outcomes)} came back: each {counted}", highlight=False, soft_wrap=True)
     return back == len(outcomes) and not differing
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from lab.drill.__main__ import summary
 from lab.drill.change import playbook
 from lab.drill.kinds import KINDS, Target
+from lab.drill.one import Limits, Outcome
 from lab.drill.round import Station, deal
 from wardnet.compile import compile_plan, to_plain
 from wardnet.inventory import read_district
@@ -63,3 +65,30 @@ def test_the_harmful_step_stands_just_before_the_commit(target: Target, tmp_path
     made = playbook(target, {"part": "files"}, tmp_path)
     assert made == tmp_path / "playbook.yml"
     assert "harmful" in made.read_text().partition('"commit"')[0].rpartition('"role"')[0][-200:]
+
+
+def outcome(number: int, *, back: bool) -> Outcome:
+    return Outcome(
+        number, "buoi", "buoi-gw", "ssh-dropped", back, cut=True, rolled_back="2026-11-24T08:00:00Z", why="nobody came",
+        told=True, seconds=24.0, within=20.0, problem="" if back else "back 50 s after the armed time, more than 45 s",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("backs", "differing", "said", "well"),
+    [
+        ([True, True], "", "2 of 2 came back", True),
+        ([True, False], "", "1 of 2 came back", False),
+        ([True, True], "changed=1", "2 of 2 came back", False),
+    ],
+)
+def test_the_last_line_says_how_many_came_back_and_what_counts_as_that(
+    capsys: pytest.CaptureFixture[str], backs: list[bool], differing: str, said: str, well: bool
+) -> None:
+    outcomes = [outcome(number, back=back) for number, back in enumerate(backs, 1)]
+    assert summary(outcomes, differing, 61.0, Limits().margin) is well
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert (
+        last
+        == f"{said}: each by itself, to its former state, at most 45 s after the time that it had set for going back"
+    )
