@@ -257,6 +257,7 @@ def our_exporter(folder: Path, ports: dict[str, int]) -> Iterator[Exporter]:
         "interval_seconds": 3600,
         "channels": [channel],
         "reflectors": [],
+        "scanners": [],
         "services": [{"id": name, "channel": "wan", "url": f"{name}://127.0.0.1:{ports[name]}/"} for name in ports],
     }
     file = folder / "agent.json"

@@ -148,7 +148,8 @@ def run(make_plane: Callable[[], Plane], description: str, arguments: list[str] 
         return 1
     if options.check:
         print(f"{options.file}: good, for {config.gateway}: {len(config.channels)} channels, "
-              f"{len(config.reflectors)} reflectors, {len(config.services)} services")  # fmt: skip
+              f"{len(config.reflectors)} reflectors, {len(config.services)} services, "
+              f"{len(config.scanners)} scanners")  # fmt: skip
         return 0
     # The journal adds the time. Ward and gateway stand in each line, for journals that are collected.
     logging.basicConfig(

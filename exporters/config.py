@@ -7,7 +7,7 @@ file are reported together. Nothing has a default: what an agent does is written
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -90,6 +90,7 @@ class Url:
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+INTERFACE = r"[^\s/]{1,15}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,23 @@ class Service:
     url: Url
 
 
-Target = Reflector | Service
+class ScannerKind(StrEnum):
+    ESCL = "escl"  # the device itself, over HTTP
+    SANE = "sane"  # a box that shares it
+
+
+@dataclass(frozen=True, slots=True)
+class Scanner:
+    """A scanner of the gateway's own site. Its `channel` leaves by the port of the scanner's network, not the line."""
+
+    id: str
+    channel: Channel
+    kind: ScannerKind
+    ipv4: IPv4Address
+    port: int
+
+
+Target = Reflector | Service | Scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +135,11 @@ class AgentConfig:
     channels: tuple[Channel, ...]
     reflectors: tuple[Reflector, ...]
     services: tuple[Service, ...]
+    scanners: tuple[Scanner, ...]
 
     def target(self, target_id: str) -> Target | None:
-        """The reflector or service of that id; None for everything else."""
-        targets: tuple[Target, ...] = (*self.reflectors, *self.services)
+        """The reflector, service or scanner of that id; None for everything else."""
+        targets: tuple[Target, ...] = (*self.reflectors, *self.services, *self.scanners)
         return next((target for target in targets if target.id == target_id), None)
 
 
@@ -163,6 +181,7 @@ def _agent(fields: Fields) -> AgentConfig | None:
         channels=tuple(channels.values()),
         reflectors=tuple(fields.records("reflectors", lambda item: _reflector(item, channels))),
         services=tuple(fields.records("services", lambda item: _service(item, channels))),
+        scanners=tuple(fields.records("scanners", lambda item: _scanner(item, channels))),
     )
     fields.finish()
     for index, address in enumerate(config.listen):
@@ -172,7 +191,10 @@ def _agent(fields: Fields) -> AgentConfig | None:
     if config.link_port == config.software_port and fields.sound:
         fields.problem("software_port", f"is the same as link_port ({config.link_port})")
     seen: set[str] = set()
-    for key, targets in (("reflectors", config.reflectors), ("services", config.services)):
+    all_targets: tuple[tuple[str, tuple[Target, ...]], ...] = (
+        ("reflectors", config.reflectors), ("services", config.services), ("scanners", config.scanners),
+    )  # fmt: skip
+    for key, targets in all_targets:
         for target in targets:
             if target.id in seen:
                 fields.problem(key, f"the id {target.id!r} is used twice; targets of /probe need their own ids")
@@ -185,7 +207,7 @@ def _channel(fields: Fields) -> Channel:
         id=fields.identifier("id"),
         circuit=fields.identifier("circuit"),
         provider=fields.text("provider"),
-        interface=fields.text("interface", pattern=r"[^\s/]{1,15}"),
+        interface=fields.text("interface", pattern=INTERFACE),
         ipv4=fields.ipv4("ipv4"),
         ipv6=fields.ipv6("ipv6"),
         resolvers=fields.addresses("resolvers", at_least=1),
@@ -216,6 +238,18 @@ def _service(fields: Fields, channels: dict[str, Channel]) -> Service | None:
             fields.problem("url", str(error))
         return None
     return Service(identifier, channel, url) if channel else None
+
+
+def _scanner(fields: Fields, channels: dict[str, Channel]) -> Scanner | None:
+    channel = fields.choice("channel", channels)
+    identifier = fields.identifier("id")
+    kind = fields.choice("kind", {kind.value: kind for kind in ScannerKind})
+    interface, source = fields.text("interface", pattern=INTERFACE), fields.ipv4("source")
+    address, port = fields.ipv4("ipv4"), fields.integer("port", 1, 65535)
+    fields.finish()
+    if channel is None or kind is None:
+        return None
+    return Scanner(identifier, replace(channel, interface=interface, ipv4=source), kind, address, port)
 
 
 def parse_url(text: str) -> Url:

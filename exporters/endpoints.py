@@ -125,7 +125,9 @@ def parse_probe_request(query: str, timeout: str | None, config: AgentConfig) ->
         raise RefusedError(HTTPStatus.BAD_REQUEST, "a parameter is given twice")
     target = config.target(parameters.get("target", ""))
     if target is None:
-        raise RefusedError(HTTPStatus.FORBIDDEN, "the target is no reflector or service of this agent's configuration")
+        raise RefusedError(
+            HTTPStatus.FORBIDDEN, "the target is no reflector, service or scanner of this agent's configuration"
+        )
     unknown = sorted(parameters.keys() - _PARAMETERS)
     if unknown:
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"unknown parameter: {', '.join(unknown)}")

@@ -67,18 +67,20 @@ def _parse_headers(block: bytes) -> dict[str, str]:
 class ResponseParser:
     """Feed it what arrives; it says when the answer is complete.
 
-    `status` and `headers` are set once the head was read, `body_bytes` counts the decoded body (which is not
-    kept), `complete` turns true at its end. After `max_body` bytes the rest is not waited for: `complete` and
+    `status` and `headers` are set once the head was read, `body_bytes` counts the decoded body (kept in `body` with
+    `keep`), `complete` turns true at its end. After `max_body` bytes the rest is not waited for: `complete` and
     `cut` turn true together. Raises HttpError on anything that is not HTTP/1.1.
     """
 
-    def __init__(self, max_body: int) -> None:
+    def __init__(self, max_body: int, *, keep: bool = False) -> None:
         self.status: int | None = None
         self.headers: Mapping[str, str] = {}
         self.body_bytes = 0
+        self.body = bytearray()
         self.complete = False
         self.cut = False
         self._max_body = max_body
+        self._keep = keep
         self._buffer = bytearray()
         self._chunked = False
         self._left: int | None = None  # of the body or chunk; None: until the connection ends
@@ -146,19 +148,23 @@ class ResponseParser:
 
     def _take_body(self) -> None:
         count = len(self._buffer) if self._left is None else min(self._left, len(self._buffer))
-        self.body_bytes += count
-        del self._buffer[:count]
+        self._count(count)
         if self._left is not None:
             self._left -= count
+
+    def _count(self, count: int) -> None:
+        self.body_bytes += count
+        if self._keep:
+            self.body += self._buffer[:count]
+        del self._buffer[:count]
 
     def _read_chunks(self) -> None:
         """`_left` counts what is missing of the chunk and of the line end after it."""
         while not self.complete and self.body_bytes < self._max_body:
             if self._left and self._left > 2:
                 count = min(self._left - 2, len(self._buffer))
-                self.body_bytes += count
                 self._left -= count
-                del self._buffer[:count]
+                self._count(count)
                 if self._left > 2:
                     return
             if self._left:

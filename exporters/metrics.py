@@ -13,6 +13,7 @@ Kind = Literal["counter", "gauge", "histogram"]
 _CHANNEL = ("channel",)
 _LINK = ("channel", "reflector", "family")
 _SERVICE = ("channel", "service", "family")
+_SCANNER = ("channel", "scanner")
 _EGRESS = ("channel", "family", "interface", "source")
 
 # Seconds. A WAN circuit inside a city answers in milliseconds, a full buffer in seconds.
@@ -145,6 +146,20 @@ SERVICE_EGRESS = Metric(
     _EGRESS,
 )
 
+SCANNER_UP = Metric("wardnet_scanner_up", "gauge", "1 if the scanner is ready, or busy with a page.", _SCANNER)
+SCANNER_STATE = Metric(
+    "wardnet_scanner_state_info",
+    "gauge",
+    "Always 1: what the scanner said of itself when it was last asked; silent, if nothing.",
+    (*_SCANNER, "state"),
+)
+SCANNER_LAST_RUN = Metric(
+    "wardnet_scanner_last_run_timestamp_seconds",
+    "gauge",
+    "When the scanner was last asked, in seconds since 1970.",
+    _SCANNER,
+)
+
 AGENT_INFO = Metric(
     "wardnet_agent_info",
     "gauge",
@@ -234,6 +249,9 @@ PROBE_TLS_EXPIRY = Metric(
     "When the server's certificate expires, in seconds since 1970.",
 )
 PROBE_HTTP_STATUS = Metric("probe_http_status_code", "gauge", "HTTP status of the answer.")
+PROBE_SCANNER_STATE = Metric(
+    "probe_scanner_state_info", "gauge", "Always 1: what the scanner said of itself; silent, if nothing.", ("state",)
+)
 PROBE_HTTP_REDIRECTS = Metric("probe_http_redirects", "gauge", "Redirects followed on the configured host.")
 PROBE_RECEIVED_BYTES = Metric("probe_received_bytes", "gauge", "Bytes of the page; reading stops at 1 MiB.")
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from exporters import metrics
-from exporters.config import Channel, Family, Service, Target
+from exporters.config import Channel, Family, Scanner, Service, Target
 from exporters.errors import ExporterError
 from exporters.metrics import Metric
 from exporters.sockets import Egress
@@ -57,7 +57,17 @@ class Run:
     def service(self) -> Service:
         """The target, for probes that need a service. Raises UnsuitableTargetError."""
         if not isinstance(self.target, Service):
-            raise UnsuitableTargetError(f"{self.target.id} is a reflector; this module measures services")
+            kind = type(self.target).__name__.lower()
+            raise UnsuitableTargetError(f"{self.target.id} is a {kind}; this module measures services")
+        return self.target
+
+    @property
+    def scanner(self) -> Scanner:
+        """The target, for the probe that needs a scanner. Raises UnsuitableTargetError."""
+        if not isinstance(self.target, Scanner):
+            raise UnsuitableTargetError(f"{self.target.id} is no scanner; this module asks scanners")
+        if self.family is not Family.IPV4:
+            raise UnsuitableTargetError("scanners are asked over ipv4 alone")
         return self.target
 
     def note(self, text: str) -> None:

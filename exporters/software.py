@@ -1,4 +1,5 @@
-"""wardnet-software-exporter: how long each online service takes over its channel, phase by phase."""
+"""wardnet-software-exporter: how long each online service takes over its channel, phase by phase; and how the site's
+scanners are."""
 
 from __future__ import annotations
 
@@ -11,12 +12,12 @@ from functools import partial
 
 from prometheus_client.metrics_core import Metric as MetricFamily
 
-from exporters import metrics
+from exporters import escl, metrics
 from exporters.agent import run
-from exporters.config import AgentConfig, Family, Service
+from exporters.config import AgentConfig, Family, Scanner, Service
 from exporters.exposition import Histogram, Labels, histogram_family, number_family
 from exporters.metrics import SERVICE_BUCKETS, Metric
-from exporters.probes import http
+from exporters.probes import http, scanner
 from exporters.probing import Result, Run, execute
 from exporters.scheduler import Job
 from exporters.sockets import Egress
@@ -24,6 +25,7 @@ from exporters.sockets import Egress
 log = logging.getLogger(__name__)
 
 LONGEST_RUN = 9.5
+SCANNER_INTERVAL = 30.0
 PHASES = ("dns", "connect", "tls", "first_byte", "transfer")
 
 # A gauge of the latest run, and the sample of the probe that it shows.
@@ -62,6 +64,7 @@ class SoftwarePlane:
         self._trust: ssl.SSLContext | None = None
         self._figures: dict[Labels, ServiceFigures] = {}
         self._egress: dict[tuple[str, str], Egress] = {}
+        self._scanners: dict[Labels, tuple[str, float] | None] = {}  # state, and when it was asked
 
     def port(self, config: AgentConfig) -> int:
         return config.software_port
@@ -74,7 +77,12 @@ class SoftwarePlane:
         self._egress = {key: egress for key, egress in self._egress.items() if key in used}
         # The interval is part of a job's key: where it changes, the beat starts anew.
         interval = config.interval_seconds
-        return {(*run, interval): Job(interval, partial(self._measure, *run, interval)) for run in runs}
+        jobs: dict[Hashable, Job] = {
+            (*run, interval): Job(interval, partial(self._measure, *run, interval)) for run in runs
+        }
+        known = [(each.channel.id, each.id) for each in config.scanners]
+        self._scanners = {key: self._scanners.get(key) for key in known}
+        return jobs | {each: Job(SCANNER_INTERVAL, partial(self._ask, each)) for each in config.scanners}
 
     def close(self) -> None:
         """Nothing is kept open between runs."""
@@ -100,6 +108,11 @@ class SoftwarePlane:
         yield number_family(metrics.SERVICE_LAST_RUN, {key: ended for key, (_, ended) in ran.items()})
         egress: dict[Labels, float] = {(*key, used.interface, used.source): 1.0 for key, used in self._egress.items()}
         yield number_family(metrics.SERVICE_EGRESS, egress)
+        asked = {key: last for key, last in self._scanners.items() if last is not None}
+        up = {key: float(state in escl.WORKING) for key, (state, _) in asked.items()}
+        yield number_family(metrics.SCANNER_UP, up)
+        yield number_family(metrics.SCANNER_STATE, {(*key, state): 1.0 for key, (state, _) in asked.items()})
+        yield number_family(metrics.SCANNER_LAST_RUN, {key: ended for key, (_, ended) in asked.items()})
 
     async def _measure(self, service: Service, family: Family, interval: float) -> None:
         assert self._trust is not None, "configured before it runs"
@@ -109,6 +122,16 @@ class SoftwarePlane:
         figures.finish(result, time.time())
         if result.run.egress is not None:
             self._egress[service.channel.id, family.value] = result.run.egress
+
+    async def _ask(self, target: Scanner) -> None:
+        assert self._trust is not None, "configured before it runs"
+        result = await execute(scanner.probe, Run(target, Family.IPV4, self._trust), LONGEST_RUN)
+        state = next(labels[0] for metric, labels in result.run.samples if metric is metrics.PROBE_SCANNER_STATE)
+        key = (target.channel.id, target.id)
+        before = self._scanners[key]
+        if before is None or before[0] != state:
+            log.info("channel %s, scanner %s: %s", *key, state)
+        self._scanners[key] = (state, time.time())
 
 
 def _log_change(service: Service, family: Family, before: Result | None, now: Result) -> None:
@@ -125,4 +148,4 @@ def _labels(service: Service, family: Family) -> Labels:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    return run(SoftwarePlane, "Measures a ward's online services over its two channels.", arguments)
+    return run(SoftwarePlane, "Measures a ward's online services over its channels, and asks its scanners.", arguments)

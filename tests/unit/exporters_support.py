@@ -60,6 +60,17 @@ def configuration(**changes: object) -> dict[str, Any]:
             {"id": "portal", "channel": "wan", "url": "https://portal.tayho.example/"},
             {"id": "public-web", "channel": "internet", "url": "http://www.tayho.example/page"},
         ],
+        "scanners": [
+            {
+                "id": "scanner-1",
+                "channel": "wan",
+                "kind": "escl",
+                "interface": "lo",
+                "source": "127.0.0.1",
+                "ipv4": "127.0.0.1",
+                "port": 80,
+            },
+        ],
     }
     document.update(changes)
     return document

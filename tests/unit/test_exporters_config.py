@@ -149,7 +149,7 @@ def test_config_check_says_good_or_what_is_wrong(tmp_path: Path, capsys: pytest.
     options = ["--config.file", str(file), "--config.check", "--config.ca-dir", str(tmp_path / "ca.d")]
     file.write_text(json.dumps(configuration()))
     assert link_main(options) == 0
-    assert capsys.readouterr().out == f"{file}: good, for buoi-gw: 2 channels, 2 reflectors, 2 services\n"
+    assert capsys.readouterr().out == f"{file}: good, for buoi-gw: 2 channels, 2 reflectors, 2 services, 1 scanners\n"
 
     file.write_text(json.dumps(configuration(ward=None)))
     assert link_main(options) == 1

@@ -60,5 +60,5 @@ def test_documentation_lists_every_metric_as_it_is() -> None:
 
 
 def test_documentation_lists_every_module() -> None:
-    rows = re.findall(r"^\| `([a-z]+)` \| (?:reflector|service)", DOCUMENT.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z]+)` \| (?:reflector|service|scanner)", DOCUMENT.read_text(), re.MULTILINE)
     assert sorted(rows) == sorted(MODULES)

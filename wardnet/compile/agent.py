@@ -7,6 +7,7 @@ from typing import Any
 
 from wardnet.compile.plain import to_plain
 from wardnet.compile.plan import on_day
+from wardnet.compile.scanners import scanner_targets
 from wardnet.model.intent import District
 from wardnet.model.plan import Plan
 
@@ -58,6 +59,7 @@ def compile_agent(district: District, plan: Plan, gateway_id: str) -> dict[str, 
                 for r in today.reflectors
                 if r.channel in present
             ],
+            "scanners": [each for each in scanner_targets(today, site) if each["channel"] in present],
             "services": [
                 {"id": s.id, "channel": s.channel, "url": s.url} for s in today.services if s.channel in present
             ],

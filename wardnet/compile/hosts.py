@@ -6,6 +6,8 @@ from typing import Any
 
 from wardnet.compile.agent import compile_agent
 from wardnet.compile.plain import to_plain
+from wardnet.compile.plan import on_day
+from wardnet.compile.scanners import scanner_variables
 from wardnet.compile.targets import compile_targets
 from wardnet.compile.validity import compile_validity
 from wardnet.model.intent import Channel, District, HostRole, SiteKind
@@ -102,6 +104,7 @@ def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
     }
     if host.managed:
         variables["ansible_host"] = host.ports[0].ipv4.ip
+    variables |= scanner_variables(on_day(district, plan.as_of), host)
     if host.role is HostRole.MONITORING:
         variables["wardnet_prometheus_targets"] = compile_targets(district, plan)
         variables["wardnet_prometheus_validity"] = compile_validity(district, plan)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from wardnet.inventory import schema
+from wardnet.inventory.scanners import build_scanner
 from wardnet.inventory.yamlfile import Path, YamlFile
 from wardnet.model import intent
 
@@ -146,4 +147,5 @@ def _host(file: YamlFile, host: schema.HostRecord, path: Path) -> intent.Host:
         intent.Attachment(a.name, a.network, a.ipv4, a.ipv6, file.source((*path, "interfaces", index)), a.mac)
         for index, a in enumerate(host.interfaces)
     )
-    return intent.Host(host.id, host.role, host.os, host.channel, ports, file.source(path))
+    scanner = build_scanner(host.scanner, file.source((*path, "scanner"))) if host.scanner else None
+    return intent.Host(host.id, host.role, host.os, host.channel, ports, file.source(path), scanner)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from wardnet.inventory.scanners import ScannerRecord
 from wardnet.inventory.values import (
     Allow,
     AnyAddress,
@@ -156,6 +157,7 @@ class HostRecord(Record):
     os: OperatingSystem
     channel: Channel
     interfaces: Annotated[list[AttachmentRecord], Field(min_length=1)]
+    scanner: ScannerRecord | None = None
 
 
 class SiteRecord(Record):

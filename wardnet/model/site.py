@@ -20,6 +20,7 @@ from wardnet.model.kinds import (
     Source,
     SwitchPlatform,
 )
+from wardnet.model.scanners import Scanner
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ class Host:
     channel: Channel
     interfaces: tuple[Attachment, ...]
     source: Source = field(compare=False)
+    scanner: Scanner | None = None  # of a host with that role, where the inventory says more than an address
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""Scanners of a site -> what a host that may scan, a box that shares, and the gateway's agent know of them.
+
+A host may use what stands in its own network, or where the scanner's `zones` name its zone; and what an exception, or
+a conduit that `zones` stand on, lets it reach. Nobody finds a scanner by itself: each is written down.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wardnet.compile.places import GATEWAY, ordered, single
+from wardnet.compile.plain import to_plain
+from wardnet.model.intent import (
+    Attachment,
+    District,
+    ExceptionGrant,
+    Host,
+    HostRole,
+    IPNetwork,
+    Network,
+    OperatingSystem,
+    Ports,
+    Site,
+)
+from wardnet.model.plan import Endpoint, Flow, Hook, HostPlan
+from wardnet.model.scanners import (
+    ESCL_PORT,
+    SANE_DATA_PORTS,
+    SANE_PORT,
+    Scanner,
+    ScannerBox,
+    ScannerPath,
+    UsableScanner,
+)
+
+WHO_SCANS = frozenset({HostRole.COUNTER, HostRole.CITIZEN})
+
+
+def scanner_of(host: Host) -> Scanner | None:
+    """What the inventory says of it; a device that it says nothing of speaks eSCL, as all do now."""
+    if host.role is not HostRole.SCANNER or host.os is OperatingSystem.WINDOWS:
+        return None
+    return host.scanner or Scanner(host.id, (ScannerPath.ESCL,), (), ESCL_PORT, host.source)
+
+
+def scanner_variables(today: District, host: HostPlan) -> dict[str, Any]:
+    """Variables of a host, of what is valid today: the scanners that it may use, or what it shares itself."""
+    site = next(site for _, site in today.sites if site.id == host.site)
+    written = next(each for each in site.hosts if each.id == host.id)
+    found: dict[str, Any] = {}
+    if host.role in WHO_SCANS:
+        found["wardnet_scanners"] = usable_scanners(today, site, written)
+    scanner = scanner_of(written)
+    if scanner is not None and ScannerPath.SANE in scanner.paths:
+        found["wardnet_scanner"] = _box(today, site, written, scanner)
+    plain: dict[str, Any] = to_plain(found)
+    return plain
+
+
+def usable_scanners(today: District, site: Site, host: Host) -> tuple[UsableScanner, ...]:
+    found = []
+    for other in site.hosts:
+        scanner = scanner_of(other)
+        by = _allowed_by(today, site, host, other, scanner) if scanner else None
+        if scanner is None or by is None:
+            continue
+        port, ipv4 = _port(scanner), other.interfaces[0].ipv4
+        escl = ScannerPath.ESCL in scanner.paths
+        url = f"http://{ipv4}:{port}/eSCL/" if escl else None
+        kind = ScannerPath.ESCL if escl else ScannerPath.SANE
+        found.append(UsableScanner(other.id, scanner.name, kind, ipv4, port, url, by))
+    return tuple(found)
+
+
+def _allowed_by(today: District, site: Site, host: Host, other: Host, scanner: Scanner) -> str | None:
+    zone = _network(site, host.interfaces[0]).zone
+    if zone in _zones(site, other, scanner):
+        return zone
+    return next((grant.id for grant in _grants(today, other, _port(scanner)) if grant.from_host == host.id), None)
+
+
+def _grants(today: District, scanner: Host, port: int) -> list[ExceptionGrant]:
+    return [
+        grant
+        for grant in today.exceptions
+        if grant.to_host == scanner.id
+        and any(allow.protocol == "tcp" and (not allow.ports or port in allow.ports) for allow in grant.allow)
+    ]
+
+
+def _port(scanner: Scanner) -> int:
+    return scanner.port if ScannerPath.ESCL in scanner.paths else SANE_PORT
+
+
+def _zones(site: Site, host: Host, scanner: Scanner) -> tuple[str, ...]:
+    return scanner.zones or (_network(site, host.interfaces[0]).zone,)
+
+
+def _network(site: Site, attachment: Attachment) -> Network:
+    return next(network for network in site.networks if network.id == attachment.network)
+
+
+def _box(today: District, site: Site, host: Host, scanner: Scanner) -> ScannerBox:
+    zones = _zones(site, host, scanner)
+    clients: list[IPNetwork] = [
+        own.network for network in site.networks if network.zone in zones for own in (network.ipv4, network.ipv6)
+    ]
+    guests = {grant.from_host for grant in _grants(today, host, SANE_PORT)}
+    for guest in site.hosts:
+        if guest.id in guests:
+            clients += [single(guest.interfaces[0].ipv4), single(guest.interfaces[0].ipv6)]
+    # The agent of the site's gateway asks how it is, from its address in this network.
+    clients.append(single(_network(site, host.interfaces[0]).ipv4.ip))
+    usb = ScannerPath.USB in scanner.paths
+    return ScannerBox(host.id, scanner.name, usb, SANE_PORT, SANE_DATA_PORTS, ordered(clients))
+
+
+def _asked(site: Site) -> list[tuple[Host, Scanner, Network]]:
+    """The scanners that the agent of the site's gateway asks; without an agent that is reached, none."""
+    if site.gateway.management_network is None:
+        return []
+    return [(host, scanner, _network(site, host.interfaces[0])) for host in site.hosts if (scanner := scanner_of(host))]
+
+
+def scanner_targets(today: District, site: Site) -> list[dict[str, Any]]:
+    """For the agent's configuration: each scanner, and the gateway's port and address that it is asked from."""
+    return [
+        {
+            "id": host.id,
+            "channel": today.zone(network.zone).channel,
+            "kind": ScannerPath.ESCL if ScannerPath.ESCL in scanner.paths else ScannerPath.SANE,
+            "interface": network.interface,
+            "source": network.ipv4.ip,
+            "ipv4": host.interfaces[0].ipv4,
+            "port": _port(scanner),
+        }
+        for host, scanner, network in _asked(site)
+    ]
+
+
+def scanner_flows(site: Site) -> list[Flow]:
+    """What the agent needs for that: from the gateway's address in the scanner's network to the one port."""
+    return [
+        Flow(
+            f"{host.id}-status",
+            Hook.OUTPUT,
+            Endpoint(GATEWAY, None, (single(network.ipv4.ip),)),
+            Endpoint(network.zone, network.interface, (single(host.interfaces[0].ipv4),)),
+            (Ports("tcp", (_port(scanner),)),),
+            crosses=False,
+            expires=None,
+            source=host.source,
+        )
+        for host, scanner, network in _asked(site)
+    ]
