@@ -40,7 +40,7 @@ def stations(lab: Lab) -> list[Station]:
         for gateway in plan.gateways:
             if gateway.site_kind is SiteKind.SERVER_ROOM:
                 continue  # the hub: all others are reached through it
-            if gateway.ward == ward and gateway.managed and gateway.id in booted and gateway.management_ipv4:
+            if gateway.ward == ward and gateway.reached and gateway.id in booted and gateway.management_ipv4:
                 device = Device(lab, gateway.id, str(gateway.management_ipv4), GATEWAY_STATE)
                 devices.setdefault(Target.GATEWAY, (device, to_plain(gateway)))
         for switch in plan.switches:

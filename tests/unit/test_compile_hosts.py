@@ -42,15 +42,44 @@ def test_what_is_not_managed_is_skipped_by_name_with_the_reason() -> None:
     reasons = {name: compiled["hosts"][name]["wardnet_skip_reason"] for name in skipped}
     assert reasons["nhat-tan-pc-3"] == "os windows is not configured yet"
     assert reasons["nhat-tan-building-gw"] == "the provider's own box: nobody here configures it"
-    assert reasons["buoi-building-gw"] == "only on the internet channel: management does not reach it"
     assert reasons["buoi-scanner-1"] == "a device with firmware of its own"
-    assert reasons["buoi-citizen-1"] == "only on the internet channel: management does not reach it"
     for name, variables in compiled["hosts"].items():
         skip = name in skipped
         assert (variables["wardnet_skip_reason"] is not None) is skip
-        assert ("ansible_host" in variables) is not skip, "nothing is contacted that is not managed"
+        pulls = name in compiled["groups"]["pulled"]
+        assert ("ansible_host" in variables) is not (skip or pulls), "nothing is contacted that is not reached"
     others = {name for group, names in compiled["groups"].items() if group != "skipped" for name in names}
     assert not others & set(skipped)
+
+
+def test_what_has_only_the_internet_pulls_and_is_in_its_groups() -> None:
+    plan, compiled = sample_plan(), hosts()
+    pulled = compiled["groups"]["pulled"]
+    assert {"buoi-citizen-1", "buoi-building-citizen-1", "buoi-building-gw", "nhat-tan-building-citizen-1"} <= {*pulled}
+    assert not {"buoi-gw", "buoi-pc-1", "nhat-tan-building-gw", "buoi-wifi-1", "buoi-building-scanner-1"} & {*pulled}
+    assert "buoi-building-gw" in compiled["groups"]["gateways"]
+    assert "buoi-citizen-1" in compiled["groups"]["citizen_points"]
+    assert "buoi-citizen-1" in compiled["groups"]["ward_buoi"]
+    for item in (*plan.gateways, *plan.hosts):
+        assert item.pulled is (item.id in pulled)
+        assert item.reached is (item.managed and not item.pulled)
+    assert "wardnet_agent" not in compiled["hosts"]["buoi-building-gw"], "nobody would scrape it"
+    assert not any("None" in target for target in compiled["hosts"]["tay-ho-hub"]["wardnet_reach"])
+
+
+def test_a_linux_access_point_on_the_internet_pulls() -> None:
+    found = ("id: buoi-wifi-1\n        role: access_point\n        os: firmware",
+             "id: buoi-wifi-1\n        role: access_point\n        os: linux")  # fmt: skip
+    district = changed("wards/buoi.yml", found)
+    assert "buoi-wifi-1" in compile_hosts(district, compile_plan(district, DAY))["groups"]["pulled"]
+
+
+def test_the_audit_takes_what_pulls_on_trust_as_before() -> None:
+    policy = compile_policy(sample(), sample_plan())
+    reasons = {assumption.subject: assumption.reason for assumption in policy.assumptions}
+    for name in ("buoi-building-gw", "buoi-citizen-1"):
+        assert reasons[name] == "only on the internet channel: management does not reach it"
+    assert "buoi-building-gw" not in {device.id for device in policy.devices}
 
 
 def test_a_platform_without_roles_is_skipped_by_name() -> None:
@@ -130,7 +159,7 @@ def test_the_agent_of_a_building_measures_the_internet_alone() -> None:
 
 def test_targets_are_the_managed_gateways_of_sites_at_their_management_address() -> None:
     groups = [group for group in compile_targets(sample(), sample_plan()) if "gateway" in group["labels"]]
-    managed = {g.id: g for g in sample_plan().gateways if g.managed and g.id != "tay-ho-hub"}
+    managed = {g.id: g for g in sample_plan().gateways if g.reached and g.id != "tay-ho-hub"}
     assert sorted(group["labels"]["gateway"] for group in groups) == sorted([*managed, *managed])
     for group in groups:
         (target,) = group["targets"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wardnet.bootstrap.errors import BootstrapError
-from wardnet.locale import _
+from wardnet.locale import N_, _
 from wardnet.model.intent import Channel, IPAddress, IPInterface, IPNetwork, SiteKind
 from wardnet.model.plan import Flow, GatewayPlan, Hook, Plan, Port, PortKind
 
 SSH = 22
+PULLED = N_("only on the internet channel: it pulls, as docs/pull.md says")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,10 @@ def _gateway(plan: Plan, host: str, known: frozenset[str]) -> GatewayPlan:
             )
         )
     if found is None:
-        names = ", ".join(each.id for each in plan.gateways if each.managed)
+        names = ", ".join(each.id for each in plan.gateways if each.reached)
         raise BootstrapError(_("no gateway {host} in the inventory; there are: {names}").format(host=host, names=names))
-    if not found.managed:
-        reason = found.unmanaged_reason or ""
+    if not found.reached:
+        reason = found.unmanaged_reason or PULLED
         raise BootstrapError(
             _("{host} is not configured from here: {reason} ({source})").format(
                 host=host, reason=_(reason), source=found.source

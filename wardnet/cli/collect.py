@@ -84,7 +84,7 @@ def collect(
 def _chosen(district: District, devices: list[str], wards: list[str]) -> list[GatewayPlan]:
     """The managed gateways that were asked for, all of them if none was named."""
     today = datetime.now(UTC).astimezone(ZoneInfo(district.timezone)).date()
-    managed = [gateway for gateway in compile_plan(district, today).gateways if gateway.managed]
+    managed = [gateway for gateway in compile_plan(district, today).gateways if gateway.reached]
     for name in devices:
         if name not in {gateway.id for gateway in managed}:
             fail(_("no managed gateway {name} in the inventory").format(name=name))

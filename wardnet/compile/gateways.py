@@ -43,6 +43,7 @@ def gateway(district: District, ward: Ward, site: Site) -> GatewayPlan:
         bgp=bgp(district, site),
         vrfs=vrfs(district, site, frozenset(port.channel for port in ports)),
         line_probes=line_probes(district, site),
+        pulled=reason is None and management is None,
     )
 
 
@@ -50,8 +51,6 @@ def _unmanaged_reason(site: Site) -> str | None:
     platform = site.gateway.platform
     if platform is Platform.UNMANAGED:
         return N_("the provider's own box: nobody here configures it")
-    if site.gateway.management_network is None:
-        return N_("only on the internet channel: management does not reach it")
     if platform not in CONFIGURED:
         return N_("its platform is not configured yet")
     return None

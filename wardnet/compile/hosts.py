@@ -32,7 +32,8 @@ GROUP_OF_ROLE = {
 def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
     """{"groups": {name: [host, ...]}, "vars": {for all}, "hosts": {name: {variables}}}.
 
-    What is in the inventory but not managed stands in the group `skipped` alone, with `wardnet_skip_reason`.
+    What is in the inventory but not managed stands in the group `skipped` alone, with `wardnet_skip_reason`. What
+    fetches its configuration itself stands in `pulled` too: it has no `ansible_host`, since nobody connects to it.
     """
     groups: dict[str, list[str]] = {}
     hosts: dict[str, dict[str, Any]] = {}
@@ -66,6 +67,8 @@ def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
 
 def _enter(groups: dict[str, list[str]], item: GatewayPlan | HostPlan | SwitchPlan, names: list[str]) -> None:
     into = [*names, "ward_" + item.ward.replace("-", "_")] if item.managed else ["skipped"]
+    if not isinstance(item, SwitchPlan) and item.pulled:
+        into.append("pulled")
     for name in into:
         groups.setdefault(name, []).append(item.id)
 
@@ -78,12 +81,12 @@ def _gateway(district: District, plan: Plan, gateway: GatewayPlan) -> dict[str, 
         "wardnet_skip_reason": gateway.unmanaged_reason,
         "wardnet_audit_artefacts": LINUX,
     }
-    if gateway.managed:
+    if gateway.reached:
         variables["ansible_host"] = gateway.management_ipv4
         if gateway.site_kind is not SiteKind.SERVER_ROOM:
             variables["wardnet_agent"] = compile_agent(district, plan, gateway.id)
         else:
-            others = [other for other in plan.gateways if other.managed and other.id != gateway.id]
+            others = [other for other in plan.gateways if other.reached and other.id != gateway.id]
             variables["wardnet_reach"] = [_reached(other) for other in others]
     plain: dict[str, Any] = to_plain(variables)
     return plain
@@ -102,7 +105,7 @@ def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
         "wardnet_site": host.site,
         "wardnet_skip_reason": host.unmanaged_reason,
     }
-    if host.managed:
+    if host.reached:
         variables["ansible_host"] = host.ports[0].ipv4.ip
     variables |= scanner_variables(on_day(district, plan.as_of), host)
     if host.role is HostRole.MONITORING:

@@ -103,6 +103,7 @@ def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
         ports=tuple(ports),
         resolvers=_resolvers(district, networks[host.interfaces[0].network], host.channel),
         source=host.source,
+        pulled=reason is None and host.channel is Channel.INTERNET,
     )
 
 
@@ -119,7 +120,7 @@ def _unmanaged_reason(site: Site, host: Host) -> str | None:
     if host.os is OperatingSystem.FIRMWARE:
         return N_("a device with firmware of its own")
     if host.channel is Channel.INTERNET:
-        return N_("only on the internet channel: management does not reach it")
+        return None  # it pulls, whatever it stands behind
     if site.gateway.platform is Platform.UNMANAGED and site.kind is not SiteKind.SERVER_ROOM:
         return N_("behind the provider's own box: management does not reach it")
     return None

@@ -8,6 +8,7 @@ from wardnet.model.intent import District, IPNetwork
 from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, PortKind
 from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort
 
+PULLED = N_("only on the internet channel: management does not reach it")
 NO_SWITCHES = N_("a switch: what it carries is taken on trust, the gateway is looked into")
 
 
@@ -15,13 +16,15 @@ def compile_policy(district: District, plan: Plan) -> AuditPolicy:
     today = on_day(district, plan.as_of)
     documents = {grant.id: (grant.owner, grant.document) for grant in today.exceptions}
     listed: list[GatewayPlan | HostPlan] = [*plan.gateways, *plan.hosts]
-    assumptions = [Assumption(item.id, item.unmanaged_reason, item.source) for item in listed if item.unmanaged_reason]
+    assumptions = [
+        Assumption(item.id, item.unmanaged_reason or PULLED, item.source) for item in listed if not item.reached
+    ]
     assumptions += [Assumption(switch.id, NO_SWITCHES, switch.source) for switch in plan.switches]
     return AuditPolicy(
         district=plan.district,
         model_sha256=plan.model_sha256,
         as_of=plan.as_of,
-        devices=tuple(_device(gateway, documents) for gateway in plan.gateways if gateway.managed),
+        devices=tuple(_device(gateway, documents) for gateway in plan.gateways if gateway.reached),
         assumptions=tuple(assumptions),
     )
 

@@ -29,7 +29,7 @@ def compile_targets(district: District, plan: Plan) -> list[dict[str, Any]]:
         }
         for job, port in JOBS.items()
         for gateway in plan.gateways
-        if gateway.managed and gateway.site_kind is not SiteKind.SERVER_ROOM
+        if gateway.reached and gateway.site_kind is not SiteKind.SERVER_ROOM
     ]
     controllers: list[dict[str, Any]] = [
         {"targets": [f"{host.ports[0].ipv4.ip}:{RUNS_PORT}"], "labels": {"__meta_wardnet_job": RUNS_JOB}}

@@ -165,7 +165,8 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPlan:
-    """`managed` is False where nothing can configure it; `unmanaged_reason` then says why, for people."""
+    """`managed` is False where nothing can configure it; `unmanaged_reason` then says why, for people. What is `pulled`
+    is managed, and never reached from here: it has only the internet, and fetches its configuration itself."""
 
     id: str
     ward: str
@@ -187,6 +188,12 @@ class GatewayPlan:
     bgp: tuple[BgpPeer, ...] = ()
     vrfs: tuple[Vrf, ...] = ()
     line_probes: tuple[LineProbe, ...] = ()
+    pulled: bool = False
+
+    @property
+    def reached(self) -> bool:
+        """Whether management comes to it: it is configured, measured and collected over the WAN."""
+        return self.managed and not self.pulled
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -211,6 +218,8 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
+    """`managed`, `unmanaged_reason` and `pulled` are as those of a gateway."""
+
     id: str
     ward: str
     site: str
@@ -223,6 +232,11 @@ class HostPlan:
     ports: tuple[HostPort, ...]
     resolvers: tuple[IPAddress, ...]
     source: Source = field(compare=False)
+    pulled: bool = False
+
+    @property
+    def reached(self) -> bool:
+        return self.managed and not self.pulled
 
 
 @dataclass(frozen=True, slots=True)

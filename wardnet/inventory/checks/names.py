@@ -13,7 +13,7 @@ from wardnet.model.intent import Channel, Site, SiteKind, Source
 # Ansible's own names and the groups that hosts are compiled into: a host of that name would stand for all of them.
 GROUPS = frozenset({
     "access_points", "all", "auditors", "citizen_points", "controllers", "gateways", "hubs", "localhost", "mirrors",
-    "monitoring_servers", "portals", "resolvers", "scanners", "servers", "skipped", "switches", "ungrouped",
+    "monitoring_servers", "portals", "pulled", "resolvers", "scanners", "servers", "skipped", "switches", "ungrouped",
     "workstations",
 })  # fmt: skip
 
