@@ -20,7 +20,7 @@ name: wardnet_rollout
 short_description: Steps of a rollout, of which the first bad one is the last
 version_added: "0.2.0"
 description:
-  - Runs tasks as the strategy linear does.
+  - Runs tasks as the strategy linear does with C(any_errors_fatal), whatever the play says of that.
   - A host that failed, took its change back or was not reached ends the run after its step, that is its batch of
     C(serial). Linear goes on with the next batch where a host was not reached, also with C(any_errors_fatal), since
     Ansible then counts that host twice and finds more bad hosts than the batch has.
@@ -42,3 +42,12 @@ class StrategyModule(Here, Linear):  # type: ignore[misc]
                 iterator.set_run_state_for_host(name, IteratingStates.COMPLETE)
                 iterator.set_fail_state_for_host(name, FailedStates.TASKS)
         return result
+
+    def _get_next_task_lockstep(self, hosts: list[Any], iterator: Any) -> list[Any]:
+        """Each host's next task. That its errors are fatal is said here, so that a play may take its strategy from a
+        variable: Ansible's other strategies warn of any_errors_fatal before they have rendered what is said of it."""
+        found: list[Any] = super()._get_next_task_lockstep(hosts, iterator)
+        for _host, task in found:
+            if task:
+                task.any_errors_fatal = True
+        return found

@@ -68,9 +68,11 @@ def test_one_host_that_fails_there_is_the_only_one_of_a_pinned_play(tmp_path: Pa
     said, sent = run(tmp_path, "wardnet_pinned", bad="b")
     assert set(sent) == {"a", "c"}
     assert "a bad host" in said
+    assert "any_errors_fatal" not in said
 
 
 def test_one_host_that_fails_there_ends_a_rollout(tmp_path: Path) -> None:
-    said, _ = run(tmp_path, "wardnet_rollout", bad="b")
+    said, sent = run(tmp_path, "wardnet_rollout", bad="b")
     assert "a bad host" in said
+    assert sent == {}, said
     assert "failed=1" in next(line for line in said.splitlines() if line.startswith("b "))
