@@ -79,7 +79,7 @@ def test_the_audit_takes_what_pulls_on_trust_as_before() -> None:
     reasons = {assumption.subject: assumption.reason for assumption in policy.assumptions}
     for name in ("buoi-building-gw", "buoi-citizen-1"):
         assert reasons[name] == "only on the internet channel: management does not reach it"
-    assert "buoi-building-gw" not in {device.id for device in policy.devices}
+    assert "buoi-building-gw" not in {device.device for device in policy.devices}
 
 
 def test_a_platform_without_roles_is_skipped_by_name() -> None:

@@ -60,6 +60,7 @@ def compile_hosts(district: District, plan: Plan) -> dict[str, Any]:
         "wardnet_domain": plan.domain,
         "wardnet_timezone": plan.timezone,
         "wardnet_model_sha256": plan.model_sha256,
+        "wardnet_as_of": plan.as_of.isoformat(),
     }
     return {"groups": {name: sorted(members) for name, members in sorted(groups.items())}, "vars": common,
             "hosts": dict(sorted(hosts.items()))}  # fmt: skip
