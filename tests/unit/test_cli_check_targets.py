@@ -34,7 +34,7 @@ def test_check_of_the_sample_names_what_is_not_managed() -> None:
     assert result.returncode == 0, result.stderr
     text = " ".join(result.stdout.split())
     assert "8 wards, 12 sites" in text
-    assert "os windows is not configured yet: nhat-tan-pc-3" in text
+    assert "os windows is set up by hand, as docs/how-to/windows.md says: nhat-tan-pc-3" in text
     assert "the provider's own box: nobody here configures it: nhat-tan-building-gw" in text
 
 

@@ -16,7 +16,7 @@ from wardnet.model.snapshot import LINUX
 
 GROUP_OF_ROLE = {
     HostRole.COUNTER: "workstations",
-    HostRole.TOUCH_SCREEN: "workstations",
+    HostRole.TOUCH_SCREEN: "touch_screens",
     HostRole.CITIZEN: "citizen_points",
     HostRole.SCANNER: "scanners",
     HostRole.ACCESS_POINT: "access_points",
@@ -108,6 +108,8 @@ def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
     }
     if host.reached:
         variables["ansible_host"] = host.ports[0].ipv4.ip
+    if host.workplace is not None:
+        variables["wardnet_workplace"] = host.workplace
     variables |= scanner_variables(on_day(district, plan.as_of), host)
     if host.role is HostRole.MONITORING:
         variables["wardnet_prometheus_targets"] = compile_targets(district, plan)

@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from wardnet.compile.gateways import gateway
 from wardnet.compile.plain import to_json
 from wardnet.compile.switches import switch_plan
+from wardnet.compile.workplaces import workplace_plan
 from wardnet.locale import N_
 from wardnet.model.intent import (
     Channel,
@@ -103,6 +104,7 @@ def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
         ports=tuple(ports),
         resolvers=_resolvers(district, networks[host.interfaces[0].network], host.channel),
         source=host.source,
+        workplace=workplace_plan(district, ward, site, host),
         pulled=reason is None and host.channel is Channel.INTERNET,
     )
 
@@ -116,7 +118,7 @@ def _resolvers(district: District, network: Network, channel: Channel) -> tuple[
 
 def _unmanaged_reason(site: Site, host: Host) -> str | None:
     if host.os is OperatingSystem.WINDOWS:
-        return N_("os windows is not configured yet")
+        return N_("os windows is set up by hand, as docs/how-to/windows.md says")
     if host.os is OperatingSystem.FIRMWARE:
         return N_("a device with firmware of its own")
     if host.channel is Channel.INTERNET:

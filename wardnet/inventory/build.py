@@ -7,6 +7,7 @@ from typing import Any
 
 from wardnet.inventory import schema
 from wardnet.inventory.scanners import build_scanner
+from wardnet.inventory.workplaces import build_workplaces
 from wardnet.inventory.yamlfile import Path, YamlFile
 from wardnet.model import intent
 
@@ -60,6 +61,7 @@ def build_district(
         reflectors=tuple(intent.Reflector(r.id, r.channel, r.ipv4, r.ipv6, source) for r, source in each("reflectors")),
         wards=tuple(sorted(wards, key=lambda ward: (not ward.is_district, ward.id))),
         sha256=sha256,
+        workplaces=build_workplaces(file, record.workplaces),
     )
 
 

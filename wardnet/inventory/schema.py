@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BaseModel, Field, StrictBool, model_validator
 
 from wardnet.inventory.scanners import ScannerRecord
 from wardnet.inventory.values import (
+    CLOSED,
     Allow,
     AnyAddress,
     AsNumber,
@@ -34,6 +35,7 @@ from wardnet.inventory.values import (
     Vlan,
     misfit,
 )
+from wardnet.inventory.workplaces import WorkplacesRecord
 from wardnet.locale import _
 from wardnet.model.intent import (
     Addressing,
@@ -48,7 +50,7 @@ from wardnet.model.intent import (
 
 
 class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = CLOSED
 
 
 class ContractedKbps(Record):
@@ -241,3 +243,4 @@ class DistrictFile(Record):
     services: list[ServiceRecord] = []
     reflectors: list[ReflectorRecord] = []
     sites: Annotated[list[SiteRecord], Field(min_length=1)]
+    workplaces: WorkplacesRecord | None = None

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr
 from pydantic_core import PydanticCustomError
 
 from wardnet.locale import N_, _
@@ -176,6 +176,8 @@ def _with_length(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
     return parse
 
+
+CLOSED = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)  # every mapping of the files
 
 Ident = Annotated[StrictStr, AfterValidator(_ident)]
 Interface = Annotated[StrictStr, AfterValidator(_interface)]

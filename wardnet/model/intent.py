@@ -40,6 +40,7 @@ from wardnet.model.site import (
     SwitchPort,
     Ward,
 )
+from wardnet.model.workplaces import Workplaces
 
 __all__ = [
     "Addressing",
@@ -75,6 +76,7 @@ __all__ = [
     "SwitchPlatform",
     "SwitchPort",
     "Ward",
+    "Workplaces",
     "Zone",
 ]
 
@@ -186,6 +188,7 @@ class District:
     reflectors: tuple[Reflector, ...]
     wards: tuple[Ward, ...]  # the district's own unit first, then by id
     sha256: str  # of the inventory's files, names and bytes
+    workplaces: Workplaces = field(default_factory=Workplaces)
 
     def channel(self, channel: Channel) -> ChannelPlan:
         return next(plan for plan in self.channels if plan.id is channel)

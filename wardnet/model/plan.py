@@ -25,6 +25,7 @@ from wardnet.model.intent import (
     Source,
     SwitchPlatform,
 )
+from wardnet.model.workplaces import WorkplacePlan
 
 __all__ = [
     "BgpPeer",
@@ -49,6 +50,7 @@ __all__ = [
     "SwitchPlan",
     "SwitchPort",
     "Vrf",
+    "WorkplacePlan",
     "ZoneService",
 ]
 
@@ -232,6 +234,7 @@ class HostPlan:
     ports: tuple[HostPort, ...]
     resolvers: tuple[IPAddress, ...]
     source: Source = field(compare=False)
+    workplace: WorkplacePlan | None = None  # of PCs, touch screens and citizen points
     pulled: bool = False
 
     @property

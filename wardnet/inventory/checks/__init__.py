@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wardnet.inventory.checks import addresses, conduits, exceptions, lines, names, scanners, served, sites, switches
+from wardnet.inventory.checks import addresses, conduits, exceptions, lines, names, scanners, served, sites, switches, workplaces
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.problems import Problems
 from wardnet.model.intent import District
@@ -36,6 +36,9 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
     scanners.scanners,
     switches.switches,
     exceptions.exceptions_cross,
+    workplaces.pages,
+    workplaces.accounts,
+    workplaces.printers,
 )
 
 

@@ -13,8 +13,8 @@ from wardnet.model.intent import Channel, Site, SiteKind, Source
 # Ansible's own names and the groups that hosts are compiled into: a host of that name would stand for all of them.
 GROUPS = frozenset({
     "access_points", "all", "auditors", "citizen_points", "controllers", "gateways", "hubs", "localhost", "mirrors",
-    "monitoring_servers", "portals", "pulled", "resolvers", "scanners", "servers", "skipped", "switches", "ungrouped",
-    "workstations",
+    "monitoring_servers", "portals", "pulled", "resolvers", "scanners", "servers", "skipped", "switches", "touch_screens",
+    "ungrouped", "workstations",
 })  # fmt: skip
 
 
@@ -37,6 +37,9 @@ def unique_ids(context: Context) -> None:
         (_("site"), sites),
         (_("circuit"), [circuit for site in sites for circuit in site.circuits]),
         (_("device"), [device for site in sites for device in _devices(site)]),
+        (_("printer"), district.workplaces.printers),
+        (_("token module"), district.workplaces.token_modules),
+        (_("account"), district.workplaces.accounts),
     ]
     for kind, items in kinds:
         _unique(context, kind, ((item.id, item.source, ALWAYS) for item in items))

@@ -1,0 +1,105 @@
+"""Workplaces: accounts, printers and pages name wards, PCs and services that are there, and stay on their channel."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from wardnet.inventory.checks.context import Context
+from wardnet.locale import _
+from wardnet.model.intent import Channel, HostRole, IPAddress
+from wardnet.model.workplaces import Account, Printer
+
+# Accounts that a PC has already: Debian's own, those of packages that roles install, and wardnet's.
+TAKEN_LOGINS = frozenset({
+    "administrator", "avahi", "backup", "bin", "colord", "daemon", "games", "geoclue", "gnats", "irc", "lightdm",
+    "list", "lp", "mail", "man", "messagebus", "news", "nobody", "polkitd", "proxy", "root", "rtkit", "saned", "sshd",
+    "sync", "sys", "systemd", "usbmux", "uucp", "uuidd", "wardnet", "wardnet-audit", "wardnet-agent", "wardnet-people",
+    "www-data",
+})  # fmt: skip
+
+
+def pages(context: Context) -> None:
+    services = {service.id: service for service in context.district.services}
+    seen: dict[Channel, str] = {}
+    for page in context.district.workplaces.pages:
+        if page.channel in seen:
+            context.add(
+                page.source,
+                _("pages of channel '{channel}' are there twice").format(channel=page.channel),
+                _("first at {first}").format(first=seen[page.channel]),
+            )
+        seen.setdefault(page.channel, str(page.source))
+        service = services.get(page.start)
+        if service is None:
+            context.unknown(page.source, _("service"), page.start, services)
+        elif service.channel is not page.channel:
+            own = [other.id for other in services.values() if other.channel is page.channel]
+            context.add(
+                page.source,
+                _("the start page of channel '{channel}' is service '{service}' of channel '{other}'").format(
+                    channel=page.channel, service=service.id, other=service.channel
+                ),
+                _("name one of its own: {names}").format(names=", ".join(own)) if own else "",
+            )
+
+
+def accounts(context: Context) -> None:
+    for account in context.district.workplaces.accounts:
+        if account.id in TAKEN_LOGINS or account.id.startswith("systemd-"):
+            context.add(
+                account.source,
+                _("account '{account}' has a name that the system keeps for itself").format(account=account.id),
+                _("choose another id, such as '{other}'").format(other=f"{account.id}-1"),
+            )
+        _placed(context, account, _("account"))
+
+
+def printers(context: Context) -> None:
+    foreign = context.district.channel(Channel.INTERNET).prefixes
+    first_of: dict[str, Printer] = {}
+    for printer in context.district.workplaces.printers:
+        _placed(context, printer, _("printer"))
+        address = _address(printer.uri)
+        if address is not None and any(address in prefix for prefix in foreign if prefix.version == address.version):
+            context.add(
+                printer.source,
+                _("printer '{printer}' stands on channel 'internet', clerks' PCs on 'wan'").format(printer=printer.id),
+                _("give it an address in a network of the office"),
+            )
+        for where in (*printer.wards, *printer.hosts) if printer.default else ():
+            first = first_of.setdefault(where, printer)
+            if first is not printer:
+                context.add(
+                    printer.source,
+                    _("printers '{printer}' and '{first}' are both the default at '{where}'").format(
+                        printer=printer.id, first=first.id, where=where
+                    ),
+                    _("leave 'default: true' at one of them"),
+                )
+
+
+def _address(uri: str) -> IPAddress | None:
+    try:
+        return ip_address(urlsplit(uri).hostname or "")
+    except ValueError:
+        return None  # a name, which says nothing of the channel
+
+
+def _placed(context: Context, item: Account | Printer, kind: str) -> None:
+    if not context.complete:  # what it names may be in a file that did not parse
+        return
+    wards = [ward.id for ward in context.district.wards]
+    for ward in item.wards:
+        if ward not in wards:
+            context.unknown(item.source, _("ward"), ward, wards)
+    counters = [name for name, (_site, host) in context.hosts.items() if host.role is HostRole.COUNTER]
+    for name in item.hosts:
+        if name not in context.hosts:
+            context.unknown(item.source, _("host"), name, counters)
+        elif name not in counters:
+            context.add(
+                item.source,
+                _("{kind} '{item}' is for '{host}', which is no clerk's PC").format(kind=kind, item=item.id, host=name),
+                _("name hosts with 'role: counter'"),
+            )
