@@ -5,7 +5,7 @@ A connection that the filter has let begin goes on by the rule for answers, what
 the ones that only former rules allowed, and no others, each is held against every former rule that may have let it
 begin: some new rule must do so too, with nothing before it that might not. What cannot be told from a connection's
 addresses and ports, as by which port it came in, is taken for whatever lets fewer go on. Rules before the one for
-answers need no such care: they judge every packet.
+answers need no such care: they judge every packet. Nor do rates: they make a connection wait, and end none.
 """
 
 from __future__ import annotations
@@ -161,8 +161,10 @@ def _read(lines: Iterable[str]) -> tuple[dict[tuple[str, ...], Chain], set[str]]
     """Chains by family, table and name, and whatever else decides."""
     chains: dict[tuple[str, ...], Chain] = {}
     others = set()
-    for line in lines:
-        ((kind, item),) = json.loads(line).items()
+    listing = [(line, *next(iter(json.loads(line).items()))) for line in lines]
+    rules = [item for _, kind, item in listing if kind == "rule"]
+    asked = {(item["family"], item["table"], name) for item in rules for name in _asked(item["expr"])}
+    for line, kind, item in listing:
         if kind == "chain":
             name = (item["family"], item["table"], item["name"])
             chains[name] = Chain(line, str(item.get("policy", "")), [])
@@ -173,9 +175,25 @@ def _read(lines: Iterable[str]) -> tuple[dict[tuple[str, ...], Chain], set[str]]
                 chain.rules.append(rule)
             elif chain.answers is None and _lets_answers_through(item["expr"]):
                 chain.answers = len(chain.rules)
-        elif kind != "table":
+        elif kind != "table" and (kind != "set" or (item["family"], item["table"], item["name"]) in asked):
             others.add(line)
     return chains, others
+
+
+def _asked(value: Any) -> set[str]:
+    """The sets that decide whether a rule matches, or what it does; not those that only keep a rate a packet adds."""
+    if isinstance(value, dict):
+        return set() if _is_rate(value) else _asked(list(value.values()))
+    if isinstance(value, list):
+        return {name for one in value for name in _asked(one)}
+    return {value.removeprefix("@")} if isinstance(value, str) and value.startswith("@") else set()
+
+
+def _is_rate(statement: dict[str, Any]) -> bool:
+    """More than a limit; of all packets, or of those that have one element of a set in common."""
+    kept = statement.get("set")
+    limits = kept.get("stmt", []) if isinstance(kept, dict) else [statement]
+    return bool(limits) and all(one.get("limit", {}).get("inv") is True for one in limits)
 
 
 def _rule(expression: list[dict[str, Any]]) -> Rule | None:
@@ -186,7 +204,11 @@ def _rule(expression: list[dict[str, Any]]) -> Rule | None:
         return None
     does = [next(iter(one)) for one in statements if "match" not in one]
     kind = "other"
-    if all(one in SILENT for one in does):
+    rates = [_is_rate(one) for one in statements if "match" not in one]
+    rest = [one for one, rate in zip(does, rates, strict=True) if not rate]
+    if any(rates) and rest[-1:] in (["drop"], ["reject"]) and all(one in SILENT for one in rest[:-1]):
+        kind = "silent"  # the connection waits
+    elif all(one in SILENT for one in does):
         kind = "silent"
     elif does[-1] in ("accept", "drop", "reject") and all(one in SILENT for one in does[:-1]):
         kind = "accept" if does[-1] == "accept" else "drop"

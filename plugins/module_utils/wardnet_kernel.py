@@ -207,12 +207,16 @@ def _selector(rule: dict[str, Any], name: str, family: int) -> str:
 
 
 def parse_ruleset(text: str) -> list[str]:
-    """One line an object of `nft -j list ruleset`, without what differs from load to load: handles, counters'
-    values and versions. The order of rules within a chain is kept, since it decides."""
+    """One line an object of `nft -j list ruleset`, without what differs from load to load: handles, counters' values,
+    versions, and what packets put into sets. The order of rules within a chain is kept, since it decides."""
     lines = []
     for item in json.loads(text or '{"nftables": []}')["nftables"]:
         if "metainfo" in item:
             continue
+        kept = item.get("set") or item.get("map")
+        # nft 1.0.6 says only of one of both that packets add to the set.
+        if kept and {"dynamic", "timeout"} & set(kept.get("flags", [])):
+            kept.pop("elem", None)
         lines.append(json.dumps(_without_state(item), sort_keys=True))
     return lines
 

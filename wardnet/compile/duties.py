@@ -5,9 +5,23 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from wardnet.compile.places import ordered, single, wan_circuits
-from wardnet.model.intent import Channel, Circuit, District, IPAddress, IPNetwork, Network, Routing, Site, SiteKind
+from wardnet.model.intent import (
+    Channel,
+    Circuit,
+    District,
+    Host,
+    HostRole,
+    IPAddress,
+    IPNetwork,
+    Network,
+    Routing,
+    Site,
+    SiteKind,
+)
 from wardnet.model.plan import (
+    AccessPointPlan,
     BgpPeer,
+    ClientLimit,
     Lease,
     LineProbe,
     Priority,
@@ -49,6 +63,42 @@ def _service(district: District, site: Site, network: Network) -> ZoneService:
         domain=district.domain,
         source=network.source,
     )
+
+
+def client_limits(site: Site) -> tuple[ClientLimit, ...]:
+    return tuple(
+        ClientLimit(
+            network.interface, network.id, network.wifi.client_down_bps, network.wifi.client_up_bps, network.wifi.source
+        )
+        for network in site.networks
+        if network.wifi is not None
+    )
+
+
+def access_point(site: Site, host: Host) -> AccessPointPlan | None:
+    """What the host makes of the first network with `wifi` that it is in; None for what is no access point. Those of
+    one network take its radio channels in turn."""
+    if host.role is not HostRole.ACCESS_POINT:
+        return None
+    networks = {network.id: network for network in site.networks}
+    for attachment in host.interfaces:
+        wifi = networks[attachment.network].wifi
+        if wifi is None:
+            continue
+        beside = [other.id for other in site.hosts if other.role is HostRole.ACCESS_POINT
+                  and any(each.network == attachment.network for each in other.interfaces)]  # fmt: skip
+        return AccessPointPlan(
+            network=attachment.network,
+            port=attachment.name,
+            ssid=wifi.ssid,
+            security=wifi.security,
+            passphrase=wifi.passphrase,
+            country=wifi.country,
+            radio_channel=wifi.channels[beside.index(host.id) % len(wifi.channels)],
+            isolation=wifi.isolation,
+            source=wifi.source,
+        )
+    return None
 
 
 def shapes(district: District, site: Site) -> tuple[Shape, ...]:

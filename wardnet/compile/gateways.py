@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv6Interface
 
-from wardnet.compile.duties import bgp, line_probes, services, shapes, vrf_of, vrfs
+from wardnet.compile.duties import bgp, client_limits, line_probes, services, shapes, vrf_of, vrfs
 from wardnet.compile.flows import crossing_hosts, flows
 from wardnet.compile.places import wan_circuits
 from wardnet.compile.routing import rules, tables
@@ -43,6 +43,7 @@ def gateway(district: District, ward: Ward, site: Site) -> GatewayPlan:
         bgp=bgp(district, site),
         vrfs=vrfs(district, site, frozenset(port.channel for port in ports)),
         line_probes=line_probes(district, site),
+        client_limits=client_limits(site),
         pulled=reason is None and management is None,
     )
 

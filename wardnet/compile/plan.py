@@ -7,6 +7,7 @@ import hashlib
 from datetime import date
 from ipaddress import IPv4Interface, IPv6Interface
 
+from wardnet.compile.duties import access_point
 from wardnet.compile.gateways import gateway
 from wardnet.compile.plain import to_json
 from wardnet.compile.switches import switch_plan
@@ -106,6 +107,7 @@ def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
         source=host.source,
         workplace=workplace_plan(district, ward, site, host),
         pulled=reason is None and host.channel is Channel.INTERNET,
+        wifi=access_point(site, host),
     )
 
 

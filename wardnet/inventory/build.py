@@ -7,6 +7,7 @@ from typing import Any
 
 from wardnet.inventory import schema
 from wardnet.inventory.scanners import build_scanner
+from wardnet.inventory.wifi import build_wifi
 from wardnet.inventory.workplaces import build_workplaces
 from wardnet.inventory.yamlfile import Path, YamlFile
 from wardnet.model import intent
@@ -105,6 +106,7 @@ def _network(file: YamlFile, network: schema.NetworkRecord, path: Path) -> inten
     return intent.Network(
         network.id, network.zone, network.vlan, network.interface, network.ipv4, network.ipv6, file.source(path),
         parent=network.parent, dhcp=leased, names=network.names, time=network.time,
+        wifi=build_wifi(network.wifi, file.source((*path, "wifi"))) if network.wifi else None,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ from wardnet.inventory.values import (
     Vlan,
     misfit,
 )
+from wardnet.inventory.wifi import WifiRecord
 from wardnet.inventory.workplaces import WorkplacesRecord
 from wardnet.locale import _
 from wardnet.model.intent import (
@@ -105,6 +106,7 @@ class NetworkRecord(Record):
     dhcp: DhcpRecord | None = None
     names: StrictBool = False
     time: StrictBool = False
+    wifi: WifiRecord | None = None
 
 
 class GatewayRecord(Record):

@@ -43,6 +43,18 @@ class ZoneService:
     source: Source = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ClientLimit:
+    """The LAN `port` has visitors behind it: each of them, by its hardware address, may take `down_bps` and `up_bps` at
+    the IP layer, and nothing passes the gateway from one to another."""
+
+    port: str
+    network: str
+    down_bps: int
+    up_bps: int
+    source: Source = field(compare=False)
+
+
 class ShapeDirection(StrEnum):
     EGRESS = "egress"  # what leaves by the port
     INGRESS = "ingress"  # what comes in by it

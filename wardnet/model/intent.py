@@ -24,6 +24,7 @@ from wardnet.model.kinds import (
     SiteKind,
     Source,
     SwitchPlatform,
+    WifiSecurity,
 )
 from wardnet.model.site import (
     Attachment,
@@ -39,6 +40,7 @@ from wardnet.model.site import (
     Switch,
     SwitchPort,
     Ward,
+    Wifi,
 )
 from wardnet.model.workplaces import Workplaces
 
@@ -76,6 +78,8 @@ __all__ = [
     "SwitchPlatform",
     "SwitchPort",
     "Ward",
+    "Wifi",
+    "WifiSecurity",
     "Workplaces",
     "Zone",
 ]

@@ -66,6 +66,15 @@ class SwitchPlatform(StrEnum):
     UNMANAGED = "unmanaged"  # nobody here configures it
 
 
+class WifiSecurity(StrEnum):
+    """How visitors' frames are kept from each other's eyes. A transition takes older devices too."""
+
+    OWE = "owe"  # nobody is asked for anything, and each client has a key of its own
+    OWE_TRANSITION = "owe_transition"  # beside it the same name without encryption, which leads to it
+    WPA3 = "wpa3"  # one passphrase for all, from which nobody learns another's key (SAE)
+    WPA3_TRANSITION = "wpa3_transition"  # WPA2 with the same passphrase too
+
+
 class HostRole(StrEnum):
     COUNTER = "counter"
     CITIZEN = "citizen"

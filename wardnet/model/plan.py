@@ -8,7 +8,17 @@ from datetime import date
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
-from wardnet.model.duties import BgpPeer, Lease, LineProbe, Priority, Shape, ShapeDirection, Vrf, ZoneService
+from wardnet.model.duties import (
+    BgpPeer,
+    ClientLimit,
+    Lease,
+    LineProbe,
+    Priority,
+    Shape,
+    ShapeDirection,
+    Vrf,
+    ZoneService,
+)
 from wardnet.model.intent import (
     Addressing,
     Channel,
@@ -24,11 +34,14 @@ from wardnet.model.intent import (
     SiteKind,
     Source,
     SwitchPlatform,
+    WifiSecurity,
 )
 from wardnet.model.workplaces import WorkplacePlan
 
 __all__ = [
+    "AccessPointPlan",
     "BgpPeer",
+    "ClientLimit",
     "Endpoint",
     "Flow",
     "GatewayPlan",
@@ -190,6 +203,7 @@ class GatewayPlan:
     bgp: tuple[BgpPeer, ...] = ()
     vrfs: tuple[Vrf, ...] = ()
     line_probes: tuple[LineProbe, ...] = ()
+    client_limits: tuple[ClientLimit, ...] = ()
     pulled: bool = False
 
     @property
@@ -219,6 +233,21 @@ class HostPort:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessPointPlan:
+    """What an access point makes of `network`, which it is wired to by its port `port`. `radio_channel` is its own."""
+
+    network: str
+    port: str
+    ssid: str
+    security: WifiSecurity
+    passphrase: str | None  # a reference, 'vault:NAME'
+    country: str
+    radio_channel: int
+    isolation: bool
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
     """`managed`, `unmanaged_reason` and `pulled` are as those of a gateway."""
 
@@ -236,6 +265,7 @@ class HostPlan:
     source: Source = field(compare=False)
     workplace: WorkplacePlan | None = None  # of PCs, touch screens and citizen points
     pulled: bool = False
+    wifi: AccessPointPlan | None = None  # of access points
 
     @property
     def reached(self) -> bool:

@@ -19,6 +19,7 @@ from wardnet.model.kinds import (
     SiteKind,
     Source,
     SwitchPlatform,
+    WifiSecurity,
 )
 from wardnet.model.scanners import Scanner
 
@@ -97,11 +98,32 @@ class DhcpRange:
 
 
 @dataclass(frozen=True, slots=True)
+class Wifi:
+    """What access points make of a network, and what each client of it may take.
+
+    `passphrase` is a reference, `vault:NAME`, never the passphrase itself; None for OWE. `channels` are the radio's, of
+    one band: access points take them in turn. `client_down_bps` and `client_up_bps` are bits a second at the IP layer,
+    for each client alone. `isolation`: an access point carries nothing from one of its clients to another.
+    """
+
+    ssid: str
+    security: WifiSecurity
+    passphrase: str | None
+    country: str
+    channels: tuple[int, ...]
+    client_down_bps: int
+    client_up_bps: int
+    isolation: bool
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """A LAN of a site: one VLAN, one zone. The gateway holds `ipv4`/`ipv6` on `interface`, which is a port of its
     own or, with `parent`, the VLAN subinterface of that port.
 
     `dhcp`, `names` and `time` are what the gateway serves there: leases and router advertisements, a resolver, NTP.
+    With `wifi` it is one for visitors.
     """
 
     id: str  # unique within its site
@@ -115,6 +137,7 @@ class Network:
     dhcp: DhcpRange | None = None
     names: bool = False
     time: bool = False
+    wifi: Wifi | None = None
 
     @property
     def served(self) -> bool:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wardnet.inventory.checks import addresses, conduits, exceptions, lines, names, scanners, served, sites, switches, workplaces
+from wardnet.inventory.checks import (
+    addresses,
+    conduits,
+    exceptions,
+    lines,
+    names,
+    scanners,
+    served,
+    sites,
+    switches,
+    wifi,
+)
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.problems import Problems
 from wardnet.model.intent import District
@@ -33,6 +44,8 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
     addresses.no_overlap,
     served.leases,
     served.services,
+    wifi.networks,
+    wifi.zones,
     scanners.scanners,
     switches.switches,
     exceptions.exceptions_cross,
