@@ -15,6 +15,7 @@ from wardnet.inventory.checks import (
     sites,
     switches,
     wifi,
+    workplaces,
 )
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.problems import Problems

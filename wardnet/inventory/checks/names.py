@@ -13,8 +13,8 @@ from wardnet.model.intent import Channel, Site, SiteKind, Source
 # Ansible's own names and the groups that hosts are compiled into: a host of that name would stand for all of them.
 GROUPS = frozenset({
     "access_points", "all", "auditors", "citizen_points", "controllers", "gateways", "hubs", "localhost", "mirrors",
-    "monitoring_servers", "portals", "pulled", "resolvers", "scanners", "servers", "skipped", "switches", "touch_screens",
-    "ungrouped", "workstations",
+    "monitoring_servers", "portals", "pulled", "resolvers", "scanners", "servers", "skipped", "switches",
+    "touch_screens", "ungrouped", "workstations",
 })  # fmt: skip
 
 
