@@ -12,6 +12,7 @@ TOOLS := build/tools
 INSTALLED := $(VENV)/.installed
 CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
 AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/runs/*.py wardnet/locale/*.py wardnet/__init__.py packaging/*) docs/exporters.md
+PULL_SOURCES := $(wildcard plugins/module_utils/*.py packaging/*.py packaging/pull/*) pyproject.toml docs/pull.md
 WARDS ?= 2
 N ?= 16
 UPGRADE ?= --upgrade
@@ -63,10 +64,14 @@ bench-probes: install
 bench-provision: system install dist ## a converge with nothing to do beside a plain baseline, 2 and 8 wards (root; an hour or more; QUICK=1: 2 wards)
 	$(BIN)/python -m bench.provision
 
-dist: install dist/.agent ## the agents as a Debian package that installs offline, in dist/
+dist: install dist/.agent dist/.pull ## the agents, and what hosts pull with, as Debian packages that install offline, in dist/
 
 dist/.agent: $(AGENT_SOURCES) requirements/dev.txt pyproject.toml | $(INSTALLED)
 	$(BIN)/python packaging/build_agent.py --output dist
+	touch $@
+
+dist/.pull: $(PULL_SOURCES) | $(INSTALLED)
+	$(BIN)/python packaging/build_pull.py --output dist
 	touch $@
 
 clean: ## take back all that this checkout's labs changed, and what was built here (CACHE=1: the cached base image too)

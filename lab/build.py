@@ -23,6 +23,7 @@ from lab import (
     pki,
     preflight,
     provide,
+    pulling,
     scope,
     settle,
     switch,
@@ -182,7 +183,7 @@ def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_por
 
     port = _open_window(layout, topology, window_port, joins, progress)
     layout.known_hosts.write_text(handover.known_hosts(topology, public_keys))
-    text = handover.ansible_vars(layout, record, topology, recipe.sources.suite)
+    text = handover.ansible_vars(layout, record, topology, recipe.sources.suite, blueprint.plan.domain)
     (layout.state / "ansible-vars.yml").write_text(text)
     record = replace(record, state=UP, window=port)
     write_record(layout, record)
@@ -221,6 +222,7 @@ def _machines(
     topology, plan = blueprint.topology, blueprint.plan
     authorized = (layout.ssh / "controller.pub").read_bytes()
     trust = provide.trust_files(authority, root)
+    pulls = pulling.Installation(root, CHECKOUT / "dist", layout.ssh / "publisher.pub")
     machines, public_keys = [], {}
     for node in topology.nodes:
         key, public = pki.make_ssh_key(layout.certificates / "hosts" / node.id, f"root@{node.id}")
@@ -229,6 +231,7 @@ def _machines(
             *hosts.identity_files(node.id, key, public, authorized),
             *bootstrap.files(node, topology, plan, blueprint.outside, blueprint.resolvers(node)),
             *provide.files(node, layout, blueprint.district, plan, topology),
+            *pulls.files(node, topology, plan),
         ]
         if node.kind not in (Kind.GATEWAY, Kind.HUB, Kind.SWITCH):
             files += trust

@@ -9,6 +9,7 @@ import yaml
 
 from lab.layout import COMMAND, Layout
 from lab.mirror import COMPONENT, KEY_FILE
+from lab.pulling import public_mirror_url
 from lab.record import Record
 from lab.shop_switch import DATAPATH
 from lab.topology import Kind, Node, Topology
@@ -40,7 +41,7 @@ def known_hosts(topology: Topology, public_keys: Mapping[str, bytes]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str) -> str:
+def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str, domain: str) -> str:
     """YAML for `ansible-playbook -e @STATE/ansible-vars.yml`."""
     mirror = next((node for node in topology.nodes if node.kind is Kind.MIRROR), None)
     values: dict[str, object] = {
@@ -51,6 +52,9 @@ def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str)
         "wardnet_mirror_suite": suite,
         "wardnet_mirror_components": [COMPONENT],
         "wardnet_switch_datapath": DATAPATH,
+        "wardnet_publish_folder": str(layout.published),
+        "wardnet_publish_key": str(layout.ssh / "publisher"),
+        "wardnet_public_mirror_url": public_mirror_url(topology, domain),
         "wardnet_ca_file": str(layout.state / "ca.pem"),
         "wardnet_audit_public_keys": [(layout.ssh / "auditor.pub").read_text().strip()],
         # Which of the inventory's hosts exist here.

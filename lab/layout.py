@@ -71,6 +71,11 @@ class Layout:
         return self.state / "mirror"
 
     @property
+    def published(self) -> Path:
+        """What the controller publishes for hosts that pull; the public mirror has it as it is."""
+        return self.state / "published"
+
+    @property
     def known_hosts(self) -> Path:
         return self.state / "known_hosts"
 

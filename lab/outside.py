@@ -28,6 +28,7 @@ class OutsideRole(StrEnum):
     RESOLVER = "resolver"
     PORTAL = "portal"
     WEB = "web"
+    MIRROR = "mirror"  # packages, and what pulled hosts fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,9 @@ def _check(shaped: _File, file: YamlFile, district: District, problems: Problems
         problems.add(
             file.source(hosts), _("one host with role router is needed, not {count}").format(count=len(routers))
         )
+    mirrors = [host for host in net.hosts if host.role is OutsideRole.MIRROR]
+    if len(mirrors) > 1:
+        problems.add(file.source(hosts), _("one host with role mirror at most, not {count}").format(count=len(mirrors)))
     for channel in Channel:
         count = sum(line.channel is channel for line in shaped.circuits)
         if count != 1:

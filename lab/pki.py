@@ -11,7 +11,7 @@ from lab.commands import capture
 from lab.layout import Layout
 from lab.services.portal_store import hash_password
 
-PEOPLE = ("controller", "auditor")
+PEOPLE = ("controller", "auditor", "publisher")
 
 
 def make_ssh_key(path: Path, comment: str) -> tuple[bytes, bytes]:

@@ -11,6 +11,7 @@ from lab.commands import capture
 from lab.hosts import HostFile
 from lab.layout import Layout
 from lab.names import resolver_files, service_name
+from lab.pulling import PUBLISHED
 from lab.topology import Kind, Node, Topology
 from wardnet.model.intent import Channel, District, HostRole
 from wardnet.model.plan import Plan
@@ -18,6 +19,7 @@ from wardnet.model.plan import Plan
 _SERVICES = Path(__file__).with_name("services")
 _INSIDE = "/usr/local/lib/wardnet-lab"
 MIRROR_INSIDE = "/srv/mirror"
+PUBLISHED_INSIDE = "/srv/bundles"
 RUNS_INSIDE = "/var/log/wardnet/runs"
 CONTROL_INSIDE = "/run/wardnet-portal/control.json"
 SCANNER_CONTROL_INSIDE = "/run/lab-scanner/control.json"
@@ -127,12 +129,19 @@ def files(node: Node, layout: Layout, district: District, plan: Plan, topology: 
         case Kind.MIRROR:
             unit = _unit("lab-mirror", "The package mirror", f"lab.services.files {MIRROR_INSIDE}", [])
             return [*_code(), *unit]
+        case Kind.PUBLIC_MIRROR:
+            folders = f"{MIRROR_INSIDE} {PUBLISHED}={PUBLISHED_INSIDE}"
+            unit = _unit("lab-mirror", "The mirror on the internet", f"lab.services.files {folders}", _TLS)
+            return [*_code(), *_certified(node, layout, district, plan), *unit]
         case _:
             return []
 
 
 def binds(node: Node, layout: Layout) -> tuple[tuple[Path, str], ...]:
     """Folders of this machine that the node reads."""
+    if node.kind is Kind.PUBLIC_MIRROR:
+        layout.published.mkdir(mode=0o755, exist_ok=True)
+        return ((layout.mirror, MIRROR_INSIDE), (layout.published, PUBLISHED_INSIDE))
     return ((layout.mirror, MIRROR_INSIDE),) if node.kind is Kind.MIRROR else ()
 
 

@@ -43,6 +43,7 @@ class Kind(StrEnum):
     PORTAL = N_("portal")
     RESOLVER = N_("resolver")
     MIRROR = N_("mirror")
+    PUBLIC_MIRROR = N_("public mirror")  # on the internet's side
     WEB = N_("web")
     SERVER = N_("server")
     ISP = N_("provider's router")
@@ -115,6 +116,7 @@ _OUTSIDE_ROLE = {
     OutsideRole.RESOLVER: Kind.RESOLVER,
     OutsideRole.PORTAL: Kind.PORTAL,
     OutsideRole.WEB: Kind.WEB,
+    OutsideRole.MIRROR: Kind.PUBLIC_MIRROR,
 }
 
 

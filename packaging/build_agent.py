@@ -90,22 +90,27 @@ def main() -> int:
 
 def build(output: Path) -> Path:
     """Writes the package into a folder and gives its path. Raises BuildError and OSError."""
-    version = read_version()
-    date = read_date()
-    files = sorted(collect(version), key=lambda file: file.path)
+    scripts = [File(name, (PACKAGING / name).read_bytes(), 0o755) for name in ("postinst", "prerm", "postrm")]
+    return write_package(output, "wardnet-agent", CONTROL, collect(read_version()), scripts)
+
+
+def write_package(output: Path, name: str, control: str, files: list[File], scripts: list[File]) -> Path:
+    """The package of these files; `control` is a text with {version} and {kilobytes}."""
+    version, date = read_version(), read_date()
+    files = sorted(files, key=lambda file: file.path)
     size = sum(-(-len(file.data) // 1024) for file in files)
-    control = [
-        File("control", CONTROL.format(version=version, kilobytes=size).encode()),
+    about = [
+        File("control", control.format(version=version, kilobytes=size).encode()),
         File("md5sums", "".join(f"{_md5(file.data)}  {file.path}\n" for file in files).encode()),
-        *(File(name, (PACKAGING / name).read_bytes(), 0o755) for name in ("postinst", "prerm", "postrm")),
+        *scripts,
     ]
     members = [
         ("debian-binary", b"2.0\n"),
-        ("control.tar.xz", pack(control, date)),
+        ("control.tar.xz", pack(about, date)),
         ("data.tar.xz", pack(files, date)),
     ]
     output.mkdir(parents=True, exist_ok=True)
-    package = output / f"wardnet-agent_{version}_all.deb"
+    package = output / f"{name}_{version}_all.deb"
     unfinished = package.with_suffix(".part")
     unfinished.write_bytes(archive(members, date))
     unfinished.replace(package)

@@ -1,13 +1,17 @@
-"""A folder over HTTP: the package mirror. `python -m lab.services.files FOLDER`."""
+"""Folders over HTTP, or HTTPS where the service has a certificate: the package mirrors.
+
+`python -m lab.services.files FOLDER [NAME=FOLDER ...]`: the first at the root, the others each below its name.
+"""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from lab.services.serving import Request, Response, make_server, tell_ready
+from lab.services.serving import Request, Response, credentials, make_server, tell_ready
 
 
 def serve_file(folder: Path, request: Request) -> Response:
@@ -27,7 +31,18 @@ def serve_file(folder: Path, request: Request) -> Response:
         return Response(404, b"no such file\n", "text/plain")
 
 
+def serve_folders(root: Path, others: dict[str, Path], request: Request) -> Response:
+    """The file in the folder whose name the path begins with, else below the root."""
+    name, _slash, rest = request.path.lstrip("/").partition("/")
+    if name in others:
+        return serve_file(others[name], replace(request, path=rest))
+    return serve_file(root, request)
+
+
 if __name__ == "__main__":
-    server = make_server(partial(serve_file, Path(sys.argv[1])), 80)
+    named = dict(word.split("=", 1) for word in sys.argv[2:])
+    folders = {name: Path(folder) for name, folder in named.items()}
+    tls = credentials()
+    server = make_server(partial(serve_folders, Path(sys.argv[1]), folders), 443 if tls else 80, tls)
     tell_ready()
     server.serve_forever()

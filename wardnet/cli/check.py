@@ -29,6 +29,7 @@ def check(
     plan = compile_plan(district, day)
     listed: list[GatewayPlan | SwitchPlan | HostPlan] = [*plan.gateways, *plan.switches, *plan.hosts]
     skipped: dict[str, list[str]] = {}
+    pulled = [item.id for item in (*plan.gateways, *plan.hosts) if item.pulled]
     for item in listed:
         if item.unmanaged_reason:
             skipped.setdefault(item.unmanaged_reason, []).append(item.id)
@@ -45,6 +46,8 @@ def check(
         ),
         markup=False,
     )
+    if pulled:
+        out.print(_("pulled, since they have only the internet: {names}").format(names=", ".join(pulled)), markup=False)
     for reason, names in skipped.items():
         out.print(_("not managed, {reason}: {names}").format(reason=_(reason), names=", ".join(names)), markup=False)
 
