@@ -18,24 +18,17 @@ def networks(context: Context) -> None:
         for network in site.networks:
             if network.wifi is None:
                 continue
-            _channel(context, network)
+            if context.channel_of(network) is Channel.WAN:
+                context.add(
+                    network.wifi.source,
+                    _("network '{network}' has 'wifi', and its zone '{zone}' is on channel 'wan'").format(
+                        network=network.id, zone=network.zone
+                    ),
+                    _("choose a zone of the internet channel that is the visitors' alone"),
+                )
+                continue
             _served(context, site, network)
             _hosts(context, site, network)
-
-
-def _channel(context: Context, network: Network) -> None:
-    channel = context.channel_of(network)
-    if channel is Channel.WAN and network.wifi is not None:
-        inside = [z.id for z in context.district.zones if z.channel is Channel.INTERNET and not z.outside]
-        context.add(
-            network.wifi.source,
-            _("network '{network}' has 'wifi', and its zone '{zone}' is on channel 'wan'").format(
-                network=network.id, zone=network.zone
-            ),
-            _("choose a zone of the internet channel that is the visitors' alone: one of {zones}").format(
-                zones=", ".join(inside)
-            ),
-        )
 
 
 def _served(context: Context, site: Site, network: Network) -> None:
@@ -72,10 +65,17 @@ def _hosts(context: Context, site: Site, network: Network) -> None:
             )
 
 
+def _is_for_visitors(context: Context, network: Network) -> bool:
+    return network.wifi is not None and context.channel_of(network) is Channel.INTERNET
+
+
 def zones(context: Context) -> None:
     """Each conduit is said once, however many networks have such a zone."""
     of_visitors = {
-        network.zone: network for _ward, site in context.sites for network in site.networks if network.wifi is not None
+        network.zone: network
+        for _ward, site in context.sites
+        for network in site.networks
+        if _is_for_visitors(context, network)
     }
     for conduit in context.district.conduits:
         network = of_visitors.get(conduit.to_zone)
@@ -108,7 +108,7 @@ def _exceptions(context: Context) -> None:
             if site is None or host is None:
                 continue
             on = {attachment.network for attachment in host.interfaces}
-            if any(network.wifi is not None and network.id in on for network in site.networks):
+            if any(network.id in on and _is_for_visitors(context, network) for network in site.networks):
                 context.add(
                     grant.source,
                     _("exception '{grant}' is of host '{host}', which is in a network for visitors").format(
