@@ -22,6 +22,7 @@ MIRROR_INSIDE = "/srv/mirror"
 PUBLISHED_INSIDE = "/srv/bundles"
 RUNS_INSIDE = "/var/log/wardnet/runs"
 CONTROL_INSIDE = "/run/wardnet-portal/control.json"
+USB_PORT = 60000
 SCANNER_CONTROL_INSIDE = "/run/lab-scanner/control.json"
 
 
@@ -126,6 +127,10 @@ def files(node: Node, layout: Layout, district: District, plan: Plan, topology: 
         case Kind.SCANNER:
             settings = ["RuntimeDirectory=lab-scanner", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"]
             return [*_code(), *_unit("lab-scanner", "A network scanner", "lab.services.escl", settings)]
+        case Kind.STATION if node.host is not None and node.host.role is HostRole.SCANNER:
+            # A box without USB: what ipp-usb would make of a scanner on it, at the first of ipp-usb's ports.
+            settings = ["RuntimeDirectory=lab-scanner", "RuntimeDirectoryMode=0755", "RuntimeDirectoryPreserve=yes"]
+            return [*_code(), *_unit("lab-scanner", "A scanner by USB", f"lab.services.escl {USB_PORT}", settings)]
         case Kind.MIRROR:
             unit = _unit("lab-mirror", "The package mirror", f"lab.services.files {MIRROR_INSIDE}", [])
             return [*_code(), *unit]

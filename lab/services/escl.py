@@ -1,4 +1,4 @@
-"""A network scanner as driverless ones are: eSCL over HTTP, `python -m lab.services.escl`.
+"""A network scanner as driverless ones are: eSCL over HTTP, `python -m lab.services.escl [PORT]`.
 
 It does what sane-airscan asks of one: capabilities, status, jobs with a region, resolution, colour, source and format.
 On the glass lies a sheet of A4 (paper.py); in the feeder as many as the control file says. What ails it is injected
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 import uuid
@@ -228,6 +229,6 @@ class Scanner:
 
 
 if __name__ == "__main__":
-    server = make_server(Scanner().answer, 80)
+    server = make_server(Scanner().answer, int(sys.argv[1]) if sys.argv[1:] else 80)
     tell_ready()
     server.serve_forever()

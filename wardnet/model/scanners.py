@@ -1,12 +1,11 @@
-"""Scanners: how one is reached, who may use it, and what a host or an agent has to know of it."""
+"""Scanners as the inventory has them: how one is reached, and who may use it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address
 
-from wardnet.model.kinds import IPNetwork, Source
+from wardnet.model.kinds import Source
 
 ESCL_PORT = 80
 SANE_PORT = 6566
@@ -30,28 +29,3 @@ class Scanner:
     zones: tuple[str, ...]
     port: int  # of eSCL
     source: Source = field(compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class UsableScanner:
-    """A scanner as one who may use it sees it. `by` is the zone or the exception that allows it."""
-
-    id: str
-    name: str
-    kind: ScannerPath  # escl or sane
-    ipv4: IPv4Address
-    port: int
-    url: str | None  # of eSCL
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ScannerBox:
-    """A box that shares its scanner by SANE. `clients` are who may use it, both families, sorted."""
-
-    id: str
-    name: str
-    usb: bool
-    port: int
-    data_ports: tuple[int, int]
-    clients: tuple[IPNetwork, ...]
