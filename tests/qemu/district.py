@@ -45,7 +45,7 @@ def tagged(text: str) -> str:
 def with_vrfs(text: str) -> str:
     """Each channel in a VRF; such a gateway serves nothing."""
     for network in ("citizens", "wifi"):
-        text = _once(text, rf"(id: {network}, .*?), dhcp: .*\}}$", r"\1}")
+        text = _once(text, rf"(id: {network}, .*?), dhcp: (?:.*,\n)?.*\}}$", r"\1}")
     return _once(text, r"(id: nhat-tan-gw, .*)\}$", r"\1, vrf: true}")
 
 
