@@ -81,7 +81,7 @@ class Filter(Part):
         needs = () if is_started(self.host.unit(self._service)) else (f"start {self._service}",)
         if self._running == self._intended:
             return Difference(needs=needs)
-        before, after = self.host.run(PRINT), self.host.run(scratch(*PRINT), self._ruleset)
+        before, after = settled(self.host.run(PRINT)), self.host.run(scratch(*PRINT), self._ruleset)
         running, intended = phrases(before), phrases(after)
         missing = tuple(phrase for phrase in intended if phrase not in running)
         foreign = tuple(phrase for phrase in running if phrase not in intended)
@@ -106,7 +106,7 @@ class Filter(Part):
                 f"a program that runs here holds the table {', '.join(owned)} (flags owner), which nobody else can "
                 "take away, nothing was touched: end that program (`nft list ruleset` names it), then run again"
             )
-        self._former = "flush ruleset\n" + self.host.run(PRINT)
+        self._former = "flush ruleset\n" + settled(self.host.run(PRINT))
         code, _, err = self.host.attempt([NFT, "--check", "--file", "-"], self._former)
         if code != 0:
             others = ", ".join(self._foreign_tables())
@@ -159,6 +159,24 @@ class Filter(Part):
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return forget(lambda _: True)
         return forget(allowed.ends) if allowed else 0
+
+
+def settled(text: str) -> str:
+    """A printed ruleset without what packets put into its dynamic sets: they will again."""
+    found: list[str] = []
+    dynamic = listing = False
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] in (["set"], ["map"]):
+            dynamic = False
+        elif words[:1] == ["flags"]:
+            dynamic = "dynamic" in words[1].split(",")
+        listing = listing or (dynamic and words[:2] == ["elements", "="])
+        if listing:
+            listing = words[-1] != "}"
+            continue
+        found.append(line)
+    return "".join(f"{line}\n" for line in found)
 
 
 def phrases(text: str) -> dict[str, None]:
