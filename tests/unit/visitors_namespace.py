@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,8 +160,8 @@ def each_has_a_share_of_its_own() -> None:
             assert _reached(here.one, family, WEB[family], here.web)
             assert _reached(here.two, family, WEB[family], here.web)
             time.sleep(1.5)  # both have all of it again
-            ear = inside(here.web, lambda family=family: _socket(family, WEB[family], PORT))
-            mine, other = (inside(pid, lambda family=family: _socket(family)) for pid in (here.one, here.two))
+            ear = inside(here.web, partial(_socket, family, WEB[family], PORT))
+            mine, other = (inside(pid, partial(_socket, family)) for pid in (here.one, here.two))
             began = time.monotonic()
             _flood([mine], lambda _: (WEB[family], PORT), 3000)  # noqa: B023 - done before the family changes
             _held(family, _count(ear), UP, time.monotonic() - began)
@@ -191,7 +192,7 @@ def many_addresses_are_one_visitor() -> None:
             _there(here.one, "ip", "address", "add", f"{address}/64", "dev", "eth0", "nodad")
         assert all(_reached(here.one, 6, WEB[6], here.web, source=address) for address in addresses)
         ear = inside(here.web, lambda: _socket(6, WEB[6], PORT))
-        mouths = [inside(here.one, lambda address=address: _socket(6, address)) for address in addresses]
+        mouths = [inside(here.one, partial(_socket, 6, address)) for address in addresses]
         began = time.monotonic()
         _flood(mouths, lambda _: (WEB[6], PORT), 120)
         _held(6, _count(ear), UP, time.monotonic() - began)
