@@ -100,20 +100,29 @@ def blueprint_of(record: Record) -> Blueprint:
     return read_blueprint(Path(record.inventory), len(record.wards), date.fromisoformat(record.as_of))
 
 
-def up(layout: Layout, inventory: Path, wards: int, window_port: int, progress: Progress) -> tuple[Record, bool]:
+def up(
+    layout: Layout, inventory: Path, wards: int, window_port: int, progress: Progress, *, workplaces: bool = False
+) -> tuple[Record, bool]:
     """Boot the lab, or find it running. Returns its record and whether it was made now.
 
+    With `workplaces` its mirror has the packages that PCs are made of, too, and playbooks make PCs of them.
     Whatever an earlier run left half-made is removed first; a run that fails leaves nothing.
     """
     blueprint = read_blueprint(inventory.resolve(), wards, datetime.now(UTC).date())
     progress.step(_("looking at the machine"))
     running = _running(layout, blueprint, progress)
     if running is not None:
+        if workplaces and not running.workplaces:
+            raise LabError(
+                _("the lab {name} is up without packages for workplaces: `{lab} down` first").format(
+                    name=layout.name, lab=COMMAND
+                )
+            )
         return running, False
     recipe = image.read_recipe()
     preflight.require(wards, recipe.folder())
     try:
-        return _make(layout, blueprint, recipe, window_port, progress), True
+        return _make(layout, blueprint, recipe, window_port, progress, workplaces), True
     except BaseException:
         progress.step(_("taking down what was made, since that failed"))
         teardown.take_down(layout, progress.note)
@@ -147,18 +156,20 @@ def _running(layout: Layout, blueprint: Blueprint, progress: Progress) -> Record
     return None
 
 
-def _make(layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_port: int, progress: Progress) -> Record:
+def _make(
+    layout: Layout, blueprint: Blueprint, recipe: image.Recipe, window_port: int, progress: Progress, workplaces: bool
+) -> Record:
     topology = blueprint.topology
     # The folder comes first: it is what tells another lab that goes now to leave the machine's settings as they are.
     layout.run.mkdir(parents=True)
     layout.state.chmod(0o755)
-    record = _record(layout, blueprint, recipe)
+    record = replace(_record(layout, blueprint, recipe), workplaces=workplaces)
     write_record(layout, record)
     scope.write(blueprint.files, layout.inventory)
     limits.raise_all()
     progress.step(_("base image and packages"))
     root = image.ensure(recipe, progress.note)
-    debs = mirror.fetch(recipe, root, mirror.read_packages(), progress.note)
+    debs = mirror.fetch(recipe, root, mirror.read_packages(workplaces=workplaces), progress.note)
 
     progress.step(_("keys, certificates and the package mirror"))
     joins = cgroups.create(layout.host_cgroup(FABRIC), memory_bytes=FABRIC_MEMORY_BYTES, tasks=FABRIC_TASKS)

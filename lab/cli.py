@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from lab import build, mirror, preflight, teardown, verify
 from lab.blank import replace as put_blank
 from lab.errors import LabError
 from lab.faults import FAULTS, inject
 from lab.faults import heal as take_back_faults
-from lab.layout import COMMAND, DEFAULT_NAME, STATE_ROOT, Layout
+from lab.layout import COMMAND, DEFAULT_NAME, Layout
+from lab.locking import locked as locked
 from lab.power import Power
 from lab.power import switch as switch_power
 from lab.record import UP, Record, read_record, require_record
+from lab.showing import showing
 from lab.status import in_short, show
 from wardnet.inventory import find_inventory
 from wardnet.inventory.problems import InventoryErrors
@@ -41,39 +38,6 @@ err = Console(stderr=True)
 
 Name = Annotated[str, typer.Option("--name", envvar="WARDNET_LAB", help=_("Keeps two labs on one machine apart."))]
 Inventory = Annotated[Path | None, typer.Option("--inventory", "-i", help=_("The inventory's folder."))]
-
-
-@contextmanager
-def locked(layout: Layout) -> Iterator[None]:
-    """One command at a time changes a lab. The lock's file goes with the lab, or with a command that found none."""
-    while True:
-        STATE_ROOT.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = layout.lock.open("a")
-        except FileNotFoundError:
-            continue  # another command took the folder away in between
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LabError(
-                    _("another command is changing the lab {name} now: wait until it ends").format(name=layout.name)
-                ) from None
-            if not _is_still_there(handle.fileno(), layout.lock):
-                continue  # what was locked is a file that its holder removed; the name may be another's by now
-            try:
-                yield
-            finally:
-                if not layout.state.exists():
-                    layout.lock.unlink(missing_ok=True)
-            return
-
-
-def _is_still_there(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _shown_record(layout: Layout) -> Record:
@@ -93,40 +57,6 @@ def _shown_record(layout: Layout) -> Record:
     return require_record(layout)
 
 
-class Shown(build.Progress):
-    """Progress as a person watches it: one line a step, and a bar while hosts boot."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._task: TaskID | None = None
-
-    def step(self, what: str) -> None:
-        self._finish()
-        self._task = self._bars.add_task(what, total=None)
-
-    def booted(self, ready: int, of: int) -> None:
-        if self._task is not None:
-            self._bars.update(self._task, completed=ready, total=of)
-
-    def note(self, what: str) -> None:
-        self._bars.console.print(f"  {what}", highlight=False)
-
-    def _finish(self) -> None:
-        if self._task is not None:
-            total = self._bars.tasks[self._task].total
-            self._bars.update(self._task, total=total or 1, completed=total or 1)
-
-
-@contextmanager
-def showing() -> Iterator[Shown]:
-    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn(20),
-               TimeElapsedColumn())  # fmt: skip
-    with Progress(*columns, console=out) as bars:
-        shown = Shown(bars)
-        yield shown
-        shown._finish()
-
-
 @app.command(
     help=_("Boot the server room, the district's own office and some wards. Does nothing if they run already.")
 )
@@ -143,12 +73,17 @@ def up(
             help=_("Where 127.0.0.1 shows the lab's Prometheus; the next free port if it is in use."),
         ),
     ] = None,
+    workplaces: Annotated[
+        bool, typer.Option("--workplaces", help=_("With the packages that PCs are made of: some 600 MB, fetched once."))
+    ] = False,
 ) -> None:
     layout = Layout(name)
     preflight.require_root()
     folder = inventory or find_inventory(build.CHECKOUT / "inventory")
-    with locked(layout), showing() as progress:
-        record, made = build.up(layout, folder, wards, window_port or build.WINDOW_PORT, progress)
+    with locked(layout), showing(out) as progress:
+        record, made = build.up(
+            layout, folder, wards, window_port or build.WINDOW_PORT, progress, workplaces=workplaces
+        )
     outcome = (
         _("The lab {name} is up: {hosts} hosts, {circuits} circuits.")
         if made
@@ -189,7 +124,7 @@ def down(
     names = teardown.all_labs() if every else teardown.labs_of(build.CHECKOUT) if here else {name}
     for one in sorted(names):
         layout = Layout(one)
-        with locked(layout), showing() as progress:
+        with locked(layout), showing(out) as progress:
             progress.step(_("taking down the lab {name}").format(name=one))
             there = teardown.take_down(layout, progress.note)
         out.print((_("The lab {name} is gone.") if there else _("There is no lab {name}.")).format(name=one))

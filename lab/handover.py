@@ -14,6 +14,10 @@ from lab.record import Record
 from lab.shop_switch import DATAPATH
 from lab.topology import Kind, Node, Topology
 
+# The passwords that the sample inventory names, for people who try the lab: all are "demo".
+PASSWORDS = ("mot_cua", "tu_phap", "ky_thuat")
+DEMO_HASH = "$6$wardnetlab$51iab1rqVhOTS.wln6lXfXCbwDsDjacmTOALukq8bRatjW8dAPRYTTyjmQxUw206ei24Bs7sQ.7uO1YTstFVu0"
+
 
 def addresses(node: Node) -> tuple[str, ...]:
     """All addresses of a node, the one that it is reached at by management first."""
@@ -52,6 +56,8 @@ def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str,
         "wardnet_mirror_suite": suite,
         "wardnet_mirror_components": [COMPONENT],
         "wardnet_switch_datapath": DATAPATH,
+        "wardnet_workplaces": record.workplaces,
+        **({"wardnet_secrets": dict.fromkeys(PASSWORDS, DEMO_HASH)} if record.workplaces else {}),
         "wardnet_publish_folder": str(layout.published),
         "wardnet_publish_key": str(layout.ssh / "publisher"),
         "wardnet_public_mirror_url": public_mirror_url(topology, domain),

@@ -20,12 +20,15 @@ from lab.preflight import parse_packages
 from wardnet.locale import _
 
 PACKAGES_FILE = Path(__file__).with_name("mirror-packages.txt")
+WORKPLACES_FILE = Path(__file__).with_name("mirror-packages-workplaces.txt")
 COMPONENT = "main"
 KEY_FILE = "mirror-key.asc"
 
 
-def read_packages() -> tuple[str, ...]:
-    return parse_packages(PACKAGES_FILE.read_text())
+def read_packages(*, workplaces: bool = False) -> tuple[str, ...]:
+    """What the mirror brings; what PCs are made of where it is asked for."""
+    files = [PACKAGES_FILE, WORKPLACES_FILE] if workplaces else [PACKAGES_FILE]
+    return tuple(dict.fromkeys(name for file in files for name in parse_packages(file.read_text())))
 
 
 def _key(recipe: Recipe, packages: Sequence[str]) -> str:
@@ -64,7 +67,7 @@ def fetch(recipe: Recipe, root: Path, packages: Sequence[str], say: Callable[[st
         words = [f"-o{key}={value}" for key, value in options.items()]
         try:
             capture(["apt-get", *words, "--quiet", "update"], timeout=600)
-            capture(["apt-get", *words, "--quiet", "--yes", "--download-only", "install", *packages], timeout=900)
+            capture(["apt-get", *words, "--quiet", "--yes", "--download-only", "install", *packages], timeout=3600)
             made = making / "debs"
             made.mkdir()
             for path in sorted((making / "cache/archives").glob("*.deb")):

@@ -62,6 +62,7 @@ class Record:
     circuits: tuple[CircuitRecord, ...]
     not_booted: tuple[tuple[str, str], ...]
     faults: tuple[FaultRecord, ...] = ()
+    workplaces: bool = False  # whether its mirror has what PCs are made of
 
     def host(self, host_id: str) -> HostRecord:
         for host in self.hosts:

@@ -8,6 +8,7 @@ from lab import cli as lab_cli
 from lab.build import WINDOW_PORT, blueprint_of, up
 from lab.demo.stage import BIN, Stage
 from lab.errors import LabError
+from lab.showing import showing
 from wardnet.model.intent import Channel, District, HostRole
 
 
@@ -25,7 +26,7 @@ def inventory(stage: Stage) -> None:
 
 
 def boot(stage: Stage) -> None:
-    with lab_cli.locked(stage.lab.layout), lab_cli.showing() as progress:
+    with lab_cli.locked(stage.lab.layout), showing(stage.console) as progress:
         record, stage.made = up(stage.lab.layout, stage.inventory, stage.wards, WINDOW_PORT, progress)
     stage.claims["booted"].settle(True, f"{len(record.hosts)} hosts, {len(record.circuits)} circuits")
     for host, reason in record.not_booted:

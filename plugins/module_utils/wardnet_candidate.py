@@ -72,7 +72,7 @@ from typing import Any
 UNGUARDED = "files"
 # In the order in which they are applied: nothing is forwarded before the filter is there, the ports are there before
 # what speaks over them.
-GUARDED = ("filter", "settings", "switch", "bridge", "network", "routing", "shaping", "access")
+GUARDED = ("filter", "settings", "switch", "bridge", "network", "routing", "shaping", "access", "accounts")
 
 
 class CandidateError(Exception):

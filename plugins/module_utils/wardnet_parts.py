@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ansible.module_utils.wardnet_part import Part
 from ansible.module_utils.wardnet_part_access import Access
+from ansible.module_utils.wardnet_part_accounts import Accounts
 from ansible.module_utils.wardnet_part_bridge import Bridge
 from ansible.module_utils.wardnet_part_filter import Filter
 from ansible.module_utils.wardnet_part_network import Network
@@ -13,4 +14,4 @@ from ansible.module_utils.wardnet_part_shaping import Shaping
 from ansible.module_utils.wardnet_part_switch import Switch
 
 # The order in which they are applied is that of wardnet_candidate.GUARDED.
-PARTS: tuple[type[Part], ...] = (Access, Bridge, Filter, Network, Routing, Settings, Shaping, Switch)
+PARTS: tuple[type[Part], ...] = (Access, Accounts, Bridge, Filter, Network, Routing, Settings, Shaping, Switch)

@@ -77,7 +77,7 @@ def run_cli(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Root's rights and a folder of state, as far as these tests need them."""
     monkeypatch.setattr(preflight, "not_root", lambda: False)
-    monkeypatch.setattr(cli, "STATE_ROOT", tmp_path)
+    monkeypatch.setattr("lab.locking.STATE_ROOT", tmp_path)
     monkeypatch.setattr("lab.layout.STATE_ROOT", tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_who_is_not_root_is_told_so_before_anything_else(
 ) -> None:
     state = tmp_path / "state"
     monkeypatch.setattr(preflight, "not_root", lambda: True)
-    monkeypatch.setattr(cli, "STATE_ROOT", state)
+    monkeypatch.setattr("lab.locking.STATE_ROOT", state)
     monkeypatch.setattr("lab.layout.STATE_ROOT", state)
     assert run_cli(words, monkeypatch) == 1
     assert capsys.readouterr().err == "lab: not root: run the same command with sudo, or in a root shell\n"
@@ -189,7 +189,7 @@ def test_heal_knows_what_it_is_asked_for(
 def test_a_window_port_for_a_lab_that_runs_is_said_to_change_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(build, "up", lambda *_: (a_record(), False))
+    monkeypatch.setattr(build, "up", lambda *_, **_options: (a_record(), False))
     monkeypatch.setattr(cli, "out", Console(file=sys.stdout))
     assert run_cli(["up", "--name", "x", "--window-port", "19099"], monkeypatch) == 0
     assert "--window-port 19099 changes nothing" in " ".join(capsys.readouterr().out.split())
@@ -199,7 +199,7 @@ def test_a_window_port_for_a_lab_that_runs_is_said_to_change_nothing(
 def test_a_full_disk_in_the_midst_of_it_is_told_with_the_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def full(*_arguments: object) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/var/lib/wardnet-lab/x/hosts/y")
 
     monkeypatch.setattr(build, "up", full)
