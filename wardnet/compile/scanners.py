@@ -10,9 +10,9 @@ from typing import Any
 
 from wardnet.compile.places import GATEWAY, ordered, single
 from wardnet.compile.plain import to_plain
+from wardnet.compile.workplaces import admissions
 from wardnet.model.intent import (
     Attachment,
-    Channel,
     District,
     ExceptionGrant,
     Host,
@@ -31,9 +31,9 @@ from wardnet.model.scanners import (
     Scanner,
     ScannerPath,
 )
-from wardnet.model.scanning import Admitted, ScannerBox, UsableScanner
+from wardnet.model.scanning import ScannerBox, UsableScanner
+from wardnet.model.workplaces import Admission
 
-WAN = Channel.WAN
 WHO_SCANS = frozenset({HostRole.COUNTER, HostRole.CITIZEN})
 
 
@@ -113,31 +113,19 @@ def _box(today: District, site: Site, host: Host, scanner: Scanner) -> ScannerBo
     # The agent of the site's gateway asks how it is, from its address in this network.
     clients.append(single(_network(site, host.interfaces[0]).ipv4.ip))
     usb = ScannerPath.USB in scanner.paths
-    network = _network(site, host.interfaces[0])
+    those = ordered(clients)
+    ports = (SANE_PORT, *range(SANE_DATA_PORTS[0], SANE_DATA_PORTS[1] + 1))
     return ScannerBox(
-        host.id, scanner.name, usb, SANE_PORT, SANE_DATA_PORTS, ordered(clients), _admitted(today, site, network)
+        id=host.id,
+        name=scanner.name,
+        usb=usb,
+        port=SANE_PORT,
+        data_ports=SANE_DATA_PORTS,
+        clients=those,
+        admits=(Admission("scan", those, "tcp", ports, scanner.source), *admissions(today, site, host)),
+        own=today.channel(host.channel).prefixes,
+        foreign=today.channel(host.channel.other).prefixes,
     )
-
-
-def _admitted(today: District, site: Site, network: Network) -> tuple[Admitted, ...]:
-    """What conduits lead to a network, as its gateway lets it through: from networks of the zone, wherever they are."""
-    found = []
-    for conduit in today.conduits:
-        if conduit.to_zone != network.zone:
-            continue
-        if conduit.from_zone == GATEWAY:
-            prefixes: list[IPNetwork] = [single(network.ipv4.ip), single(network.ipv6.ip)]
-        else:
-            prefixes = [
-                own.network
-                for _, other in today.sites
-                for each in other.networks
-                if each.zone == conduit.from_zone and (other.id == site.id or today.zone(each.zone).channel is WAN)
-                for own in (each.ipv4, each.ipv6)
-            ]
-        if prefixes:
-            found.append(Admitted(conduit.id, ordered(prefixes), conduit.allow, conduit.source))
-    return tuple(found)
 
 
 def _asked(site: Site) -> list[tuple[Host, Scanner, Network]]:

@@ -29,7 +29,7 @@ def workplace_plan(district: District, ward: Ward, site: Site, host: Host) -> Wo
         token_modules=wanted.token_modules if people else (),
         printers=tuple(each for each in wanted.printers if people and _at(each, ward, host)),
         accounts=tuple(each for each in wanted.accounts if people and _at(each, ward, host)),
-        admits=_admits(district, site, host),
+        admits=admissions(district, site, host),
         own=district.channel(host.channel).prefixes,
         foreign=district.channel(host.channel.other).prefixes,
     )
@@ -44,7 +44,7 @@ def _at(item: Printer | Account, ward: Ward, host: Host) -> bool:
     return ward.id in item.wards or host.id in item.hosts
 
 
-def _admits(district: District, site: Site, host: Host) -> tuple[Admission, ...]:
+def admissions(district: District, site: Site, host: Host) -> tuple[Admission, ...]:
     """The flows that lead to the host, as the gateways let them through: conduits to its zone, and exceptions."""
     networks = {network.id: network for network in site.networks}
     zones = {networks[attachment.network].zone for attachment in host.interfaces}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from wardnet.model.intent import IPNetwork, Ports, Source
+from wardnet.model.intent import IPNetwork
 from wardnet.model.scanners import ScannerPath
+from wardnet.model.workplaces import Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,9 @@ class UsableScanner:
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """Who else gets to a box, as a conduit says: `allow` from `prefixes`."""
-
-    id: str
-    prefixes: tuple[IPNetwork, ...]
-    allow: tuple[Ports, ...]
-    source: Source
-
-
-@dataclass(frozen=True, slots=True)
 class ScannerBox:
-    """A box that shares its scanner by SANE. `clients` are who may use it, both families, sorted."""
+    """A box that shares its scanner by SANE. `clients` are who may use it, both families, sorted; `admits` are they and
+    whoever else gets to it; `own` and `foreign` are the prefixes of its channel and of the other one."""
 
     id: str
     name: str
@@ -42,4 +34,6 @@ class ScannerBox:
     port: int
     data_ports: tuple[int, int]
     clients: tuple[IPNetwork, ...]
-    admitted: tuple[Admitted, ...]
+    admits: tuple[Admission, ...]
+    own: tuple[IPNetwork, ...]
+    foreign: tuple[IPNetwork, ...]

@@ -1,0 +1,107 @@
+"""Who may use which scanner, what a box shares, and what the agent of the site asks."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.unit.compile_support import DAY, changed, sample, sample_plan
+from wardnet.compile import compile_agent, compile_hosts, compile_plan
+from wardnet.model.intent import District
+from wardnet.model.plan import Hook
+
+JOINED = '  - {id: devices-scan, from_zone: devices, to_zone: clerks, allow: [tcp/any], reason: "a test"}\n'
+BOX, GLASS = "tay-ho-scanner-2", "tay-ho-scanner-1"
+
+
+@cache
+def variables(district: District | None = None, day: date = DAY) -> dict[str, dict[str, Any]]:
+    district = district or sample()
+    hosts: dict[str, dict[str, Any]] = compile_hosts(district, compile_plan(district, day))["hosts"]
+    return hosts
+
+
+def usable(host: str, district: District | None = None, day: date = DAY) -> dict[str, dict[str, Any]]:
+    return {each["id"]: each for each in variables(district, day)[host]["wardnet_scanners"]}
+
+
+def test_a_clerk_may_use_the_scanners_of_the_own_office_alone() -> None:
+    found = usable("tay-ho-pc-1")
+    assert set(found) == {GLASS, BOX}
+    assert (found[GLASS]["kind"], found[GLASS]["url"]) == ("escl", "http://10.20.0.20:80/eSCL/")
+    assert (found[BOX]["kind"], found[BOX]["ipv4"], found[BOX]["port"]) == ("sane", "10.20.0.21", 6566)
+    assert {each["by"] for each in found.values()} == {"clerks"}
+    assert set(usable("buoi-pc-1")) == {"buoi-scanner-1"}
+
+
+def test_a_scanner_without_words_of_its_own_speaks_escl_and_is_called_by_its_id() -> None:
+    (scanner,) = usable("nhat-tan-pc-1").values()
+    assert (scanner["name"], scanner["kind"], scanner["port"]) == ("nhat-tan-scanner-1", "escl", 80)
+
+
+def test_an_exception_lets_a_citizen_use_an_offices_scanner_while_it_lasts() -> None:
+    assert usable("buoi-citizen-1")["buoi-scanner-1"]["by"] == "buoi-resident-scan"
+    assert usable("buoi-citizen-1", day=date(2028, 1, 1)) == {}
+    assert usable("tay-ho-citizen-1") == {}
+
+
+def test_an_exception_for_another_port_is_none_to_the_scanner() -> None:
+    other = changed(
+        "district.yml", ("    allow: [tcp/80]\n    owner: One-stop", "    allow: [tcp/443]\n    owner: One-stop")
+    )
+    assert usable("buoi-citizen-1", other) == {}
+
+
+@pytest.mark.parametrize("host", ["tay-ho-touch-1", GLASS, BOX, "portal"])
+def test_whoever_does_not_scan_has_no_list(host: str) -> None:
+    assert "wardnet_scanners" not in variables()[host]
+
+
+def test_a_box_shares_with_its_zone_and_is_asked_by_the_gateway() -> None:
+    box = variables()[BOX]["wardnet_scanner"]
+    assert box["clients"] == ["10.20.0.0/24", "10.20.0.1/32", "fd20:20::/64"]
+    assert (box["usb"], box["port"], box["data_ports"]) == (True, 6566, [6567, 6574])
+    first, *others = box["admits"]
+    assert (first["protocol"], first["ports"]) == ("tcp", list(range(6566, 6575)))
+    assert first["prefixes"] == box["clients"]
+    assert {each["id"] for each in others} == {"management-hosts"}
+    assert "wardnet_scanner" not in variables()[GLASS]
+
+
+def test_a_box_may_serve_another_zone_of_its_channel_that_a_conduit_joins_to_it() -> None:
+    district = changed(
+        "district.yml",
+        (
+            "paths: [usb, sane]}",
+            "paths: [usb, sane], zones: [clerks, devices]}",
+        ),
+        ("  - {id: clerks-portal,", JOINED + "  - {id: clerks-portal,"),
+    )
+    box = variables(district)[BOX]["wardnet_scanner"]
+    assert "10.30.0.0/24" in box["clients"]
+    assert "10.20.0.0/24" in box["clients"]
+
+
+def test_the_agent_asks_each_scanner_of_its_site_from_the_port_that_it_stands_at() -> None:
+    asked = compile_agent(sample(), sample_plan(), "tay-ho-gw")["scanners"]
+    common = {"channel": "wan", "interface": "clerks0", "source": "10.20.0.1"}
+    assert asked == [
+        {"id": GLASS, "kind": "escl", "ipv4": "10.20.0.20", "port": 80, **common},
+        {"id": BOX, "kind": "sane", "ipv4": "10.20.0.21", "port": 6566, **common},
+    ]
+
+
+def test_the_gateway_lets_its_agent_ask_and_nothing_more() -> None:
+    flows = {flow.id: flow for flow in sample_plan().gateway("tay-ho-gw").flows if flow.id.endswith("-status")}
+    assert set(flows) == {f"{GLASS}-status", f"{BOX}-status"}
+    for flow in flows.values():
+        assert (flow.hook, flow.crosses) == (Hook.OUTPUT, False)
+        assert [str(prefix) for prefix in flow.sender.prefixes] == ["10.20.0.1/32"]
+        assert len(flow.receiver.prefixes) == 1
+        assert flow.receiver.port == "clerks0"
+    assert [each.ports for each in flows[f"{BOX}-status"].allow] == [(6566,)]
+    # Nobody asks from a box that management does not reach.
+    assert not [flow for flow in sample_plan().gateway("buoi-building-gw").flows if flow.id.endswith("-status")]
