@@ -10,11 +10,8 @@ import contextlib
 import getpass
 import importlib
 import os
-import re
 import socket
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +25,14 @@ UTILS = str(Path(__file__).parents[1] / "module_utils")
 if UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(UTILS)
 gathered = importlib.import_module("ansible.module_utils.wardnet_gathered")
+reach = importlib.import_module("ansible.module_utils.wardnet_reach")
 
 MODULE = "wardnet_commit"
 SYSLOG = "DEFAULT_NO_TARGET_SYSLOG"  # Ansible's name of the setting
 PATIENCE = 120.0  # seconds beyond the time to go back within which a host must answer again
 PAUSE = 2.0
-OWN = ("reach", "may_be_unreached", "whole")  # arguments that are for the controller
+FAR_END = 30.0  # of the hub's time, what is left for its own confirmation once the far end of a line has had its own
+OWN = ("reach", "may_be_unreached", "whole", "both_ends")  # arguments that are for the controller
 # ssh's words where no session came about, so that nothing can have been changed.
 NEVER_REACHED = (
     "connect to host", "Host key verification failed", "Permission denied", "Could not resolve hostname",
@@ -77,7 +76,7 @@ class ActionModule(ActionBase):
 
     def _is_reached(self, variables: dict[str, Any]) -> bool:
         address = str(variables.get("ansible_host") or variables["inventory_hostname"])
-        return bool(answering([(address, int(variables.get("ansible_port") or 22))], 4.0))
+        return bool(reach.answering([(address, int(variables.get("ansible_port") or 22))], 4.0))
 
 
 class Commit:
@@ -96,12 +95,51 @@ class Commit:
         self._within = float(given.get("confirm_within") or 60)
         self._settle = float(given.get("settle") or 30)
         wanted = [text.partition(" via ") for text in given.get("reach") or []]
-        self._reach = {split(address): line for address, _, line in wanted}
+        self._reach = {reach.split(address): line for address, _, line in wanted}
+        self._both_ends = bool(given.get("both_ends")) and not self._task.check_mode
+        self._far = self._far_ends(frozenset())
         ward = variables.get("wardnet_ward")
         self._name = str(variables["inventory_hostname"]) + (f" (ward {ward})" if ward else "")
 
     def make(self) -> Result:
-        before = answering(list(self._reach), 1.0) if self._reach and not self._task.check_mode else set()
+        if not self._both_ends:
+            return self._change()
+        made: Result = {}
+        word = reach.FAILED
+        try:
+            made = self._change_with_far_end()
+            if not made.get("failed") and not made.get("unreachable"):
+                word = reach.CONFIRMED if made.get("changed") else reach.UNTOUCHED
+            elif made.pop("untouched", False):
+                word = reach.UNTOUCHED
+        finally:
+            address = str(self._variables.get("ansible_host") or self._variables["inventory_hostname"])
+            reach.tell(constants.DEFAULT_LOCAL_TMP, address, word)
+        return made
+
+    def _change_with_far_end(self) -> Result:
+        """A line gets other addresses at both ends in one play. The gateway goes first: until the hub has changed too,
+        nothing answers over that line, so that nothing is demanded of it but the manager's new connection. The hub
+        changes when the gateway has, and is confirmed after it: whatever becomes of the gateway, the hub is within
+        reach, and goes the same way."""
+        try:
+            looked = self._ask(self._arguments["steps"])
+        except AnsibleConnectionFailure as failure:
+            return {**self._unreached(str(failure), None), "untouched": True}
+        if looked.get("failed"):
+            return {**self._failed(looked), "untouched": True}
+        lines = reach.addressed_lines(looked.get("parts") or {})
+        ports = {port for port, _ in lines}
+        self._arguments["probes"] = [probe for probe in self._arguments["probes"] if probe["port"] not in ports]
+        self._far = self._far_ends(lines)
+        still = self._far.await_change(time.monotonic() + self._within + PATIENCE)
+        if still:
+            said = f"nothing was touched: {', '.join(still)} has not changed, at the other end of its line"
+            return {**self._failed({**looked, "failed": True, "changed": False, "msg": said}), "untouched": True}
+        return self._change()
+
+    def _change(self) -> Result:
+        before = reach.answering(list(self._reach), 1.0) if self._reach and not self._task.check_mode else set()
         try:
             result = self._begin()
         except AnsibleConnectionFailure as failure:
@@ -117,11 +155,17 @@ class Commit:
             return result
         within = float(result["goes_back_within"])
         goes_back_at = time.monotonic() + within
-        before -= self._left_behind(before, result)
         lost = self._lost(before, time.monotonic() + min(within / 2, self._settle))
+        hosts = ", ".join(lost)
+        why = f"{hosts} no longer answered through it"
+        if self._has_moved(lost, result):  # its far end has the former addresses
+            why = f"{hosts} no longer answered through it: playbooks/renumber.yml changes both ends of its line"
+        if not lost:
+            lost = self._far.await_confirmed(goes_back_at - min(FAR_END, within / 3))
+            why = f"{', '.join(lost)} was not confirmed, at the other end of its line"
         if lost:
             rollback = self._await_rollback(goes_back_at)
-            return self._explain(result, rollback, within, f"{', '.join(lost)} no longer answered through it")
+            return self._explain(result, rollback, within, why)
         return self._confirm(result, goes_back_at, within)
 
     def _begin(self) -> Result:
@@ -228,33 +272,34 @@ class Commit:
             text = f"does not answer since its change, which it was to take back by itself after {within:.0f} s: {text}"
         return {"unreachable": True, "changed": False, "msg": f"{self._name}: {text}"}
 
-    def _left_behind(self, before: set[tuple[str, int]], result: Result) -> set[tuple[str, int]]:
-        """Those at the far ends of lines that have other addresses from now on: theirs are still the former ones."""
-        network = result.get("parts", {}).get("network", {})
-        # A line that only gets what it lacked has moved nowhere: the far end expects just that.
-        lines = _addressed(network.get("missing")) & _addressed(network.get("foreign"))
-        found = {target for target in before if (self._reach[target], ":" in target[0]) in lines}
-        for target in sorted(found):
-            Display().warning(
-                f"{self._name}: does not wait for {target[0]}: its line {self._reach[target]} has another address from "
-                "now on, and the far end needs its own (docs/how-to/it-staff.md)"
-            )
-        return found
+    def _has_moved(self, lost: list[str], result: Result) -> bool:
+        """Whether one of these is at the far end of a line that the change has given another address."""
+        lines = reach.addressed_lines(result.get("parts") or {})
+        return any(address in lost and (line, ":" in address) in lines for (address, _), line in self._reach.items())
+
+    def _far_ends(self, lines: frozenset[tuple[str, bool]]) -> Any:
+        targets = [target for target, line in self._reach.items() if (line, ":" in target[0]) in lines]
+        return reach.FarEnds(constants.DEFAULT_LOCAL_TMP, targets, self._in_play)
+
+    def _in_play(self, address: str) -> bool:
+        """Whether the host that is managed at this address is changed by the same play."""
+        known = self._variables["hostvars"]
+        return any(known[name].get("ansible_host") == address for name in self._variables["ansible_play_hosts_all"])
 
     def _lost(self, before: set[tuple[str, int]], until: float) -> list[str]:
         """Which of the addresses that answered before the change do not answer by `until`."""
-        left = before - answering(sorted(before), 3.0)
+        left = before - reach.answering(sorted(before), 3.0)
         while left and time.monotonic() < until:
             time.sleep(0.5)
-            left -= answering(sorted(left), 3.0)
+            left -= reach.answering(sorted(left), 3.0)
         return sorted(host for host, _ in left)
 
-    def _ask(self) -> Result:
-        """What the host tells without being changed: its last rollback, and who holds it."""
+    def _ask(self, steps: list[Any] | None = None) -> Result:
+        """What the host tells without being changed: its last rollback, who holds it, and what steps would change."""
         checking = self._task.check_mode
         self._task.check_mode = True
         try:
-            return self._execute(fresh=60, steps=[])
+            return self._execute(fresh=60, steps=steps or [])
         finally:
             self._task.check_mode = checking
 
@@ -300,34 +345,3 @@ def merge(first: Result, second: Result) -> Result:
         if both:
             result[key] = list(dict.fromkeys(both))
     return result
-
-
-def split(text: str) -> tuple[str, int]:
-    """'10.0.0.1:22' or '[fd00::1]:22' as address and port."""
-    address, _, port = text.rpartition(":")
-    return address.strip("[]"), int(port)
-
-
-def answering(targets: Iterable[tuple[str, int]], seconds: float) -> set[tuple[str, int]]:
-    """Those of the addresses that accept a TCP connection within the time, all tried at once."""
-    wanted = list(targets)
-    if not wanted:
-        return set()
-    with ThreadPoolExecutor(len(wanted)) as pool:
-        tried = {pool.submit(connects, target, seconds): target for target in wanted}
-        done, _ = wait(tried)
-        return {tried[future] for future in done if future.result()}
-
-
-def connects(target: tuple[str, int], seconds: float) -> bool:
-    try:
-        socket.create_connection(target, timeout=seconds).close()
-    except OSError:
-        return False
-    return True
-
-
-def _addressed(items: Any) -> set[tuple[str, bool]]:
-    """Ports that addresses are said to be on, each with whether they are IPv6."""
-    found = (re.match(r"address (\S+) on (\S+)", str(item)) for item in items or [])
-    return {(match[2], ":" in match[1]) for match in found if match}

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -209,28 +211,49 @@ def test_what_is_reached_through_a_host_must_be_reached_after_its_change(played:
     assert len(played.sent()) == 2
 
 
-MOVED = {"missing": "9", "foreign": "1"}
-
-
-@pytest.mark.parametrize(
-    ("moved", "former", "waits"),
-    [("buoi-wan", MOVED, False), ("buoi-wan", {"missing": "9"}, True), ("tu-lien-wan", MOVED, True)],
-)
-def test_a_gateway_whose_line_gets_another_address_is_not_waited_for(
-    played: Played, moved: str, former: dict[str, str], waits: bool
+@pytest.mark.parametrize("moved", ["buoi-wan", "tu-lien-wan"])
+def test_a_gateway_that_is_lost_as_its_line_gets_another_address_is_named_with_the_remedy(
+    played: Played, moved: str
 ) -> None:
-    """It has the former address still. What is behind a line that stays, or that had none, must answer."""
+    with answering_once() as port:
+        commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "reach": [f"127.0.0.1:{port} via buoi-wan"]}}
+        armed = {**ARMED, "parts": {"network": {"missing": [f"address 10.31.9.1/30 on {moved}"]}}}
+        said = played.run([MOTD, commit], answers=[armed, BACK], ok=False)
+    assert "127.0.0.1 no longer answered through it" in said
+    assert ("playbooks/renumber.yml changes both ends of its line" in said) is (moved == "buoi-wan")
+
+
+@contextmanager
+def answering_once() -> Iterator[int]:
+    """A port of this machine that takes one connection and no second."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
         once = threading.Thread(target=lambda: (listener.accept(), listener.close()), daemon=True)
         once.start()
-        commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "reach": [f"127.0.0.1:{port} via buoi-wan"]}}
-        network = {key: [f"address 10.31.{net}.1/30 on {moved}"] for key, net in former.items()}
-        armed = {**ARMED, "parts": {"network": network}}
-        answers = [armed, {"changed": True, "confirmed": True, **BACK}]
-        said = played.run([MOTD, commit], answers=answers, ok=not waits)
-    assert ("does not wait for 127.0.0.1: its line buoi-wan has another address" in said) is not waits
-    assert ("127.0.0.1 no longer answered through it" in said) is waits
+        yield listener.getsockname()[1]
+
+
+RENUMBERED = {"parts": {"network": {"missing": ["address 10.31.9.2/30 on wan0", "address fd20::2/64 on wan0"]}}}
+PROBES = [{"port": port, "channel": port, "targets": ["192.0.2.1"]} for port in ("wan0", "inet0")]
+
+
+def test_of_a_line_that_changes_at_both_ends_only_the_new_connection_is_demanded(played: Played) -> None:
+    """Over the other line what answered must answer still."""
+    commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "both_ends": True, "probes": PROBES}}
+    played.run([MOTD, commit], answers=[RENUMBERED, {**ARMED, **RENUMBERED}, {"changed": True, "confirmed": True}])
+    looked, made, confirmed = played.sent()
+    assert [sent["check"] for sent in (looked, made, confirmed)] == [True, False, False]
+    assert [probe["port"] for probe in made["probes"]] == ["inet0"]
+    assert looked["steps"] == made["steps"]
+    assert confirmed["token"] == "t"
+
+
+def test_a_hub_whose_far_end_stays_as_it_is_is_not_touched(played: Played) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        reached = [f"127.0.0.1:{listener.getsockname()[1]} via wan0"]
+        commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "both_ends": True, "probes": [], "reach": reached}}
+        said = played.run([MOTD, commit], answers=[RENUMBERED], ok=False)
+    assert "nothing was touched: 127.0.0.1 has not changed, at the other end of its line" in said
+    assert [sent["check"] for sent in played.sent()] == [True]
 
 
 def test_a_rollback_of_another_run_is_not_this_ones(played: Played) -> None:

@@ -16,6 +16,8 @@ TEMPLATES = (
     # a change that nobody could confirm
     N_("no new connection came through in that time"),
     N_("{hosts} no longer answered through it"),
+    N_("{hosts} no longer answered through it: playbooks/renumber.yml changes both ends of its line"),
+    N_("{hosts} was not confirmed, at the other end of its line"),
     N_("no longer answered: {lines}"),
     N_("nobody confirmed the change over a new connection within {seconds} s"),
     N_("nobody confirmed the change"),
@@ -30,6 +32,7 @@ TEMPLATES = (
     N_("the packet filter still differs after it was loaded: something else changes it"),
     N_("settings do not keep their values: {names}"),
     # refused
+    N_("nothing was touched: {hosts} has not changed, at the other end of its line"),
     N_("the ruleset is refused: {said}"),
     N_("{program} refuses it, nothing was touched: {said}"),
     N_("the file system of {folder} is read-only: nothing was touched"),
