@@ -9,7 +9,7 @@ from ansible.utils.display import Display
 
 
 class ActionModule(ActionBase):
-    """Reads the group `skipped` and each host's `wardnet_skip_reason`."""
+    """Reads the groups `skipped`, with each host's `wardnet_skip_reason`, and `pulled`."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -23,5 +23,8 @@ class ActionModule(ActionBase):
             reasons.setdefault(str(variables["hostvars"][host]["wardnet_skip_reason"]), []).append(host)
         for reason, names in sorted(reasons.items()):
             Display().display(f"not configured: {', '.join(names)} ({reason})")
+        pulled = sorted(variables["groups"].get("pulled", []))
+        if pulled:
+            Display().display(f"not reached from here, they pull (playbooks/publish.yml): {', '.join(pulled)}")
         result.update(changed=False, skipped_hosts=hosts)
         return result

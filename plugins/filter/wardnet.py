@@ -101,6 +101,20 @@ def _within(prefixes: list[str], outer: list[str]) -> list[str]:
     ]
 
 
+def pulled_probes(gateway: dict[str, Any]) -> list[dict[str, Any]]:
+    """The line probes of a gateway that pulls. Whoever stands at a line's far end is asked as a neighbour, not pinged:
+    the box may do that as it was delivered, and what it becomes may not, which would be taken for a fault."""
+    ends = {
+        port["name"]: [port[peer] for peer in ("ipv4_peer", "ipv6_peer") if port[peer]] for port in gateway["ports"]
+    }
+    found = []
+    for probe in gateway["line_probes"]:
+        peers = ends[probe["port"]]
+        targets = [target for target in probe["targets"] if target not in peers]
+        found.append({**probe, "targets": targets, **({"peers": peers} if peers else {})})
+    return found
+
+
 class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
@@ -108,4 +122,5 @@ class FilterModule:
             "wardnet_sources": sources,
             "wardnet_endings": endings,
             "wardnet_apart": apart,
+            "wardnet_pulled_probes": pulled_probes,
         }

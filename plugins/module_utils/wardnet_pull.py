@@ -163,7 +163,7 @@ class Attempt:
                 return result
             self._ask_anew(float(result["goes_back_within"]))
             second = confirm(self.host, steps, options, result["token"])
-        return {**result, "actions": [*result["actions"], *second["actions"]]}
+        return {**result, "actions": list(dict.fromkeys([*result["actions"], *second["actions"]]))}
 
     def _ask_anew(self, within: float) -> None:
         """Returns once the mirror has answered over a connection that began after the change. The names are looked up
