@@ -20,6 +20,8 @@ PROPERTIES = (
     "MainPID",
     "ActiveEnterTimestampMonotonic",
     "StateChangeTimestampMonotonic",
+    "ConditionResult",
+    "ConditionTimestampMonotonic",
 )
 CLOCK_ERROR = 5  # seconds that a clock may be set back without more ado
 STEADY = 20  # seconds, or `settle`, within which a started unit must be active, and stay so on a second look
@@ -68,11 +70,18 @@ def decide(unit: dict[str, Any], shown: dict[str, str], times: Times) -> list[st
         verbs.append("unmask")
     if enabled not in ("enabled", "static", "alias", "indirect", "generated"):
         verbs.append("enable")
-    if active != "active" or times.needs_restart or shown.get("NeedDaemonReload") == "yes":
+    left_out = bool(unit.get("conditional")) and is_left_out(shown)
+    if (active != "active" and not left_out) or times.needs_restart or shown.get("NeedDaemonReload") == "yes":
         verbs.append("restart")
     elif times.needs_reload:
         verbs.append("reload")
     return verbs
+
+
+def is_left_out(shown: dict[str, str]) -> bool:
+    """Whether the unit was to be started, and its own conditions say that it is not for this machine."""
+    asked = shown.get("ConditionTimestampMonotonic") not in (None, "", "0")
+    return asked and shown.get("ConditionResult") == "no" and shown.get("ActiveState") == "inactive"
 
 
 def show(host: Host, names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -106,10 +115,12 @@ def plan(units: Iterable[dict[str, Any]], shown: dict[str, dict[str, str]]) -> l
 
 def times(unit: dict[str, Any], shown: dict[str, str]) -> Times:
     boot = time.time() - time.monotonic()
+    left_out = unit.get("conditional") and is_left_out(shown)
+    entered = "ConditionTimestampMonotonic" if left_out else "ActiveEnterTimestampMonotonic"
     return Times(
         files=newest(unit.get("files") or []),
         reload_files=newest(unit.get("reload_files") or []),
-        started=boot + int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
+        started=boot + int(shown.get(entered) or 0) / 1e6,
         changed_state=boot + int(shown.get("StateChangeTimestampMonotonic") or 0) / 1e6,
     )
 
@@ -121,25 +132,32 @@ def newest(paths: list[str]) -> float:
     return max((date for date in dates if date <= time.time() + CLOCK_ERROR), default=0.0)
 
 
-def carry_out(host: Host, due: list[tuple[str, str]], shown: dict[str, dict[str, str]]) -> None:
-    """PartError, with the unit's journal, where one does not come to its state or does not stay there."""
+def carry_out(
+    host: Host, due: list[tuple[str, str]], shown: dict[str, dict[str, str]], conditional: frozenset[str] = frozenset()
+) -> None:
+    """PartError, with the unit's journal, where one does not come to its state or does not stay there. Those that are
+    `conditional` may find that they are not for this machine."""
     if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown.values()):
         host.run([SYSTEMCTL, "daemon-reload"])
     for verb, name in due:
         code, _, err = host.attempt([SYSTEMCTL, verb, "--", name])
         if code != 0:
             raise PartError(f"systemctl {verb} {name}: {err.strip()}", journal=journal(host, name))
-    steady(host, [name for verb, name in due if verb == "restart"])
+    steady(host, [name for verb, name in due if verb == "restart"], conditional)
 
 
-def steady(host: Host, names: list[str]) -> None:
+def steady(host: Host, names: list[str], conditional: frozenset[str] = frozenset()) -> None:
     """Waits until all started units are active with the same process on two looks."""
     deadline = time.monotonic() + max(STEADY, host.settle)
     before: list[tuple[str, str]] = []
     while names:
         states = show(host, names)
         looks = [(state["ActiveState"], state.get("MainPID", "")) for state in states.values()]  # timers have none
-        bad = [name for name, state in states.items() if state["ActiveState"] != "active"]
+        bad = [
+            name
+            for name, state in states.items()
+            if state["ActiveState"] != "active" and not (name in conditional and is_left_out(state))
+        ]
         if not bad and looks == before:
             return
         if any(state["ActiveState"] == "failed" for state in states.values()) or time.monotonic() > deadline:

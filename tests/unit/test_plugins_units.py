@@ -77,6 +77,30 @@ def test_a_started_timer_has_no_process_to_be_steady() -> None:
     units.steady(Shown(), ["x.timer", "y.service"])
 
 
+LEFT_OUT = {
+    **RUNNING, "ActiveState": "inactive", "ConditionResult": "no", "ConditionTimestampMonotonic": "7000000",
+}  # fmt: skip
+
+
+def test_a_unit_that_says_that_it_is_not_for_this_machine_is_left_in_peace() -> None:
+    unit = {"name": "auditd.service", "conditional": True}
+    assert units.decide(unit, LEFT_OUT, FRESH) == []
+    assert units.decide(unit, LEFT_OUT | {"UnitFileState": "disabled"}, FRESH) == ["enable"]
+    assert units.decide(unit, LEFT_OUT, units.Times(201.0, 0.0, 200.0, 200.0)) == ["restart"], "its files have changed"
+    assert units.decide({"name": "x.service"}, LEFT_OUT, FRESH) == ["restart"], "no other may be silenced like this"
+    stopped = LEFT_OUT | {"ConditionResult": "yes"}
+    never = LEFT_OUT | {"ConditionTimestampMonotonic": "0"}
+    assert units.decide(unit, stopped, FRESH) == units.decide(unit, never, FRESH) == ["restart"]
+
+
+def test_when_such_a_unit_was_asked_counts_as_its_start(tmp_path: Path) -> None:
+    (tmp_path / "x.conf").touch()
+    asked = LEFT_OUT | {"ConditionTimestampMonotonic": str(int((time.monotonic() + 60) * 1e6))}
+    unit = {"name": "x.service", "conditional": True, "files": [str(tmp_path / "x.conf")]}
+    assert not units.times(unit, asked).needs_restart
+    assert units.times(unit, LEFT_OUT | {"ConditionTimestampMonotonic": "1"}).needs_restart
+
+
 def test_a_file_from_the_future_restarts_nothing(tmp_path: Path) -> None:
     """A clock that ran ahead and was set right leaves such files; every run would restart their unit."""
     ahead, past = tmp_path / "ahead", tmp_path / "past"
