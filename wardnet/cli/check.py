@@ -29,7 +29,7 @@ def check(
     plan = compile_plan(district, day)
     listed: list[GatewayPlan | SwitchPlan | HostPlan] = [*plan.gateways, *plan.switches, *plan.hosts]
     skipped: dict[str, list[str]] = {}
-    pulled = [item.id for item in (*plan.gateways, *plan.hosts) if item.pulled]
+    pulled = [item.id for item in listed if not isinstance(item, SwitchPlan) and item.pulled]
     for item in listed:
         if item.unmanaged_reason:
             skipped.setdefault(item.unmanaged_reason, []).append(item.id)
