@@ -101,7 +101,8 @@ def kept(mirror: Published) -> Iterator[Published]:
 
 
 def pulled(lab: Lab, host: str) -> dict[str, Any]:
-    """What an attempt that begins now comes to. One that was at work already is let end first."""
+    """What an attempt that begins now comes to. One that was at work already, by its timer, is let end first."""
+    time.sleep(1 - time.time() % 1)  # attempts are told apart by seconds
     begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
