@@ -36,7 +36,14 @@ FILE: dict[str, type] = {"path": str, "content": str, "link": str, "mode": str, 
 SHAPES: dict[str, dict[str, type]] = {
     "files": {**FILE, "template": str, "each": list},
     "directories": {"path": str, "mode": str, "purge": list, **RIGHTS},
-    "units": {"name": str, "state": str, "files": list, "reload_files": list, "line": bool},
+    "units": {
+        "name": str,
+        "state": str,
+        "files": list,
+        "reload_files": list,
+        "line": bool,
+        "conditional": bool,
+    },
     "after": {"tag": str, "command": list},
 }
 NEEDED = {"files": ["path"], "directories": ["path"], "units": ["name"], "after": ["tag", "command"]}

@@ -15,9 +15,10 @@ A step is what one task of one role adds:
                  the whole candidate goes away; a pattern that ends with / is for the files in folders
     validate     [[argv]]; must succeed on the candidate before anything is touched. '{root}' in an argument is the
                  folder that holds all files of the candidate under their final paths
-    units        [{name, state running|off|masked, files [paths], reload_files [paths], line}]; held after all is
-                 confirmed. line: true where a line goes over it: who answered before it is started again must answer
-                 after it
+    units        [{name, state running|off|masked, files [paths], reload_files [paths], line, conditional}]; held after
+                 all is confirmed. line: true where a line goes over it: who answered before it is started again must
+                 answer after it. conditional: true where it is enough to have asked for it, as its own conditions may
+                 say that it is not for this machine
     after        [{tag, command [argv]}]; run when a file of this step with the tag changed, before units
     <part>       the part's own arguments, a dict under the part's name; what is in it, the part's class says
 

@@ -2,11 +2,15 @@
 
     settings: {values: {net/ipv4/ip_forward: "1", ...}, optional: [net/ipv4/conf/wan0/, ...]}
 
-Names have slashes. Each setting must exist, but those whose name begins with one of `optional`, such as those of a port
-that is not there. They are written after the packet filter is loaded, never before.
+Names have slashes; a `*` in one stands for every name that is there, as of all ports, and gives way to a name that is
+given as it is. Each setting must exist, but those whose name begins with one of `optional`, as of a port that is not
+there; nor is one of these held that cannot be written, as a container has what it shares with others. They are written
+after the packet filter is loaded, never before.
 """
 
 from __future__ import annotations
+
+import os
 
 from ansible.module_utils.wardnet_part import (
     ALWAYS,
@@ -29,12 +33,31 @@ class Settings(Part):
     files_when = "persist"
 
     def read(self) -> None:
-        self._values: dict[str, str] = {}
+        given: dict[str, str] = {}
         self._optional: list[str] = []
         for step in self.steps:
-            self._values.update({name: str(value) for name, value in (step.arguments.get("values") or {}).items()})
+            for name, value in (step.arguments.get("values") or {}).items():
+                if given.setdefault(name, str(value)) != str(value):
+                    raise RefusedError(f"{name} is given differently, {given[name]} and {value}, the latter by {step}")
             self._optional += step.arguments.get("optional") or []
+        self._given = given
+        self._values = self._named()
         self._wrong = self._differing()
+
+    def _named(self) -> dict[str, str]:
+        """The values by names without `*`; ports that have come meanwhile are among them."""
+        found: dict[str, str] = {}
+        for pattern, value in self._given.items():
+            if "*" in pattern:
+                for path in sorted(self.host.sysctl.glob(pattern)):
+                    found.setdefault(path.relative_to(self.host.sysctl).as_posix(), value)
+        return {**found, **{name: value for name, value in self._given.items() if "*" not in name}}
+
+    def _may_be_left(self, name: str) -> bool:
+        return any(name.startswith(beginning) for beginning in self._optional)
+
+    def _is_left(self, name: str) -> bool:
+        return self._may_be_left(name) and not os.access(self.host.sysctl / name, os.W_OK)
 
     def _differing(self) -> dict[str, str]:
         """Present values of the settings that are not as intended."""
@@ -43,10 +66,10 @@ class Settings(Part):
             try:
                 present = (self.host.sysctl / name).read_text().strip()
             except FileNotFoundError:
-                if any(name.startswith(beginning) for beginning in self._optional):
+                if self._may_be_left(name) or name not in self._given:
                     continue
                 raise RefusedError(f"this kernel has no setting {name}") from None
-            if present.split() != value.split():
+            if present.split() != value.split() and not self._is_left(name):
                 wrong[name] = present
         return wrong
 
@@ -59,7 +82,8 @@ class Settings(Part):
     def undo(self) -> list[Undo]:
         # Switching forwarding sets others back, so it comes first; and those that the switch will have changed are
         # among the values that are right now. At boot no filter is loaded yet: its unit switches forwarding on.
-        former = {name: self._wrong.get(name, value) for name, value in self._values.items()}
+        held = {name: value for name, value in self._values.items() if not self._is_left(name)}
+        former = {name: self._wrong.get(name, value) for name, value in held.items()}
         switches = [name for name in FORWARDING if name in former]
         switches += [name for name in former if name not in FORWARDING and name.endswith("/forwarding")]
         others = [name for name in former if name not in switches]
@@ -73,6 +97,7 @@ class Settings(Part):
         self._write()
 
     def verify(self) -> None:
+        self._values = self._named()
         self._write()  # ports that have come with the change
         wrong = self._differing()
         if wrong:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import nullcontext
 from traceback import format_exc
@@ -143,6 +144,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
+    os.umask(0o022)  # whoever logs in may have a stricter one, and services must read what is made on the way
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     host = Host(check_mode=module.check_mode, settle=given["settle"])
