@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def test_check_of_the_sample_names_what_is_not_managed() -> None:
     assert "8 wards, 12 sites" in text
     assert "os windows is set up by hand, as docs/how-to/windows.md says: nhat-tan-pc-3" in text
     assert "the provider's own box: nobody here configures it: nhat-tan-building-gw" in text
+    assert re.search(r"pulled, since they have only the internet: buoi-building-gw, .*buoi-citizen-1", text)
 
 
 def test_check_prints_all_errors_with_file_and_line_and_exits_1(inventory: Path) -> None:
