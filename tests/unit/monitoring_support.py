@@ -58,6 +58,7 @@ class Gateway:
         default_factory=lambda: {"wan": ("portal",), "internet": ("portal-public", "public-web")}
     )
     silent: set[str] = field(default_factory=set)
+    scanners: dict[str, str] = field(default_factory=dict)  # id -> state
     model: str = "5f" * 32
 
     @property
@@ -170,7 +171,10 @@ class Exposition:
         return out
 
     def _software(self) -> list[str]:
-        out = []
+        out = [
+            f'wardnet_scanner_state_info{{channel="wan",scanner="{scanner}",state="{state}"}} 1'
+            for scanner, state in self.gateway.scanners.items()
+        ]
         for channel, services in self.gateway.services.items():
             line = self.gateway.lines[channel]
             for service in services:

@@ -32,7 +32,12 @@ def district() -> Iterator[str]:
     gateways = [
         Gateway("buoi", "Bưởi", {"wan": Line(), "internet": Line()}),
         Gateway("nhat-tan", "Nhật Tân", {"wan": Line(added=0.4), "internet": Line()}),
-        Gateway("quang-an", "Quảng An <b>&", {"wan": Line(server=0.9), "internet": Line(carrier=False)}),
+        Gateway(
+            "quang-an",
+            "Quảng An <b>&",
+            {"wan": Line(server=0.9), "internet": Line(carrier=False)},
+            scanners={"quang-an-scanner-1": "jam", "quang-an-scanner-2": "ready"},
+        ),
         Gateway("xuan-la", "Xuân La", {"wan": Line()}, silent={"link", "software"}),
     ]
     with served(gateways) as port, prometheus(gateways, port, free_port()) as url:
@@ -141,6 +146,13 @@ def test_the_page_of_a_ward_has_its_alerts_and_services(district: str) -> None:
     assert "WardnetCircuitDown" in text
     assert "portal, ms" in text
     assert "Nhật Tân" not in text
+
+
+def test_the_page_of_a_ward_says_how_its_scanners_are(district: str) -> None:
+    found = Board(page(district, "ward.html?ward=quang-an")).rows
+    assert ["quang-an-scanner-1", "▲ Kẹt giấy jam"] in found
+    assert ["quang-an-scanner-2", "✓ Sẵn sàng ready"] in found
+    assert "Máy quét" not in page(district, "ward.html?ward=nhat-tan")
 
 
 def test_the_graphs_of_a_ward_ask_what_prometheus_answers(district: str) -> None:
