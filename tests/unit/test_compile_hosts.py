@@ -8,7 +8,7 @@ from typing import Any
 from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
 from wardnet.compile.hosts import GROUP_OF_ROLE
-from wardnet.compile.policy import NO_SWITCHES
+from wardnet.compile.policy import NO_SWITCHES, PULLED
 from wardnet.compile.switches import BRIDGE
 from wardnet.inventory.checks.names import GROUPS
 from wardnet.inventory.values import TAKEN_INTERFACES
@@ -110,9 +110,10 @@ def test_managed_hosts_are_reached_over_the_wan() -> None:
 def test_wards_and_kinds_are_groups() -> None:
     groups = hosts()["groups"]
     assert groups["hubs"] == ["tay-ho-hub"]
-    assert [name for name in groups["gateways"] if name.startswith("buoi")] == ["buoi-gw"]
-    apart_from_switches = [name for name in groups["ward_nhat_tan"] if name not in groups.get("switches", ())]
-    assert apart_from_switches == ["nhat-tan-gw", "nhat-tan-pc-1", "nhat-tan-pc-2", "nhat-tan-touch-1"]
+    assert [name for name in groups["gateways"] if name.startswith("buoi")] == ["buoi-building-gw", "buoi-gw"]
+    others = {*groups.get("switches", ()), *groups["pulled"]}
+    pushed = [name for name in groups["ward_nhat_tan"] if name not in others]
+    assert pushed == ["nhat-tan-gw", "nhat-tan-pc-1", "nhat-tan-pc-2", "nhat-tan-touch-1"]
     assert not set(groups) & set(hosts()["hosts"]), "Ansible confuses a group and a host of one name"
 
 
@@ -137,7 +138,8 @@ def test_the_agent_of_an_office_measures_both_channels_from_ids_of_the_inventory
 def test_the_hub_knows_over_which_of_its_ports_it_reaches_whom() -> None:
     reach = hosts()["hosts"]["tay-ho-hub"]["wardnet_reach"]
     assert "10.30.1.1:22 via buoi-wan" in reach
-    assert len(reach) == len(hosts()["groups"]["gateways"])
+    groups = hosts()["groups"]
+    assert len(reach) == len({*groups["gateways"]} - {*groups["pulled"]})
     assert {each.split(" via ")[1] for each in reach} <= {
         port.name for port in sample_plan().gateway("tay-ho-hub").ports
     }
@@ -145,7 +147,7 @@ def test_the_hub_knows_over_which_of_its_ports_it_reaches_whom() -> None:
 
 def test_gateways_of_sites_measure_and_the_hub_does_not() -> None:
     compiled = hosts()
-    for name in compiled["groups"]["gateways"]:
+    for name in {*compiled["groups"]["gateways"]} - {*compiled["groups"]["pulled"]}:
         assert compiled["hosts"][name]["wardnet_agent"]["gateway"] == name
     assert "wardnet_agent" not in compiled["hosts"]["tay-ho-hub"]
 
@@ -186,7 +188,7 @@ def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest
     subjects = {device.device for device in policy.devices} | {a.subject for a in policy.assumptions}
     assert {gateway.id for gateway in plan.gateways} <= subjects
     assert {assumption.subject: assumption.reason for assumption in policy.assumptions} == {
-        item.id: item.unmanaged_reason for item in (*plan.gateways, *plan.hosts) if not item.managed
+        item.id: item.unmanaged_reason or PULLED for item in (*plan.gateways, *plan.hosts) if not item.reached
     } | {switch.id: NO_SWITCHES for switch in plan.switches}
 
 
