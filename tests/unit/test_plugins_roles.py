@@ -133,6 +133,4 @@ def test_drift_is_read_of_all_that_a_whole_run_configures() -> None:
 def test_a_whole_run_and_what_is_published_come_to_every_role() -> None:
     # channel_ports is run by the roles of the channels, with the channel as input
     every = configuring("site.yml") | configuring("publish.yml")
-    assert every == {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {
-        "channel_ports"
-    }
+    assert every == {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {"channel_ports"}
