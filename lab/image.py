@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 # on switches alone.
 PACKAGES = (
     "adduser",
+    "auditd",
     "ca-certificates",
     "curl",
     "dbus",
@@ -44,6 +45,7 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
     "tzdata",
+    "unattended-upgrades",
 )
 
 ADMINISTRATOR = "wardnet"
@@ -58,7 +60,7 @@ chmod 0440 /etc/sudoers.d/{ADMINISTRATOR}
 rm -f /etc/ssh/ssh_host_* /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/hostname /etc/resolv.conf
 : > /etc/machine-id
 systemctl enable systemd-networkd.service ssh.service
-systemctl disable openvswitch-switch.service uuidd.socket
+systemctl disable openvswitch-switch.service uuidd.socket auditd.service unattended-upgrades.service
 systemctl mask console-getty.service apt-daily.timer apt-daily-upgrade.timer fstrim.timer e2scrub_all.timer
 mkdir -p /etc/systemd/journald.conf.d /etc/apt/apt.conf.d /etc/apt/sources.list.d
 printf '[Journal]\\nStorage=volatile\\nRuntimeMaxUse=16M\\n' > /etc/systemd/journald.conf.d/05-lab.conf
