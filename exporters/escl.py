@@ -65,7 +65,7 @@ class SaneError(Exception):
 
 
 class SaneTalk:
-    """A talk with saned: has it a scanner, and is that there? Send `question`, then feed what comes till `state` is set.
+    """A talk with saned: has it a scanner, and is it there? Send `question`, then feed what comes till `state` is set.
 
     A scanner without a driver is listed whether it is there or not, so that it is opened too: that disturbs nobody. One
     with a driver is listed while it is plugged in, and left alone: opening it could take it from whoever scans.
