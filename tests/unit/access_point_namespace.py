@@ -1,0 +1,121 @@
+"""Frames through an access point's filter, in network namespaces: two radios and a wire in a bridge, the gateway and a
+client of another access point beyond the wire. Run as a program: the name of a function as argument."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.unit.access_point_support import POINT_IPV4, POINT_IPV6, ruleset
+from tests.unit.connections_namespace import inside
+from tests.unit.plugins_namespace import run
+from tests.unit.visitors_namespace import _end, _pinged, _process, _reached, _there
+
+GATEWAY = {4: "172.21.1.1", 6: "2001:db8:21:1::1"}
+ONE, TWO, ELSEWHERE = ({4: f"172.21.1.{last}", 6: f"2001:db8:21:1::{last}"} for last in (101, 102, 103))
+WEB = {4: "203.0.113.80", 6: "2001:db8:cafe::80"}  # an address of the gateway's here
+
+
+class Air(NamedTuple):
+    one: int
+    two: int
+    gateway: int
+    elsewhere: int
+
+
+@contextmanager
+def air() -> Iterator[Air]:
+    """This namespace is the access point."""
+    with ExitStack() as stack:
+        one, two, gateway, elsewhere, switch = (_process(stack) for _ in range(5))
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "link", "add", "name", "br-wifi", "type", "bridge")
+        for port, far, name in (("wlan0", one, "eth0"), ("wlan0-owe", two, "eth0"), ("eth0", switch, "point")):
+            run("ip", "link", "add", port, "type", "veth", "peer", "name", name, "netns", str(far))
+            run("ip", "link", "set", port, "master", "br-wifi", "up")
+        run("ip", "address", "add", POINT_IPV4, "dev", "br-wifi")
+        run("ip", "address", "add", POINT_IPV6, "dev", "br-wifi", "nodad")
+        run("ip", "link", "set", "br-wifi", "up")
+        _there(switch, "ip", "link", "add", "name", "bridge0", "type", "bridge")
+        for name, far in (("gateway0", gateway), ("elsewhere0", elsewhere)):
+            _there(switch, "ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(far))
+        for name in ("point", "gateway0", "elsewhere0"):
+            _there(switch, "ip", "link", "set", name, "master", "bridge0", "up")
+        _there(switch, "ip", "link", "set", "bridge0", "up")
+        for pid, own in ((one, ONE), (two, TWO), (elsewhere, ELSEWHERE)):
+            _end(pid, (f"{own[4]}/24", f"{own[6]}/64"), (f"default via {GATEWAY[4]}", f"default via {GATEWAY[6]}"))
+        _end(gateway, (f"{GATEWAY[4]}/24", f"{GATEWAY[6]}/64", f"{WEB[4]}/32", f"{WEB[6]}/128"), ())
+        run("nft", "-f", "-", given=ruleset())
+        for path in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):  # as the role holds them
+            path.write_text("0")
+        yield Air(one, two, gateway, elsewhere)
+
+
+def clients_reach_the_gateway_and_no_other_client() -> None:
+    """Neither of this access point nor of another one, in both directions and families."""
+    with air() as here:
+        for family in (4, 6):
+            assert _reached(here.one, family, GATEWAY[family], here.gateway)
+            assert _reached(here.two, family, WEB[family], here.gateway)
+            assert _reached(here.gateway, family, ONE[family], here.one)
+            assert _reached(here.elsewhere, family, WEB[family], here.gateway)
+            assert not _reached(here.one, family, TWO[family], here.two)
+            assert not _reached(here.one, family, ELSEWHERE[family], here.elsewhere)
+            assert not _reached(here.elsewhere, family, ONE[family], here.one)
+
+
+def nobody_but_the_gateway_finds_the_access_point() -> None:
+    with air() as here:
+        for address in (POINT_IPV4.split("/")[0], POINT_IPV6.split("/")[0]):
+            for pid, answers in ((here.gateway, True), (here.one, False), (here.elsewhere, False)):
+                assert _pinged(pid, address) is answers, (address, answers)
+
+
+def _broadcast(pid: int, source: int, to: tuple[str, int]) -> None:
+    def send() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+            mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            mouth.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+            mouth.bind(("", source))
+            for _ in range(3):
+                mouth.sendto(b"x", to)
+
+    inside(pid, send)
+
+
+def _hears(pid: int, port: int) -> socket.socket:
+    def listen() -> socket.socket:
+        ear = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        ear.bind(("", port))
+        ear.settimeout(2)
+        return ear
+
+    made: socket.socket = inside(pid, listen)
+    return made
+
+
+def clients_ask_for_leases_and_give_none() -> None:
+    with air() as here:
+        for sender, source, port, listener, heard in (
+            (here.one, 68, 67, here.gateway, True),  # who asks
+            (here.gateway, 67, 68, here.one, True),  # who may answer
+            (here.one, 67, 68, here.gateway, False),  # who may not
+            (here.one, 5353, 5353, here.gateway, False),  # and nothing else goes to all
+        ):
+            ear = _hears(listener, port)
+            _broadcast(sender, source, ("255.255.255.255", port))
+            try:
+                ear.recv(10)
+                found = True
+            except TimeoutError:
+                found = False
+            ear.close()
+            assert found is heard, (source, port)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]]()
