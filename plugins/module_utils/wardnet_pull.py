@@ -214,27 +214,32 @@ def pull(config: state.Config, host: Host, again: bool = False, metrics: Path = 
     return record
 
 
+def say(level: int, text: str) -> None:
+    """To the journal with its level, which it reads in front; to a person without."""
+    print(f"<{level}>{text}" if "JOURNAL_STREAM" in os.environ else text)
+
+
 def tell(record: dict[str, Any], checked: bool = False) -> None:
-    """To the journal: one line that says how it came out, and what was changed. The sign in front is its level."""
+    """How it came out, in a line, and what was changed."""
     rollback = record.get("last_rollback")
     if rollback:
-        print(f"<4>this host had gone back by itself at {rollback.get('when')}: {rollback.get('why')}")
+        say(4, f"this host had gone back by itself at {rollback.get('when')}: {rollback.get('why')}")
     for item in (record.get("drift") or [])[:SHOWN]:
-        print(f"<5>changed by hand: {item['part']}: {item['what']}")
+        say(5, f"changed by hand: {item['part']}: {item['what']}")
     result, why = record["result"], record.get("why")
     serial = f"serial {record['serial']}" if record.get("serial") else "no serial yet"
     if result == state.CONVERGED:
-        print(f"<6>{record['host']} is as published ({serial}, of {record.get('as_of')})")
+        say(6, f"{record['host']} is as published ({serial}, of {record.get('as_of')})")
     elif result == state.CHANGED:
         parts = record.get("changed") or {}
         words = [f"{name}: {_count(part)}" for name, part in sorted(parts.items())]
         doing = "would be changed" if checked else "was changed"
-        print(f"<6>{record['host']} {doing} to what is published ({serial}): {'; '.join(words) or 'its record'}")
+        say(6, f"{record['host']} {doing} to what is published ({serial}): {'; '.join(words) or 'its record'}")
         for action in (record.get("actions") or [])[:SHOWN]:
-            print(f"<6>  {action}")
+            say(6, f"  {action}")
     else:
         level = 4 if state.CODES[result] == 75 else 3
-        print(f"<{level}>{result.replace('_', ' ')}: {why}")
+        say(level, f"{result.replace('_', ' ')}: {why}")
 
 
 def _count(part: dict[str, Any]) -> str:
@@ -261,10 +266,10 @@ def main(arguments: list[str] | None = None) -> int:
         with alone(host.lock.with_name("pull.lock")):
             record = pull(config, host, options.again)
     except BlockingIOError:
-        print("<4>another wardnet-pull is at work on this host")
+        say(4, "another wardnet-pull is at work on this host")
         return state.CODES[state.HELD]
     except (state.ConfigError, ValueError, OSError) as error:
-        print(f"<3>not configured: {error}")
+        say(3, f"not configured: {error}")
         if not options.check:
             state.write_json(host.state / state.STATUS, {"attempt": stamp(time.time()), "why": str(error),
                                                          "result": state.MISCONFIGURED})  # fmt: skip

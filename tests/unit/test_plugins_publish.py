@@ -193,7 +193,7 @@ def test_the_program_says_what_is_missing_in_its_configuration(package: Path, tm
     words = f"{code}; sys.exit(main(['--check', '--config', {str(tmp_path / 'no.json')!r}]))"
     done = subprocess.run([sys.executable, "-IS", "-c", words], capture_output=True, text=True, check=False)
     assert done.returncode == 78
-    assert done.stdout.startswith("<3>not configured: ")
+    assert "not configured: " in done.stdout
     assert "no.json cannot be read" in done.stdout
 
 
