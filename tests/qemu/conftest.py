@@ -16,7 +16,7 @@ from lab import Lab, open_lab
 from lab.qemu import Guest, find, take_over
 from tests.lab.lab_support import lab_command
 from tests.qemu import district
-from tests.qemu.guests import NAME, must_converge, running
+from tests.qemu.guests import NAME, must_converge, ruleset, running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,4 +70,4 @@ def routed_apart(lab: Lab) -> Iterator[Guest]:
 @pytest.fixture
 def untouched(tagged: Guest) -> str:
     """The packet filter that runs before the test."""
-    return tagged.shell("nft --stateless list ruleset")
+    return ruleset(tagged)

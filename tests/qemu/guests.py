@@ -18,6 +18,7 @@ from tests.roles.roles_support import Probe, Run, answered, eventually, family, 
 
 NAME = f"{LABS}-qemu"
 WITHIN, SETTLE = 90, 240  # seconds to confirm and to take effect
+UNCONFIRMED = 40  # seconds to confirm what nobody will
 PATIENCE = 1200.0
 SLOWLY = json.dumps({"commit_confirm_within": WITHIN, "commit_settle": SETTLE})
 
@@ -79,9 +80,10 @@ def changing(lab: Lab, gateway: str, ruleset: str, folder: Path) -> Iterator[sub
     step = {"part": "filter", "files": [file], "filter": {"path": "/etc/nftables.conf"}}
     tasks: list[Mapping[str, Any]] = [
         {"name": "Add the filter", "wardnet_candidate": step},
-        {"name": "Commit", "wardnet_commit": {"host": gateway, "confirm_within": WITHIN, "settle": SETTLE}},
+        {"name": "Commit", "wardnet_commit": {"host": gateway, "confirm_within": UNCONFIRMED, "settle": SETTLE}},
     ]
     playbook = folder / "play.yml"
+    (folder / "group_vars").symlink_to(CHECKOUT / "playbooks" / "group_vars")
     playbook.write_text(json.dumps([{"name": "Change the filter", "hosts": gateway, "tasks": tasks}]))
     argv = [sys.executable, "-m", "lab", "run", "--name", lab.name, "controller", "--", *command(lab, str(playbook))]
     with (
@@ -102,9 +104,15 @@ def said(folder: Path) -> str:
     return " ".join((folder / "said").read_text(errors="replace").split())
 
 
+def ruleset(guest: Guest) -> str:
+    """The packet filter that runs, without what packets leave in it: counters, and who is held to a rate."""
+    return guest.shell("nft --stateless --terse list ruleset")
+
+
 def set_right(guest: Guest) -> None:
-    """The guest's clock as this machine's, in its memory of the time too."""
+    """The guest's clock as this machine's, in its memory of the time too; and chrony forgets what it was slewing to."""
     now = subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True).stdout.strip()
     guest.shell(
-        f"date --set=@{now}; if [ -x /usr/local/lib/wardnet/clock ]; then /usr/local/lib/wardnet/clock keep; fi"
+        f"date --set=@{now}; if [ -x /usr/local/lib/wardnet/clock ]; then /usr/local/lib/wardnet/clock keep; fi; "
+        "systemctl try-restart chrony.service"
     )

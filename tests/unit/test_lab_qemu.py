@@ -53,6 +53,12 @@ def test_its_clock_is_the_machines_or_another() -> None:
     assert after(power(datetime(2024, 1, 1, tzinfo=UTC)), "-rtc") == ["base=2024-01-01T00:00:00"]
 
 
+def test_its_clock_counts_with_this_machines_and_not_the_ticks_that_come() -> None:
+    (words,) = after(power(), "-append")
+    assert "clocksource=tsc" in words.split()
+    assert "acpi=off" not in words.split()  # without ACPI there is nothing that the counter can be measured by
+
+
 def test_no_two_cards_have_one_address() -> None:
     found = {mac_of(lab, guest, card) for lab in ("a", "b") for guest in ("g", "h") for card in ("wan0", "lan0")}
     assert len(found) == 8
