@@ -70,9 +70,10 @@ def read_inputs(given: dict[str, Any]) -> Inputs:
     unknown = sorted(set(given) - set(INPUTS))
     if unknown:
         raise PublishError(f"wardnet_publish has no {', '.join(unknown)}; it has {', '.join(INPUTS)}")
-    for key, said in (("folder", "wardnet_publish_folder"), ("key", "wardnet_publish_key")):
-        if not given.get(key):
-            raise PublishError(f"{said} is not given: -e {said}=PATH, or {said.upper()} in the environment")
+    for needed in ("folder", "key"):
+        name = f"wardnet_publish_{needed}"
+        if not given.get(needed):
+            raise PublishError(f"{name} is not given: -e {name}=PATH, or {name.upper()} in the environment")
     key = Path(str(given["key"])).expanduser().resolve()
     if key.is_relative_to(CHECKOUT):
         raise PublishError(
