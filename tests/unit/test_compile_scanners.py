@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 
 from tests.unit.compile_support import DAY, changed, sample, sample_plan
@@ -14,6 +16,7 @@ from wardnet.model.intent import District
 from wardnet.model.plan import Hook
 
 JOINED = '  - {id: devices-scan, from_zone: devices, to_zone: clerks, allow: [tcp/any], reason: "a test"}\n'
+ROOT = Path(__file__).parents[2]
 BOX, GLASS = "tay-ho-scanner-2", "tay-ho-scanner-1"
 
 
@@ -105,3 +108,19 @@ def test_the_gateway_lets_its_agent_ask_and_nothing_more() -> None:
     assert [each.ports for each in flows[f"{BOX}-status"].allow] == [(6566,)]
     # Nobody asks from a box that management does not reach.
     assert not [flow for flow in sample_plan().gateway("buoi-building-gw").flows if flow.id.endswith("-status")]
+
+
+def test_the_filter_of_a_citizens_pc_lets_the_exception_out_and_nothing_else_of_the_other_channel() -> None:
+    workplace = variables()["buoi-citizen-1"]["wardnet_workplace"]
+    environment = jinja2.Environment(  # noqa: S701 - a packet filter
+        loader=jinja2.FileSystemLoader(ROOT / "roles" / "host_firewall" / "templates"), trim_blocks=True
+    )
+    text = environment.get_template("etc/nftables.conf.j2").render(
+        host_firewall_outside=True,
+        **{f"host_firewall_{key}": workplace[key] for key in ("admits", "reaches", "own", "foreign")},
+    )
+    output = text[text.index("chain output") :]
+    let_out = 'ip daddr 10.20.1.20/32 tcp dport 80 accept comment "buoi-resident-scan'
+    assert output.count(let_out) == 1
+    assert output.index(let_out) < output.index('comment "the other channel"')
+    assert variables()["tay-ho-citizen-1"]["wardnet_workplace"]["reaches"] == []

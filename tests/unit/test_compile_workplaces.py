@@ -92,6 +92,7 @@ def render(host: str) -> str:
     record: dict[str, Any] = to_plain(of(host))
     return environment.get_template("nftables.conf.j2").render(
         host_firewall_admits=record["admits"],
+        host_firewall_reaches=record["reaches"],
         host_firewall_own=record["own"],
         host_firewall_foreign=record["foreign"],
         host_firewall_outside=plan.channel.value == "internet",
@@ -113,4 +114,4 @@ def test_a_citizens_pc_lets_nobody_open_a_connection() -> None:
 
 def test_an_exception_to_a_pc_is_let_in_before_the_other_channel_is_dropped() -> None:
     text = render("buoi-pc-1")
-    assert text.index("management-hosts") < text.index("the other channel")
+    assert text.index("management-hosts") < text.index('"the other channel"')

@@ -32,6 +32,7 @@ def workplace_plan(district: District, ward: Ward, site: Site, host: Host) -> Wo
         admits=admissions(district, site, host),
         own=district.channel(host.channel).prefixes,
         foreign=district.channel(host.channel.other).prefixes,
+        reaches=_reaches(district, host),
     )
 
 
@@ -63,6 +64,23 @@ def admissions(district: District, site: Site, host: Host) -> tuple[Admission, .
                 Admission(grant.id, ordered(addresses), each.protocol, each.ports, grant.source) for each in grant.allow
             ]
     return tuple(found)
+
+
+def _reaches(district: District, host: Host) -> tuple[Admission, ...]:
+    """The other ends of exceptions that begin at the host."""
+    hosts = {other.id: other for _, site in district.sites for other in site.hosts}
+    return tuple(
+        Admission(
+            grant.id,
+            ordered(single(address) for a in hosts[grant.to_host].interfaces for address in (a.ipv4, a.ipv6)),
+            each.protocol,
+            each.ports,
+            grant.source,
+        )
+        for grant in district.exceptions
+        if grant.from_host == host.id
+        for each in grant.allow
+    )
 
 
 def _zone(district: District, site: Site, zone_id: str, channel: Channel) -> tuple[IPNetwork, ...]:

@@ -112,7 +112,8 @@ class Admission:
 class WorkplacePlan:
     """What one PC, touch screen or citizen point is made of. `sites` are the names that its browsers may open, those
     of its channel's services among them; `admits` is who may open connections to it, as the gateway lets them through;
-    `own` and `foreign` are the prefixes of its channel and of the other one."""
+    `reaches` is what it may open connections to on the other channel, by an exception; `own` and `foreign` are the
+    prefixes of its channel and of the other one."""
 
     start_page: str | None
     sites: tuple[str, ...]
@@ -125,3 +126,4 @@ class WorkplacePlan:
     admits: tuple[Admission, ...]
     own: tuple[IPNetwork, ...]
     foreign: tuple[IPNetwork, ...]
+    reaches: tuple[Admission, ...] = ()
