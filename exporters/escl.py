@@ -34,10 +34,9 @@ _FEEDER = {
 }
 _STATE = {"Idle": READY, "Processing": BUSY, "Testing": BUSY, "Stopped": STOPPED, "Down": STOPPED}
 
-_INIT, _GET_DEVICES, _OPEN, _CLOSE, _EXIT = 0, 1, 2, 3, 10
+_INIT, _GET_DEVICES, _EXIT = 0, 1, 10
 _VERSION = 0x01000003
-_DEVICE_BUSY, _ACCESS_DENIED = 3, 11
-_DRIVERLESS = "airscan:"
+_ACCESS_DENIED = 11
 
 
 def status_state(code: int, body: bytes) -> str:
@@ -65,73 +64,58 @@ class SaneError(Exception):
 
 
 class SaneTalk:
-    """A talk with saned: has it a scanner, and is it there? Send `question`, then feed what comes till `state` is set.
-
-    A scanner without a driver is listed whether it is there or not, so that it is opened too: that disturbs nobody. One
-    with a driver is listed while it is plugged in, and left alone: opening it could take it from whoever scans.
-    """
+    """A talk with saned: which scanners has it? Send `question`, then feed what comes until `state` is set."""
 
     def __init__(self, user: str = "wardnet") -> None:
-        self.question = struct.pack(">2I", _INIT, _VERSION) + _string(user)
+        name = user.encode() + b"\0"
+        self.question = struct.pack(">3I", _INIT, _VERSION, len(name)) + name
         self.devices: tuple[str, ...] = ()
         self.state: str | None = None
         self._buffer = b""
-        self._next = self._greeted
+        self._let_in = False
 
     def feed(self, data: bytes) -> bytes:
         """What to send next; empty where more has to come first. Raises SaneError."""
         self._buffer += data
         if len(self._buffer) > MAX_STATUS:
-            raise SaneError("what saned says does not end")
-        try:
-            return self._next()
-        except struct.error:
-            return b""  # the rest has to come
+            raise SaneError("the list of scanners does not end")
+        if not self._let_in:
+            return self._greeted()
+        self._listed()
+        return struct.pack(">I", _EXIT) if self.state else b""
 
     def _greeted(self) -> bytes:
-        status, version = struct.unpack_from(">2I", self._buffer)
+        if len(self._buffer) < 8:
+            return b""
+        status, version = struct.unpack(">2I", self._buffer[:8])
         if status == _ACCESS_DENIED:
             self.state = DENIED
             return b""
         if status != 0 or version >> 24 != 1:
             raise SaneError("the greeting is not saned's")
-        self._next, self._buffer = self._listed, self._buffer[8:]
+        self._let_in, self._buffer = True, self._buffer[8:]
         return struct.pack(">I", _GET_DEVICES)
 
-    def _listed(self) -> bytes:
-        status, count = struct.unpack_from(">2I", self._buffer)
-        if status != 0 or count > 256:
-            raise SaneError("the list of scanners is none")
-        names, at = [], 8
-        for _ in range(count):
-            (missing,) = struct.unpack_from(">I", self._buffer, at)
-            at += 4
-            if missing:
-                continue
-            texts = []
-            for _field in range(4):  # name, vendor, model, type
-                (length,) = struct.unpack_from(">I", self._buffer, at)
-                if length > MAX_STATUS:
-                    raise SaneError("a name does not end")
-                texts.append(self._buffer[at + 4 : at + 4 + length])
-                at += 4 + length
-            names.append(texts[0].rstrip(b"\0").decode("utf-8", "replace"))
-        if at > len(self._buffer):
-            return b""
-        self.devices = tuple(names)
-        if names and names[0].startswith(_DRIVERLESS):
-            self._next, self._buffer = self._opened, b""
-            return struct.pack(">I", _OPEN) + _string(names[0])
-        self.state = READY if names else UNPLUGGED
-        return struct.pack(">I", _EXIT)
-
-    def _opened(self) -> bytes:
-        status, handle, _length = struct.unpack_from(">3I", self._buffer)
-        self.state = {0: READY, _DEVICE_BUSY: BUSY, _ACCESS_DENIED: DENIED}.get(status, UNPLUGGED)
-        closed = struct.pack(">2I", _CLOSE, handle) if status == 0 else b""
-        return closed + struct.pack(">I", _EXIT)
-
-
-def _string(text: str) -> bytes:
-    data = text.encode() + b"\0"
-    return struct.pack(">I", len(data)) + data
+    def _listed(self) -> None:
+        try:
+            status, count = struct.unpack_from(">2I", self._buffer)
+            if status != 0 or count > 256:
+                raise SaneError("the list of scanners is none")
+            names, at = [], 8
+            for _ in range(count):
+                (missing,) = struct.unpack_from(">I", self._buffer, at)
+                at += 4
+                if missing:
+                    continue
+                texts = []
+                for _field in range(4):  # name, vendor, model, type
+                    (length,) = struct.unpack_from(">I", self._buffer, at)
+                    if length > MAX_STATUS:
+                        raise SaneError("a name does not end")
+                    texts.append(self._buffer[at + 4 : at + 4 + length])
+                    at += 4 + length
+                names.append(texts[0].rstrip(b"\0").decode("utf-8", "replace"))
+        except struct.error:
+            return  # the rest has to come
+        if at <= len(self._buffer):
+            self.devices, self.state = tuple(names), READY if names else UNPLUGGED

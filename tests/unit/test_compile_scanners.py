@@ -35,7 +35,7 @@ def test_a_clerk_may_use_the_scanners_of_the_own_office_alone() -> None:
     found = usable("tay-ho-pc-1")
     assert set(found) == {GLASS, BOX}
     assert (found[GLASS]["kind"], found[GLASS]["url"]) == ("escl", "http://10.20.0.20:80/eSCL/")
-    assert (found[BOX]["kind"], found[BOX]["ipv4"], found[BOX]["port"]) == ("sane", "10.20.0.21", 6566)
+    assert (found[BOX]["kind"], found[BOX]["url"]) == ("escl", "http://10.20.0.21:60000/eSCL/")
     assert {each["by"] for each in found.values()} == {"clerks"}
     assert set(usable("buoi-pc-1")) == {"buoi-scanner-1"}
 
@@ -66,20 +66,33 @@ def test_whoever_does_not_scan_has_no_list(host: str) -> None:
 def test_a_box_shares_with_its_zone_and_is_asked_by_the_gateway() -> None:
     box = variables()[BOX]["wardnet_scanner"]
     assert box["clients"] == ["10.20.0.0/24", "10.20.0.1/32", "fd20:20::/64"]
-    assert (box["usb"], box["port"], box["data_ports"]) == (True, 6566, [6567, 6574])
+    assert (box["usb_port"], box["sane_port"]) == (60000, None)
     first, *others = box["admits"]
-    assert (first["protocol"], first["ports"]) == ("tcp", list(range(6566, 6575)))
+    assert (first["protocol"], first["ports"]) == ("tcp", [60000])
     assert first["prefixes"] == box["clients"]
     assert {each["id"] for each in others} == {"management-hosts"}
     assert "wardnet_scanner" not in variables()[GLASS]
+
+
+def test_a_box_with_two_scanners_shares_each_in_its_own_way() -> None:
+    both = changed("district.yml", ("paths: [usb]}", "paths: [usb, sane]}"))
+    found = usable("tay-ho-pc-1", both)
+    assert [(each["id"], each["kind"], each["port"]) for each in found.values()][1:] == [
+        (BOX, "escl", 60000),
+        (f"{BOX}-sane", "sane", 6566),
+    ]
+    assert found[f"{BOX}-sane"]["url"] is None
+    box = variables(both)[BOX]["wardnet_scanner"]
+    assert (box["usb_port"], box["sane_port"], box["data_ports"]) == (60000, 6566, [6567, 6574])
+    assert box["admits"][0]["ports"] == [60000, *range(6566, 6575)]
 
 
 def test_a_box_may_serve_another_zone_of_its_channel_that_a_conduit_joins_to_it() -> None:
     district = changed(
         "district.yml",
         (
-            "paths: [usb, sane]}",
-            "paths: [usb, sane], zones: [clerks, devices]}",
+            "paths: [usb]}",
+            "paths: [usb], zones: [clerks, devices]}",
         ),
         ("  - {id: clerks-portal,", JOINED + "  - {id: clerks-portal,"),
     )
@@ -93,7 +106,7 @@ def test_the_agent_asks_each_scanner_of_its_site_from_the_port_that_it_stands_at
     common = {"channel": "wan", "interface": "clerks0", "source": "10.20.0.1"}
     assert asked == [
         {"id": GLASS, "kind": "escl", "ipv4": "10.20.0.20", "port": 80, **common},
-        {"id": BOX, "kind": "sane", "ipv4": "10.20.0.21", "port": 6566, **common},
+        {"id": BOX, "kind": "escl", "ipv4": "10.20.0.21", "port": 60000, **common},
     ]
 
 
@@ -105,7 +118,7 @@ def test_the_gateway_lets_its_agent_ask_and_nothing_more() -> None:
         assert [str(prefix) for prefix in flow.sender.prefixes] == ["10.20.0.1/32"]
         assert len(flow.receiver.prefixes) == 1
         assert flow.receiver.port == "clerks0"
-    assert [each.ports for each in flows[f"{BOX}-status"].allow] == [(6566,)]
+    assert [each.ports for each in flows[f"{BOX}-status"].allow] == [(60000,)]
     # Nobody asks from a box that management does not reach.
     assert not [flow for flow in sample_plan().gateway("buoi-building-gw").flows if flow.id.endswith("-status")]
 

@@ -83,20 +83,6 @@ def test_a_talk_with_saned_ends_with_its_list_however_it_comes_in(piece: int) ->
     assert sent == struct.pack(">2I", 1, 10)
 
 
-@pytest.mark.parametrize(
-    ("status", "state"), [(0, escl.READY), (3, escl.BUSY), (4, escl.UNPLUGGED), (9, escl.UNPLUGGED), (11, escl.DENIED)]
-)
-def test_a_scanner_without_a_driver_is_opened_to_see_whether_it_is_there(status: int, state: str) -> None:
-    talk = escl.SaneTalk()
-    talk.feed(GREETING)
-    asked = talk.feed(listing("airscan:e0:USB 1"))
-    assert asked == struct.pack(">I", 2) + text("airscan:e0:USB 1")
-    assert talk.state is None
-    last = talk.feed(struct.pack(">3I", status, 7, 0))
-    assert talk.state == state
-    assert last == (struct.pack(">2I", 3, 7) if status == 0 else b"") + struct.pack(">I", 10)
-
-
 def test_a_box_without_a_scanner_and_one_that_lets_nobody_in() -> None:
     talk = escl.SaneTalk()
     talk.feed(GREETING)

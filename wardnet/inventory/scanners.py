@@ -23,11 +23,6 @@ class ScannerRecord(BaseModel):
     @model_validator(mode="after")
     def _together(self) -> ScannerRecord:
         paths = set(self.paths)
-        if ScannerPath.USB in paths and ScannerPath.SANE not in paths:
-            raise misfit(
-                _("a scanner by 'usb' alone is used by nobody on the network"),
-                _("write 'paths: [usb, sane]': its box shares it"),
-            )
         if ScannerPath.ESCL in paths and len(paths) > 1:
             raise misfit(
                 _("a scanner that speaks eSCL itself has no other path"),

@@ -25,13 +25,14 @@ class UsableScanner:
 
 @dataclass(frozen=True, slots=True)
 class ScannerBox:
-    """A box that shares its scanner by SANE. `clients` are who may use it, both families, sorted; `admits` are they and
-    whoever else gets to it; `own` and `foreign` are the prefixes of its channel and of the other one."""
+    """A box that shares its scanner; ports are None for what it does not share. `clients` are who may use it, both
+    families, sorted; `admits` are they and whoever else gets to it; `own` and `foreign` are the prefixes of its channel
+    and of the other one."""
 
     id: str
     name: str
-    usb: bool
-    port: int
+    usb_port: int | None
+    sane_port: int | None
     data_ports: tuple[int, int]
     clients: tuple[IPNetwork, ...]
     admits: tuple[Admission, ...]

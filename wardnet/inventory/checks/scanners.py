@@ -5,7 +5,7 @@ from __future__ import annotations
 from wardnet.inventory.checks.context import Context, in_site
 from wardnet.locale import _
 from wardnet.model.intent import Conduit, Host, HostRole, OperatingSystem, Site
-from wardnet.model.scanners import SANE_DATA_PORTS, SANE_PORT, Scanner, ScannerPath
+from wardnet.model.scanners import Scanner, ScannerPath, ports_of
 
 
 def scanners(context: Context) -> None:
@@ -28,7 +28,7 @@ def _reached(context: Context, host: Host) -> None:
         context.add(
             host.source,
             _("scanner '{host}' with os linux does not say what it shares").format(host=host.id),
-            _("add 'scanner: {name: ..., paths: [usb, sane]}'"),
+            _("add 'scanner: {name: ..., paths: [usb]}', or [sane] where it needs a driver"),
         )
     if host.scanner is None:
         return
@@ -36,13 +36,13 @@ def _reached(context: Context, host: Host) -> None:
     if host.os is OperatingSystem.LINUX and speaks:
         context.add(
             host.scanner.source,
-            _("scanner '{host}' with os linux shares by SANE, not by eSCL").format(host=host.id),
-            _("write 'paths: [usb, sane]'"),
+            _("scanner '{host}' with os linux is a box, which has no eSCL of its own").format(host=host.id),
+            _("write 'paths: [usb]', or 'paths: [sane]' where it needs a driver"),
         )
     if host.os is not OperatingSystem.LINUX and not speaks:
         context.add(
             host.scanner.source,
-            _("scanner '{host}' with os {os} shares nothing by SANE").format(host=host.id, os=host.os),
+            _("scanner '{host}' with os {os} is no box that shares a scanner").format(host=host.id, os=host.os),
             _("write 'paths: [escl]', or set 'os: linux' where a box stands before it"),
         )
 
@@ -70,7 +70,7 @@ def _users(context: Context, site: Site, host: Host, scanner: Scanner) -> None:
 
 def _joined(context: Context, host: Host, scanner: Scanner, zone: str, own: set[str]) -> None:
     """Whoever stands in another network gets to the scanner through the gateway, and so by a conduit."""
-    ports = wanted_ports(scanner)
+    ports = ports_of(scanner)
     if not any(c.from_zone == zone and c.to_zone in own and _carries(c, ports) for c in context.district.conduits):
         context.add(
             scanner.source,
@@ -79,12 +79,6 @@ def _joined(context: Context, host: Host, scanner: Scanner, zone: str, own: set[
                 own=", ".join(sorted(own)), ports=", ".join(f"tcp/{port}" for port in ports)
             ),
         )
-
-
-def wanted_ports(scanner: Scanner) -> tuple[int, ...]:
-    if ScannerPath.ESCL in scanner.paths:
-        return (scanner.port,)
-    return (SANE_PORT, *range(SANE_DATA_PORTS[0], SANE_DATA_PORTS[1] + 1))
 
 
 def _carries(conduit: Conduit, ports: tuple[int, ...]) -> bool:
