@@ -140,6 +140,14 @@ def test_a_second_run_publishes_nothing_anew(converged: Lab, first: Run, mirror:
     assert {path.name: path.read_bytes() for path in mirror.folder.iterdir()} == before
 
 
+def test_a_bundle_holds_what_the_roles_of_its_host_want_and_no_more(mirror: Published) -> None:
+    roles = {host: {step["role"] for step in mirror.read(host).steps} for host in (PC, GATEWAY)}
+    assert {"base", "zone_firewall", "channel_ports", "pull"} <= roles[GATEWAY]
+    assert not {"probe_agent", "audit_account", "wan_channel"} & roles[GATEWAY], "nobody comes to it"
+    assert {"base", "pull"} <= roles[PC]
+    assert not {"zone_firewall", "channel_ports"} & roles[PC]
+
+
 @pytest.mark.parametrize("host", [GATEWAY, PC, "buoi-citizen-1"])
 def test_a_host_comes_to_what_is_published_and_then_changes_nothing(
     converged: Lab, mirror: Published, host: str
