@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from lab.errors import LabError
+from lab.scope_workplaces import without_places
 from wardnet.inventory import DISTRICT_FILE, WARDS_FOLDER, InventoryErrors, parse_district
 from wardnet.locale import _
 from wardnet.model.intent import District
@@ -26,7 +27,9 @@ def scoped_files(inventory: Path, district: District, wards: tuple[str, ...]) ->
     absent = {
         host.id for ward in district.wards if ward.source.file in left_out for site in ward.sites for host in site.hosts
     }
-    files[DISTRICT_FILE] = without_exceptions(files[DISTRICT_FILE].decode(), absent).encode()
+    gone = {ward.id for ward in district.wards if ward.source.file in left_out}
+    text = without_exceptions(files[DISTRICT_FILE].decode(), absent)
+    files[DISTRICT_FILE] = without_places(text, absent | gone).encode()
     return files
 
 
