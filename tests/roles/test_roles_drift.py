@@ -17,6 +17,9 @@ LIMIT = ("--limit", "tay-ho-hub,buoi-gw,buoi-pc-1,monitoring")
 DELETE_RULE = """handle=$(nft -a list chain inet wardnet forward | awk '/clerks-portal/ {print $NF; exit}')
 nft delete rule inet wardnet forward handle $handle"""
 
+ADD_TO_A_FILE = """mkdir -p /etc/systemd/network/10-wardnet-wan-wan0.network.d
+echo '[Network]' > /etc/systemd/network/10-wardnet-wan-wan0.network.d/mine.conf"""
+
 # (host, what somebody does, what the check must say about it)
 DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     "a rule deleted": (
@@ -55,6 +58,36 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     "an address deleted": (
         "buoi-gw", "ip -6 address del fd20:20:1::1/64 dev clerks0", "+address fd20:20:1::1/64 on clerks0",
     ),
+    "a route before all rules": (
+        "buoi-gw", "ip route add 10.99.0.0/16 via 10.31.1.1 dev wan0 onlink table local",
+        "-route 10.99.0.0/16 via 10.31.1.1 dev wan0 metric 0 table 255",
+    ),
+    "an address on the loopback": (
+        "tay-ho-hub", "ip address add 10.20.1.77/32 dev lo", "-address 10.20.1.77/32 on lo",
+    ),
+    "a rule before ours with the same priority": (
+        "buoi-gw", "ip rule add priority 1100 lookup 100", "-rule 1100 IPv4: all lookup 100",
+    ),
+    "a port switched off": ("buoi-gw", "ip link set dev wifi0 down", "+switch on wifi0"),
+    "a port that forwards nothing": (
+        "buoi-gw", "echo 0 > /proc/sys/net/ipv4/conf/citizen0/forwarding", "-net/ipv4/conf/citizen0/forwarding = 0",
+    ),
+    "a port that believes in its own address as sender": (
+        "tay-ho-hub", "echo 1 > /proc/sys/net/ipv4/conf/servers0/accept_local",
+        "-net/ipv4/conf/servers0/accept_local = 1",
+    ),
+    "networkd that no boot starts": (
+        "tay-ho-hub", "systemctl disable --quiet systemd-networkd.service", "+start systemd-networkd.service",
+    ),
+    "more in a file of ours": (
+        "buoi-gw",
+        ADD_TO_A_FILE,
+        "before: /etc/systemd/network/10-wardnet-wan-wan0.network.d/mine.conf (remove)",
+    ),
+    "SSH as a relay": (
+        "buoi-gw", "echo 'AllowTcpForwarding yes' > /etc/ssh/sshd_config.d/00-mine.conf",
+        "before: /etc/ssh/sshd_config.d/00-mine.conf (remove)",
+    ),
     "a kernel setting": (
         "buoi-gw", "echo 1 > /proc/sys/net/ipv4/conf/all/proxy_arp", "-net/ipv4/conf/all/proxy_arp = 1",
     ),
@@ -92,6 +125,24 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "monitoring", "rm /etc/prometheus/rules/alerts.yml", "after: /etc/prometheus/rules/alerts.yml (write)",
     ),
     "Prometheus stopped": ("monitoring", "systemctl stop prometheus", None),
+    "a right of one's own": (
+        "buoi-gw", "echo 'nobody ALL=(ALL) ALL' > /etc/sudoers.d/mine", "before: /etc/sudoers.d/mine (remove)",
+    ),
+    "root by the SSH server's own file": (
+        "buoi-pc-1", "printf 'Match all\\nPermitRootLogin yes\\n' >> /etc/ssh/sshd_config",
+        "before: /etc/ssh/sshd_config (write)",
+    ),
+    "forwarding before the filter": (
+        "tay-ho-hub", "echo net.ipv4.ip_forward=1 > /etc/sysctl.d/zz-mine.conf",
+        "before: /etc/sysctl.d/zz-mine.conf (remove)",
+    ),
+    "redirects believed": (
+        "buoi-pc-1", "echo 1 > /proc/sys/net/ipv4/conf/all/accept_redirects", "-net/ipv4/conf/all/accept_redirects = 1",
+    ),
+    "a service unmasked": ("buoi-pc-1", "systemctl unmask --quiet rpcbind.socket", None),
+    "no rules for the audit log": (
+        "buoi-gw", "echo -D > /etc/audit/rules.d/zz.rules", "before: /etc/audit/rules.d/zz.rules (remove)",
+    ),
 }  # fmt: skip
 
 
