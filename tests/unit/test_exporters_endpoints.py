@@ -58,7 +58,7 @@ def test_no_target_is_forbidden_too() -> None:
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ("target=portal", "the module must be one of: dns, http, icmp, tcp, tls"),
+        ("target=portal", "the module must be one of: dns, http, icmp, scanner, tcp, tls"),
         ("target=portal&module=smtp", "the module must be one of"),
         ("target=portal&module=http&family=ipv5", "the family must be one of: ipv4, ipv6"),
         ("target=portal&module=http&debug=yes", "debug must be true or false"),
