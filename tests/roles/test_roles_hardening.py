@@ -243,4 +243,4 @@ def test_updates_come_from_the_mirror_but_never_into_an_unconfirmed_change(conve
         assert eventually(lambda: state(converged) == "inactive", 300)
         installed = inside(converged, PC, "dpkg-query", "--show", "--showformat=${db:Status-Status}", "wardnet-newer")
         assert (version(converged), installed) == ("2", "installed")
-    assert play(converged, "site.yml", "--limit", PC).changed == {}
+    assert play(converged, "site.yml", "--limit", PC).changed == {}, "what wardnet keeps is as it was"
