@@ -1,6 +1,6 @@
 """`python -m lab.drill`: cuts the manager off from the lab's gateways, and sees whether they come back by themselves.
 
-Ends with `N of N came back` and what counts as that, and with status 0 only where all did.
+Says what counts as having come back, ends with `N of N came back`, and with status 0 only where all did.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin:
         out.print(f"but the shipped playbooks would still change something:\n{differing}", markup=False)
     out.print(f"took {seconds / 60:.0f} min {seconds % 60:.0f} s")
     counted = f"by itself, to its former state, at most {margin} s after the time that it had set for going back"
-    out.print(f"{back} of {len(outcomes)} came back: each {counted}", highlight=False, soft_wrap=True)
+    out.print(f"a gateway counts as back where it is so {counted}", highlight=False, soft_wrap=True)
+    out.print(f"{back} of {len(outcomes)} came back", highlight=False)
     return back == len(outcomes) and not differing
 
 
