@@ -44,7 +44,7 @@ def _section(text: str, kind: yaml.Node, items: yaml.SequenceNode, absent: Set[s
             if key.value in PLACES and any(place.value in absent for place in places.value):
                 left = [place.value for place in places.value if place.value not in absent]
                 flow = f"[{', '.join(left)}]"
-                if places.flow_style:
+                if isinstance(places, yaml.CollectionNode) and places.flow_style:
                     yield places.start_mark.index, places.end_mark.index, flow
                 else:
                     start, end = _lines(text, key.start_mark.index, places.end_mark.index)
