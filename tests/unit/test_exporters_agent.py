@@ -129,7 +129,9 @@ def test_metrics_are_the_documented_ones(plane: str, tmp_path: Path, web: WebSer
         assert (family.type, family.documentation) == (metric.kind, metric.help)
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(metric.labels)
-    prefixes = {"link": ("wardnet_circuit_", "wardnet_link_"), "software": ("wardnet_service_",)}[plane]
+    prefixes = {"link": ("wardnet_circuit_", "wardnet_link_"), "software": ("wardnet_service_", "wardnet_scanner_")}[
+        plane
+    ]
     assert served == {name for name in listed if name.startswith((*prefixes, "wardnet_agent_"))}
 
 

@@ -65,7 +65,10 @@ def test_every_error_of_the_inventory_is_shown_with_its_place(copy: Path) -> Non
     result = ansible("ansible-playbook", "-i", copy / "wardnet.yml", "playbooks/site.yml")
     assert result.returncode != 0
     said = result.stderr + result.stdout
-    assert said.count("wards/buoi.yml:35:") == 1, said
+    line = 1 + ward.read_text().splitlines().index(
+        "    gateway: {id: buoi-gw, platform: linus, management_network: devices}"
+    )
+    assert said.count(f"wards/buoi.yml:{line}:") == 1, said
     assert "Failed to parse" not in said
     assert "Traceback" not in said
 
