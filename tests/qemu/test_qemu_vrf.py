@@ -107,4 +107,4 @@ def test_the_audit_says_unknown_and_not_proved(lab: Lab, routed_apart: Guest, tm
     device = next(each for each in report["devices"] if each["device"] == ROUTED_APART)
     assert device["collected"], report
     assert report["verdict"] != "proved"
-    assert any("VRF" in problem["message"] for problem in device["problems"]), device["problems"]
+    assert any("VRF" in problem["reason"] for problem in device["problems"]), device["problems"]
