@@ -17,6 +17,8 @@ from tests.unit.plugins_support import ROOT
 from wardnet.compile import to_plain
 from wardnet.model.snapshot import LINUX
 
+# Groups of hosts that stand at the district's own sites or are switches of those: none of them pulls.
+REACHED = {"hubs", "switches", "monitoring_servers", "controllers"}
 ROLES = sorted(path.parents[1] for path in (ROOT / "roles").glob("*/tasks/main.yml"))
 
 
@@ -134,3 +136,20 @@ def test_a_whole_run_and_what_is_published_come_to_every_role() -> None:
     # channel_ports is run by the roles of the channels, with the channel as input
     every = configuring("site.yml") | configuring("publish.yml")
     assert every == {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {"channel_ports"}
+
+
+def test_no_play_that_connects_comes_to_a_host_that_pulls() -> None:
+    """Nothing leads to those; what they are to be is published."""
+    plays = [
+        (path.name, play["name"], " ".join(play["hosts"].split()))
+        for path in sorted((ROOT / "playbooks").glob("*.yml"))
+        if path.name not in ("publish.yml", "skipped.yml")  # neither connects
+        for play in read(path)
+        if "hosts" in play
+    ]
+    assert plays
+    for file, name, hosts in plays:
+        wanted = "".join(re.findall(r"'([^']*)'", hosts.partition("default(")[2])) if "{{" in hosts else hosts
+        among = set(wanted.split(":"))
+        assert among, (file, name)
+        assert "!pulled" in among or among <= REACHED, f"{file}, {name}: {wanted} may take in hosts that pull"
