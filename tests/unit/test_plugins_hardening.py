@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import jinja2
 import yaml
 
-from tests.unit.plugins_support import ROOT
+from tests.unit.plugins_support import ROOT, load
+
+bundle = load("module_utils", "wardnet_bundle")
 
 ROLE = ROOT / "roles" / "hardening"
 
@@ -18,20 +22,47 @@ def variables() -> dict[str, Any]:
     return found
 
 
-def audit_rules() -> list[str]:
-    """Lines of the audit log's rules, as Ansible would render them."""
+def rendering() -> jinja2.Environment:
     environment = jinja2.Environment(  # noqa: S701 - the output is no HTML
         loader=jinja2.FileSystemLoader(ROLE / "templates"), trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["regex_replace"] = lambda text, pattern, to: re.sub(pattern, to, text)
-    template = environment.get_template("etc/audit/rules.d/audit.rules.j2")
+    return environment
+
+
+def purged(of: str, folder: Path, roles: set[str], **keep: list[str]) -> set[str]:
+    """Names in `folder` that go as those in the role's directory list `of` do, where `roles` gives the named files."""
+    (directory,) = variables()[of]
+    # Ansible makes a list of what a filter gives, Jinja alone does not
+    given = rendering().from_string(directory["purge"].replace("') }}", "') | list }}")).render(keep)
+    found = bundle.read_bundle(
+        [],
+        [{"path": str(folder), "purge": ast.literal_eval(given)}],
+        lenient=True,
+        beside=frozenset(folder / name for name in roles),
+    )
+    return {change.path.name for change in found.changes() if change.kind == "remove"}
+
+
+def audit_rules() -> list[str]:
+    """Lines of the audit log's rules, as Ansible would render them."""
+    template = rendering().get_template("etc/audit/rules.d/audit.rules.j2")
     return template.render(variables(), hardening_audit_locked=False).splitlines()
 
 
 def test_a_folder_that_is_missing_takes_no_other_rule_and_not_the_log_away() -> None:
-    """auditctl -R says that it failed where a rule with `-F dir=` names none, unless told by -i; with -c it still does."""
+    """auditctl -R says that it failed where a rule with `-F dir=` names none, unless told by -i; by -c it still does."""
     lines = audit_rules()
     folders = [line for line in lines if " -F dir=" in line]
     assert folders
     assert "-c" not in lines
     assert lines.index("-D") < lines.index("-i") < lines.index(folders[0])
+
+
+def test_no_name_of_its_own_keeps_a_file_by_hand_with_the_ssh_server(tmp_path: Path) -> None:
+    ours, kept = {"10-wardnet.conf", "20-wardnet-audit.conf"}, "40-site.conf"
+    foreign = {"00-mine.conf", "05-wardnet-root.conf", "zz-wardnet.conf"}
+    for name in {*ours, *foreign, kept, "README"}:
+        (tmp_path / name).touch()
+    assert purged("__hardening_ssh_directories", tmp_path, ours, hardening_ssh_keep=[kept]) == foreign
+    assert purged("__hardening_ssh_directories", tmp_path, ours, hardening_ssh_keep=[]) == {*foreign, kept}
