@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import pytest
 import yaml
 
 from tests.unit.plugins_support import ROOT, load
@@ -51,7 +53,7 @@ def audit_rules() -> list[str]:
 
 
 def test_a_folder_that_is_missing_takes_no_other_rule_and_not_the_log_away() -> None:
-    """auditctl -R says that it failed where a rule with `-F dir=` names none, unless told by -i; by -c it still does."""
+    """auditctl -R says that it failed if a rule with `-F dir=` names none, unless told -i; with -c it still does."""
     lines = audit_rules()
     folders = [line for line in lines if " -F dir=" in line]
     assert folders
@@ -66,3 +68,27 @@ def test_no_name_of_its_own_keeps_a_file_by_hand_with_the_ssh_server(tmp_path: P
         (tmp_path / name).touch()
     assert purged("__hardening_ssh_directories", tmp_path, ours, hardening_ssh_keep=[kept]) == foreign
     assert purged("__hardening_ssh_directories", tmp_path, ours, hardening_ssh_keep=[]) == {*foreign, kept}
+
+
+@pytest.mark.parametrize(
+    ("name", "program", "file", "line"),
+    [
+        ("ssh", "/usr/sbin/sshd -t -f", "etc/ssh/sshd_config", "Include {root}/etc/ssh/sshd_config.d/*.conf"),
+        ("sudo", "/usr/sbin/visudo --check --file", "etc/sudoers", "@includedir {root}/etc/sudoers.d"),
+    ],
+)
+def test_what_is_tried_is_what_the_host_is_to_have(
+    tmp_path: Path, name: str, program: str, file: str, line: str
+) -> None:
+    """Not what it has: a file that somebody broke would refuse the very candidate that takes it away."""
+    target = tmp_path / file
+    target.parent.mkdir(parents=True)
+    target.write_text(rendering().get_template(f"{file}.j2").render() + "\n")
+    script = rendering().from_string(variables()[f"__hardening_{name}_trial"])
+    text = script.render({"hardening_ssh_keep": [], "hardening_sudo_keep": []})
+    assert f"{program} " in text
+    text = text.replace(program, "/bin/cat").replace(program.split()[0], "/bin/cat")
+    argv = ["/bin/sh", "-ec", text, "trial", str(tmp_path)]
+    tried = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    included = [each for each in tried.splitlines() if each.lower().startswith(("include", "@include"))]
+    assert included == [line.replace("{root}", str(tmp_path))]
