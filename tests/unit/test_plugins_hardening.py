@@ -92,3 +92,10 @@ def test_what_is_tried_is_what_the_host_is_to_have(
     tried = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     included = [each for each in tried.splitlines() if each.lower().startswith(("include", "@include"))]
     assert included == [line.replace("{root}", str(tmp_path))]
+
+
+def test_the_kernels_settings_are_read_after_debians_own() -> None:
+    (step,) = yaml.safe_load((ROLE / "tasks" / "kernel.yml").read_text())
+    paths = [Path(file["path"]) for file in step["wardnet_candidate"]["files"]]
+    (name,) = [path.name for path in paths if path.name.endswith("-hardening.conf")]
+    assert name > "99-protect-links.conf", "of procps in Debian 12: fs.protected_fifos = 1"
