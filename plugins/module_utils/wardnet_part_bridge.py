@@ -1,10 +1,10 @@
 """Part `bridge`: a host's way out through a bridge of its wired port and its radio, kept by systemd-networkd.
 
-    bridge: {name: br-wifi, wire: eth0, radio: wlan0, addresses: [172.21.1.2/24, ...], gateways: [172.21.1.1, ...]}
+    bridge: {name: br-wifi, wire: eth0, radios: [wlan0], addresses: [172.21.1.2/24, ...], gateways: [172.21.1.1, ...]}
 
 The files of networkd are the step's. Held are the bridge and that it is up, the wired port in it, the addresses of both
-(all are the bridge's), and the default routes. Interfaces whose name begins with the radio's are hostapd's to join; any
-other port in the bridge goes. What is missing is brought by networkd; what is foreign is deleted after that.
+(all are the bridge's), and the default routes. The radios are hostapd's to join; any other port
+in the bridge goes. What is missing is brought by networkd; what is foreign is deleted after that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Bridge(Part):
 
     def read(self) -> None:
         given = self.steps[-1].arguments
-        self._bridge, self._wire, self._radio = given["name"], given["wire"], given["radio"]
+        self._bridge, self._wire, self._radios = given["name"], given["wire"], given["radios"]
         self._intended: frozenset[Item] = frozenset(
             [("up", self._bridge, ""), ("port", self._wire, self._bridge)]
             + [("address", self._bridge, str(ipaddress.ip_interface(each))) for each in given["addresses"]]
@@ -49,7 +49,7 @@ class Bridge(Part):
             name = link["ifname"]
             if name == self._bridge and "UP" in link.get("flags", []):
                 found.append(("up", name, ""))
-            if link.get("master") == self._bridge and not name.startswith(self._radio):
+            if link.get("master") == self._bridge and name not in self._radios:
                 found.append(("port", name, self._bridge))
             if name in (self._bridge, self._wire):
                 found += [
