@@ -42,7 +42,7 @@ SHAPES: dict[str, dict[str, type]] = {
         "files": list,
         "reload_files": list,
         "line": bool,
-        "conditional": bool,
+        "conditional": str,
     },
     "after": {"tag": str, "command": list},
 }

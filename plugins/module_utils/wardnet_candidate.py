@@ -17,8 +17,8 @@ A step is what one task of one role adds:
                  folder that holds all files of the candidate under their final paths
     units        [{name, state running|off|masked, files [paths], reload_files [paths], line, conditional}]; held after
                  all is confirmed. line: true where a line goes over it: who answered before it is started again must
-                 answer after it. conditional: true where it is enough to have asked for it, as its own conditions may
-                 say that it is not for this machine
+                 answer after it. conditional: any where it is enough to have asked for it, as its own conditions may
+                 say that it is not for this machine; container where that counts in a container alone
     after        [{tag, command [argv]}]; run when a file of this step with the tag changed, before units
     <part>       the part's own arguments, a dict under the part's name; what is in it, the part's class says
 

@@ -186,8 +186,7 @@ def finish(host: Host, survey: Survey, options: Options, former: dict[str, list[
     over = {unit["name"] for step in survey.steps for unit in step.units if unit.get("line")}
     lines = [name for _, name in survey.due_units if name in over]
     demands = probe.demanded(probe.ask(probe.questions(options.probes))) if lines else ()
-    conditional = frozenset(unit["name"] for step in survey.steps for unit in step.units if unit.get("conditional"))
-    units.carry_out(host, survey.due_units, host.shown, conditional)
+    units.carry_out(host, survey.due_units, host.shown, survey.conditional)
     silent = probe.wait_for(demands, time.monotonic() + host.settle) if demands else []
     if silent:
         raise PartError(

@@ -44,6 +44,7 @@ class Survey:
     differences: dict[str, Difference] = field(default_factory=dict)
     due_packages: list[str] = field(default_factory=list)
     due_units: list[tuple[str, str]] = field(default_factory=list)
+    conditional: frozenset[str] = frozenset()  # units whose own conditions may leave them out here
 
     @property
     def guarded(self) -> tuple[Part, ...]:
@@ -95,7 +96,9 @@ class Survey:
         names = [unit["name"] for step in self.steps for unit in step.units]
         names += [name for part in self.parts for name in part.services()]
         self.host.shown = units.show(self.host, list(dict.fromkeys(names)))
-        self.due_units = units.plan((unit for step in self.steps for unit in step.units), self.host.shown)
+        wanted = units.resolve(self.host, (unit for step in self.steps for unit in step.units))
+        self.conditional = frozenset(unit["name"] for unit in wanted if unit["conditional"])
+        self.due_units = units.plan(wanted, self.host.shown)
 
     def read_parts(self) -> None:
         for part in self.parts:

@@ -11,6 +11,8 @@ from typing import Any
 from ansible.module_utils.wardnet_host import SYSTEMCTL, Host
 from ansible.module_utils.wardnet_part import PartError
 
+DETECT_VIRT = "/usr/bin/systemd-detect-virt"
+
 PROPERTIES = (
     "Id",
     "LoadState",
@@ -76,6 +78,14 @@ def decide(unit: dict[str, Any], shown: dict[str, str], times: Times) -> list[st
     elif times.needs_reload:
         verbs.append("reload")
     return verbs
+
+
+def resolve(host: Host, units: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The units, with whether `conditional` counts on this host in place of where it does."""
+    found = list(units)
+    asked = any(unit.get("conditional") == "container" for unit in found)
+    counts = {"any": True, "container": asked and host.attempt([DETECT_VIRT, "--container", "--quiet"])[0] == 0}
+    return [{**unit, "conditional": counts.get(unit.get("conditional") or "", False)} for unit in found]
 
 
 def is_left_out(shown: dict[str, str]) -> bool:

@@ -93,6 +93,22 @@ def test_a_unit_that_says_that_it_is_not_for_this_machine_is_left_in_peace() -> 
     assert units.decide(unit, stopped, FRESH) == units.decide(unit, never, FRESH) == ["restart"]
 
 
+@pytest.mark.parametrize(
+    ("said", "container", "counts"),
+    [("any", False, True), ("container", True, True), ("container", False, False), (None, True, False)],
+)
+def test_whose_own_conditions_count_where(said: str | None, container: bool, counts: bool) -> None:
+    """On a machine the audit log is never off in peace, whatever condition somebody has given it."""
+
+    class Host:
+        def attempt(self, argv: list[str]) -> tuple[int, str, str]:
+            assert argv == ["/usr/bin/systemd-detect-virt", "--container", "--quiet"]
+            return 0 if container else 1, "", ""
+
+    (unit,) = units.resolve(Host(), [{"name": "auditd.service", "conditional": said}])
+    assert units.decide(unit, LEFT_OUT, FRESH) == ([] if counts else ["restart"])
+
+
 def test_when_such_a_unit_was_asked_counts_as_its_start(tmp_path: Path) -> None:
     (tmp_path / "x.conf").touch()
     asked = LEFT_OUT | {"ConditionTimestampMonotonic": str(int((time.monotonic() + 60) * 1e6))}
