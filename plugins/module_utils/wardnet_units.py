@@ -145,14 +145,17 @@ def newest(paths: list[str]) -> float:
 def carry_out(
     host: Host, due: list[tuple[str, str]], shown: dict[str, dict[str, str]], conditional: frozenset[str] = frozenset()
 ) -> None:
-    """PartError, with the unit's journal, where one does not come to its state or does not stay there. Those that are
-    `conditional` may find that they are not for this machine."""
+    """PartError, with the unit's journal, where one does not come to its state or does not stay there; what is due of
+    the others is done all the same. Those that are `conditional` may find that they are not for this machine."""
     if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown.values()):
         host.run([SYSTEMCTL, "daemon-reload"])
+    failed: dict[str, str] = {}  # words by unit
     for verb, name in due:
         code, _, err = host.attempt([SYSTEMCTL, verb, "--", name])
         if code != 0:
-            raise PartError(f"systemctl {verb} {name}: {err.strip()}", journal=journal(host, name))
+            failed.setdefault(name, f"systemctl {verb} {name}: {err.strip()}")
+    if failed:
+        raise PartError("; ".join(failed.values()), journal=journal(host, next(iter(failed))))
     steady(host, [name for verb, name in due if verb == "restart"], conditional)
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.plugins_support import load
 
 packages = load("module_utils", "wardnet_packages")
+parts = load("module_utils", "wardnet_part")
 units = load("module_utils", "wardnet_units")
 
 DPKG = "nftables\tinstalled\t1.0.6-2\nsudo\tconfig-files\t1.9.13\ntzdata\tinstalled\t2026a\n"
@@ -107,6 +108,24 @@ def test_whose_own_conditions_count_where(said: str | None, container: bool, cou
 
     (unit,) = units.resolve(Host(), [{"name": "auditd.service", "conditional": said}])
     assert units.decide(unit, LEFT_OUT, FRESH) == ([] if counts else ["restart"])
+
+
+def test_a_unit_that_is_not_masked_keeps_no_other_from_its_state() -> None:
+    """A file of its name by hand is in the way of a mask."""
+    ran: list[str] = []
+
+    class Host:
+        def attempt(self, argv: list[str]) -> tuple[int, str, str]:
+            ran.append(" ".join(argv[1:]))
+            return (1, "", f"File {argv[-1]} already exists.\n") if "mask" in argv else (0, "", "")
+
+        def run(self, argv: list[str]) -> str:
+            raise AssertionError(argv)
+
+    due = [("mask", "rsync.service"), ("mask", "telnet.socket"), ("restart", "chrony.service")]
+    with pytest.raises(parts.PartError, match=r"mask rsync\.service: .*; systemctl mask telnet\.socket: "):
+        units.carry_out(Host(), due, {})
+    assert ran[:3] == ["mask -- rsync.service", "mask -- telnet.socket", "restart -- chrony.service"]
 
 
 def test_when_such_a_unit_was_asked_counts_as_its_start(tmp_path: Path) -> None:
