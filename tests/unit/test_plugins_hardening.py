@@ -99,3 +99,17 @@ def test_the_kernels_settings_are_read_after_debians_own() -> None:
     paths = [Path(file["path"]) for file in step["wardnet_candidate"]["files"]]
     (name,) = [path.name for path in paths if path.name.endswith("-hardening.conf")]
     assert name > "99-protect-links.conf", "of procps in Debian 12: fs.protected_fifos = 1"
+
+
+@pytest.mark.parametrize("group", ["workstations", "touch_screens"])
+@pytest.mark.parametrize("minutes", [15, 60, 720])
+def test_updates_of_a_workplace_end_in_the_window_of_the_inventory(group: str, minutes: int) -> None:
+    given = yaml.safe_load((ROOT / "playbooks" / "group_vars" / f"{group}.yml").read_text())
+    workplace = {"updates": {"begin": "11:45", "minutes": minutes}}
+    spread, length = (
+        rendering().from_string(given[f"hardening_upgrade_{name}"]).render(wardnet_workplace=workplace)
+        for name in ("spread", "minutes")
+    )
+    assert spread.endswith("min")
+    assert int(spread.removesuffix("min")) > 0
+    assert int(spread.removesuffix("min")) + int(length) == minutes

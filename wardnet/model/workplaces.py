@@ -29,7 +29,7 @@ class AccountGroup(StrEnum):
 @dataclass(frozen=True, slots=True)
 class UpdateWindow:
     """When a PC installs security updates: each day from `begin`, as HH:MM in the district's time zone. PCs begin at
-    different times within `minutes`, so that they do not ask the mirror all at once."""
+    different times within the first half of `minutes`, so that they do not ask the mirror all at once."""
 
     begin: str
     minutes: int
