@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +62,20 @@ def test_a_passphrase_of_one_that_pulls_is_on_the_host_alone() -> None:
     text = rendered(CONF, security="wpa3", passphrase="vault:x", by_hand=True)
     assert "wpa_passphrase" not in text
     assert "/etc/wardnet/wifi-passphrase" in rendered(UNIT, security="wpa3", passphrase="vault:x", by_hand=True)
+
+
+def test_a_passphrase_reaches_hostapd_as_it_is_written(tmp_path: Path) -> None:
+    """A shell's echo makes other characters of what follows a backslash."""
+    kept, run, shipped = (tmp_path / name for name in ("kept", "run", "shipped"))
+    kept.write_text("a\\tb\\\\ 100% $x\n")
+    shipped.write_text("ssid=x\n")
+    text = rendered(UNIT, security="wpa3", passphrase="vault:x", by_hand=True)
+    (line,) = re.findall(r"^ExecStartPre=(.*)$", text, re.MULTILINE)
+    line = line.replace("$$", "$").replace("%%", "%")  # as systemd reads it
+    line = line.replace("/run/hostapd/wardnet.conf", str(run)).replace("/etc/hostapd/wardnet.conf", str(shipped))
+    line = line.replace("/etc/wardnet/wifi-passphrase", str(kept))
+    subprocess.run(shlex.split(line), check=True)
+    assert run.read_text() == "ssid=x\nwpa_passphrase=" + kept.read_text()
 
 
 def test_the_filter_is_taken_and_prints_as_it_is_taken_again() -> None:
