@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 
@@ -16,6 +16,11 @@ def network(interface: str) -> str:
     return str(ip_interface(interface).network)
 
 
+def number(address: str) -> str:
+    """An address as a number in hexadecimal, as nft takes what stands at a place of a packet."""
+    return hex(int(ip_address(address)))
+
+
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"wardnet_bytes": octets, "wardnet_network": network}
+        return {"wardnet_bytes": octets, "wardnet_network": network, "wardnet_number": number}

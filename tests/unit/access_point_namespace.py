@@ -4,14 +4,16 @@ client of another access point beyond the wire. Run as a program: the name of a 
 from __future__ import annotations
 
 import socket
+import struct
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.unit.access_point_support import POINT_IPV4, POINT_IPV6, ruleset
-from tests.unit.connections_namespace import inside
+from tests.unit.connections_namespace import PATIENCE, inside
 from tests.unit.plugins_namespace import run
 from tests.unit.visitors_namespace import _end, _pinged, _process, _reached, _there
 
@@ -115,6 +117,66 @@ def clients_ask_for_leases_and_give_none() -> None:
                 found = False
             ear.close()
             assert found is heard, (source, port)
+
+
+def _arp(sender: str, target: str) -> tuple[int, bytes]:
+    addresses = [socket.inet_aton(each) for each in (sender, target)]
+    return 0x0806, struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, bytes(6), addresses[0], bytes(6), addresses[1])
+
+
+def _ipv4(sender: str) -> tuple[int, bytes]:
+    """As who asks for a lease, which passes."""
+    addresses = socket.inet_aton(sender) + socket.inet_aton("255.255.255.255")
+    head = struct.pack("!BBHHHBB", 0x45, 0, 28, 0, 0, 64, 17)
+    total = sum(struct.unpack("!9H", head + addresses))
+    check = 0xFFFF - (total % 0xFFFF)  # a bridge looks at it
+    return 0x0800, head + struct.pack("!H", check) + addresses + struct.pack("!HHHH", 68, 67, 8, 0)
+
+
+def _neighbour(sender: str, kind: int, target: str) -> tuple[int, bytes]:
+    """A solicitation (135) or an advertisement (136)."""
+    own, everybody, whose = (socket.inet_pton(socket.AF_INET6, each) for each in (sender, "ff02::1", target))
+    head = struct.pack("!IHBB", 6 << 28, 24, 58, 255) + own + everybody
+    return 0x86DD, head + struct.pack("!BBHI", kind, 0, 0, 0) + whose
+
+
+def no_client_claims_to_be_the_gateway() -> None:
+    """To those of another access point, whose filter lets pass what seems to be from the gateway."""
+    frames = [  # each known by its sender's hardware address
+        (_arp(GATEWAY[4], GATEWAY[4]), False),
+        (_ipv4(GATEWAY[4]), False),
+        (_neighbour(GATEWAY[6], 135, ELSEWHERE[6]), False),
+        (_neighbour(ONE[6], 136, GATEWAY[6]), False),
+        (_arp(ONE[4], GATEWAY[4]), True),
+        (_ipv4("0.0.0.0"), True),  # has no address yet
+        (_neighbour(ONE[6], 135, GATEWAY[6]), True),
+        (_neighbour(ONE[6], 136, ONE[6]), True),
+    ]
+
+    def end() -> socket.socket:
+        made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        made.bind(("eth0", 0))
+        made.settimeout(0.2)
+        return made
+
+    with air() as here:
+        mouth, ear = inside(here.one, end), inside(here.elsewhere, end)
+        heard: set[int] = set()
+        passing = {place for place, (_, passes) in enumerate(frames) if passes}
+        deadline = time.monotonic() + PATIENCE
+        while not passing <= heard and time.monotonic() < deadline:
+            for place, ((kind, rest), _) in enumerate(frames):
+                mouth.send(b"\xff" * 6 + bytes([2, 0, 0, 0, 0, place]) + struct.pack("!H", kind) + rest)
+            try:
+                while True:
+                    frame = ear.recv(2000)
+                    if frame[6:11] == bytes([2, 0, 0, 0, 0]):
+                        heard.add(frame[11])
+            except TimeoutError:
+                continue
+        mouth.close()
+        ear.close()
+        assert heard == passing, heard
 
 
 if __name__ == "__main__":

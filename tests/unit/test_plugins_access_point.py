@@ -97,6 +97,7 @@ def test_without_isolation_clients_find_each_other_and_are_still_no_routers() ->
         "clients_reach_the_gateway_and_no_other_client",
         "nobody_but_the_gateway_finds_the_access_point",
         "clients_ask_for_leases_and_give_none",
+        "no_client_claims_to_be_the_gateway",
     ],
 )
 def test_in_namespaces(name: str) -> None:
