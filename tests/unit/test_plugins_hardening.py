@@ -113,3 +113,19 @@ def test_updates_of_a_workplace_end_in_the_window_of_the_inventory(group: str, m
     assert spread.endswith("min")
     assert int(spread.removesuffix("min")) > 0
     assert int(spread.removesuffix("min")) + int(length) == minutes
+
+
+@pytest.mark.parametrize(
+    ("host", "given", "blocked"),
+    [
+        ("buoi-gw", {"wardnet_gateway": {}}, True),
+        ("usb-gw", {"wardnet_gateway": {}}, False),
+        ("buoi-sw-1", {"wardnet_switch": {}}, True),
+        ("buoi-pc-1", {}, False),
+    ],
+)
+def test_what_starts_from_usb_keeps_the_modules_for_it(host: str, given: dict[str, Any], blocked: bool) -> None:
+    names = yaml.safe_load((ROOT / "playbooks" / "group_vars" / "all.yml").read_text())["hardening_modules_blocked"]
+    found = rendering().from_string(names).render(given, inventory_hostname=host, wardnet_usb_roots=["usb-gw"])
+    assert "cramfs" in found
+    assert ("usb-storage" in found) is ("uas" in found) is blocked
