@@ -29,6 +29,7 @@ signature = importlib.import_module("ansible.module_utils.wardnet_signature")
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DAY = 86400
+SIGNERS = "/etc/wardnet/pull-signers"  # where role pull puts them
 INPUTS = ("folder", "key", "host", "valid_days", "confirm_within", "settle", "probes", "model_sha256", "as_of")
 Result = dict[str, Any]
 
@@ -120,6 +121,10 @@ def publish(inputs: Inputs, steps: list[dict[str, Any]], now: float, check: bool
         raise PublishError(str(error)) from error
     if not check:
         made = signature.sign(data, inputs.key)
+        try:
+            signature.keeps_its_signer(data, made, steps, SIGNERS)
+        except published.BundleRefusedError as error:
+            raise PublishError(f"{error}; nothing was published for this host") from None
         inputs.folder.mkdir(parents=True, exist_ok=True)
         put(inputs.folder / f"{inputs.host}{published.SUFFIX}", data)
         put(inputs.folder / f"{inputs.host}{published.SIGNATURE_SUFFIX}", made)

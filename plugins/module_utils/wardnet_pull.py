@@ -37,7 +37,7 @@ from ansible.module_utils.wardnet_published import (
     read_bundle,
     stamp,
 )
-from ansible.module_utils.wardnet_signature import verify
+from ansible.module_utils.wardnet_signature import keeps_its_signer, verify
 from ansible.module_utils.wardnet_transaction import HeldError, Transaction, locked
 
 PAUSE = 3.0  # seconds before something is asked again
@@ -141,6 +141,7 @@ class Attempt:
                 time.sleep(PAUSE)  # the two may just be being replaced
         bundle = read_bundle(data)
         check_bundle(bundle, name, time.time(), taken.serial)
+        keeps_its_signer(data, signature, bundle.steps, str(self.config.signers))
         taken.check_bytes(bundle.serial, hashlib.sha256(data).hexdigest())
         return data, bundle
 

@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.wardnet_published import NAMESPACE, BundleRefusedError
 
@@ -60,6 +62,22 @@ def verify(data: bytes, signature: bytes, signers: bytes) -> str:
             if code == 0:
                 return name
     raise BundleRefusedError(f"the signature is not one of a signer that this host allows: {_plain(said)}")
+
+
+def keeps_its_signer(data: bytes, signature: bytes, steps: Iterable[dict[str, Any]], path: str) -> None:
+    """BundleRefusedError where a step puts signers at `path` who have not signed this very bundle: a host that took it
+    would believe nothing of this signer any more, and nobody else could reach it."""
+    for step in steps:
+        for file in step.get("files") or []:
+            if file.get("path") != path:
+                continue
+            try:
+                verify(data, signature, str(file.get("content") or "").encode())
+            except BundleRefusedError:
+                raise BundleRefusedError(
+                    f"it replaces {path} with signers of whom none has signed it, and the host would take nothing from "
+                    "this key again: name the old key and the new one until every host has pulled"
+                ) from None
 
 
 def _plain(said: str) -> str:

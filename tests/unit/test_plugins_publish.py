@@ -100,6 +100,23 @@ def test_a_secret_is_never_published(publish: Callable[..., Any], tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_signers_without_the_key_that_signs_are_never_published(
+    publish: Callable[..., Any], key: Path, tmp_path: Path
+) -> None:
+    def steps(*keys: Path) -> list[dict[str, Any]]:
+        lines = [f'publisher namespaces="wardnet-bundle" {path.read_text()}' for path in keys]
+        return [{"role": "pull", "part": "files",
+                 "files": [{"path": "/etc/wardnet/pull-signers", "content": "".join(lines)}]}]  # fmt: skip
+
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    mine, others = key.with_name(f"{key.name}.pub"), tmp_path / "other.pub"
+    with pytest.raises(publishing.PublishError, match="signers of whom none has signed it"):
+        publish(steps(others))
+    assert not (tmp_path / "out").exists()
+    assert publish(steps(others, mine))["changed"]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -369,6 +369,8 @@ def test_each_refusal_says_why_touches_nothing_and_keeps_what_was_known(
     def half() -> None:
         mirror.hold(f"{NAME}.bundle", data[: len(data) // 2])
 
+    others = f"publisher {(keys / 'other.pub').read_text()}"
+    strangers = [{"role": "pull", "part": "files", "files": [{"path": str(tmp_path / "signers"), "content": others}]}]
     cases: list[tuple[Callable[[], Any], str, str]] = [
         (tampered, "refused", "the signature is not one of a signer that this host allows"),
         (half, "refused", "the signature is not one of a signer that this host allows"),
@@ -378,6 +380,7 @@ def test_each_refusal_says_why_touches_nothing_and_keeps_what_was_known(
         (lambda: put(mirror, keys, steps=[]), "refused", "is another: publish it anew"),
         (lambda: put(mirror, keys, valid_until=5), "refused", "was valid until 1970-01-01"),
         (lambda: put(mirror, keys, serial=8, steps=[{"part": "x"}]), "refused", "part is one of"),
+        (lambda: put(mirror, keys, serial=8, steps=strangers), "refused", "signers of whom none has signed it"),
         (lambda: mirror.hold(f"{NAME}.bundle", b"", 301, Location="http://x/"), "refused", "that is not followed"),
         (lambda: mirror.answers.clear(), "not_published", "nothing is published for this host"),
         (lambda: mirror.server.server_close(), "not_reached", "localhost is not reached"),
