@@ -153,3 +153,12 @@ def test_no_play_that_connects_comes_to_a_host_that_pulls() -> None:
         among = set(wanted.split(":"))
         assert among, (file, name)
         assert "!pulled" in among or among <= REACHED, f"{file}, {name}: {wanted} may take in hosts that pull"
+
+
+def test_ports_that_a_pc_does_not_have_are_refused_before_all_others_go_down() -> None:
+    argv = read(ROOT / "roles" / "device_policy" / "vars" / "main.yml")["__device_policy_ports_there"]
+    assert argv[0] == "/bin/sh"
+    for ports, refused in ((["lo"], False), ([], False), (["lo", "nothere0"], True)):
+        done = subprocess.run([*argv, *ports], capture_output=True, text=True, check=False)
+        assert (done.returncode != 0) is refused, done.stderr
+        assert ("this machine has no port nothere0, only " in done.stderr) is refused
