@@ -6,8 +6,9 @@
 hash stands in arguments, in a diff or in what is remembered. Everybody is in the groups that are given, and no other.
 
 Every account with the number of a person that is neither given nor in `keep` is locked: no password, no keys (they are
-files of the step), no shell, no groups, an end in the past. Its home stays. So is one that somebody made by hand, and
-whoever else has the number 0. Only members of `sudo` that are given or kept stay in it.
+files of the step), no shell, no groups, an end in the past. Its home stays. So is one that somebody made by hand,
+and whoever else has the number 0. An account of the system's own that is not in `keep` has no password. Only members of
+`sudo` that are given or kept stay in it. An account's first group counts as any other, unless it is its own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ansible.module_utils.wardnet_part import Difference, Part, PartError, Refus
 from ansible.module_utils.wardnet_way_back import keep_file
 
 FILES = ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")
-PEOPLE = range(1000, 60000)  # Debian's numbers of those who are no system accounts
+FIRST, NOBODY = 1000, 65534  # Debian's numbers: of people, and of what belongs to nobody
 NOLOGIN = "/usr/sbin/nologin"
 ADMINISTRATORS = "sudo"
 HASH = re.compile(r"\$[0-9a-z]{1,3}\$[^\s:]+")
@@ -40,6 +41,11 @@ class Login:
     password: str
     ends: str
     groups: frozenset[str]
+    first: str = ""  # the group of its number, where it is not its own; also among `groups`
+
+    @property
+    def is_person(self) -> bool:
+        return self.uid >= FIRST and self.uid != NOBODY
 
     @property
     def locked(self) -> bool:
@@ -47,18 +53,22 @@ class Login:
 
 
 def parse_logins(passwd: str, shadow: str, group: str) -> dict[str, Login]:
-    """By name; groups are those beside the account's own. Lines that are none are left out, as libc does."""
+    """By name; groups are those beside the one of its own name. Lines that are none are left out, as libc does."""
     secrets = {row[0]: row for row in _rows(shadow, 8)}
     groups: dict[str, set[str]] = {}
+    numbers: dict[str, str] = {}
     for row in _rows(group, 4):
+        numbers.setdefault(row[2], row[0])
         for member in filter(None, row[3].split(",")):
             groups.setdefault(member, set()).add(row[0])
     found = {}
     for row in _rows(passwd, 7):
         secret = secrets.get(row[0], [row[0], "", "", "", "", "", "", ""])
         if row[2].isdigit():
-            member_of = frozenset(groups.get(row[0], set()) - {row[0]})
-            found[row[0]] = Login(row[0], int(row[2]), row[4], row[6], secret[1], secret[7], member_of)
+            first = numbers.get(row[3], "")
+            first = "" if first == row[0] else first
+            member_of = frozenset((groups.get(row[0], set()) | {first}) - {row[0], ""})
+            found[row[0]] = Login(row[0], int(row[2]), row[4], row[6], secret[1], secret[7], member_of, first)
     return found
 
 
@@ -107,13 +117,13 @@ class Accounts(Part):
 
     def _compare(self) -> Iterator[tuple[str, str, list[str]]]:
         """What differs: 'missing' or 'foreign', in words, and the account with what is to be changed."""
-        present = self._present()
+        present = self._logins = self._present()
         for name, person in self._people.items():
             login = present.get(name)
             if login is None:
                 yield "missing", f"account {name}", [name, "new"]
                 continue
-            if login.uid not in PEOPLE:
+            if not login.is_person:
                 raise RefusedError(
                     f"account {name} is one of the system's own (number {login.uid}): nothing was touched"
                 )
@@ -121,11 +131,14 @@ class Accounts(Part):
         for login in present.values():
             if login.name in self._people or login.name in self._keep:
                 continue
-            if login.uid in PEOPLE or login.uid == 0:
+            if login.is_person or login.uid == 0:
                 if not login.locked or login.groups:
                     yield "foreign", f"account {login.name}, open", [login.name, "lock"]
-            elif ADMINISTRATORS in login.groups:
+                continue
+            if ADMINISTRATORS in login.groups:
                 yield "foreign", f"account {login.name} in group {ADMINISTRATORS}", [login.name, "out"]
+            if login.password.startswith("$"):
+                yield "foreign", f"password of {login.name}", [login.name, "mute"]
 
     def _differences(self, person: dict[str, Any], login: Login) -> Iterator[tuple[str, str, list[str]]]:
         name, wanted = login.name, frozenset(person.get("groups") or [])
@@ -182,20 +195,35 @@ class Accounts(Part):
             self.host.run(["/usr/sbin/groupadd", "--system", name])
 
     def _change(self, name: str, whats: set[str]) -> None:
-        if "out" in whats:
-            self.host.run(["/usr/bin/gpasswd", "--delete", name, ADMINISTRATORS])
+        if whats & {"out", "mute"}:  # what a service may need of it stays
+            if "out" in whats:
+                self.host.attempt(["/usr/bin/gpasswd", "--delete", name, ADMINISTRATORS])
+            first = self._own_group(name) if self._logins[name].first == ADMINISTRATORS else []
+            lock = ["--lock"] if "mute" in whats else []
+            if first or lock:
+                self.host.run(["/usr/sbin/usermod", *first, *lock, name])
         elif "lock" in whats:
-            self.host.run(["/usr/sbin/usermod", "--lock", "--expiredate=1", f"--shell={NOLOGIN}", "--groups=", name])
+            words = ["--lock", "--expiredate=1", f"--shell={NOLOGIN}", "--groups=", *self._own_group(name)]
+            self.host.run(["/usr/sbin/usermod", *words, name])
             self.host.attempt(["/usr/bin/loginctl", "terminate-user", name])  # whoever is logged in goes
         else:
             person = self._people[name]
             if "new" in whats:
                 self.host.run(["/usr/sbin/useradd", "--create-home", "--key=HOME_MODE=0700", "--user-group", name])
-            words = [f"--comment={_comment(person)}", f"--shell={self._shell}", "--expiredate="]
+            words = [f"--comment={_comment(person)}", f"--shell={self._shell}", "--expiredate=", *self._own_group(name)]
             self.host.run(["/usr/sbin/usermod", *words, f"--groups={','.join(person.get('groups') or [])}", name])
             self._set_password(name)
             if "groups" in whats:  # what a session may do is settled when it begins
                 self.host.attempt(["/usr/bin/loginctl", "terminate-user", name])
+
+    def _own_group(self, name: str) -> list[str]:
+        """What brings an account back to its own group as the first; nothing where it has it."""
+        login = self._logins.get(name)
+        if login is None or not login.first:
+            return []
+        if all(row[0] != name for row in _rows((self.etc / "group").read_text(), 4)):
+            self.host.run(["/usr/sbin/groupadd", name])
+        return [f"--gid={name}"]
 
     def _set_password(self, name: str) -> None:
         if self._hashes is None:

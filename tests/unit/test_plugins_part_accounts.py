@@ -82,6 +82,15 @@ def test_nothing_is_said_of_a_pc_that_is_as_intended(tmp_path: Path, monkeypatch
          (), ("account toor, open",)),
         ({"passwd": PASSWD.replace("mot-cua:x:1001", "mot-cuu:x:1001")},
          ("account mot-cua",), ("account mot-cuu, open",)),
+        ({"passwd": PASSWD + "cao:x:60500:60500::/home/cao:/bin/bash\n", "shadow": SHADOW + "cao:$6$x$y:20000::::::\n"},
+         (), ("account cao, open",)),
+        ({"passwd": PASSWD + "nobody:x:65534:65534::/:/usr/sbin/nologin\n",
+          "shadow": SHADOW + "nobody:*:20000::::::\n"},
+         (), ()),
+        ({"passwd": PASSWD.replace("mot-cua:x:1001:1001", "mot-cua:x:1001:27")},
+         (), ("account mot-cua in group sudo",)),
+        ({"passwd": PASSWD.replace("sshd:x:101:65534", "sshd:x:101:27")}, (), ("account sshd in group sudo",)),
+        ({"shadow": SHADOW.replace("sshd:!", "sshd:$y$x$y")}, (), ("password of sshd",)),
     ],
 )  # fmt: skip
 def test_what_somebody_changed_by_hand_is_found(
@@ -136,3 +145,25 @@ def test_the_way_back_is_the_files_as_they_were(tmp_path: Path, monkeypatch: pyt
     assert back["passwd"] == PASSWD.encode()
     assert back["shadow"] == SHADOW.encode()
     assert back["gshadow"] is None
+
+
+def test_each_is_brought_back_to_its_own_first_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passwd = PASSWD.replace("mot-cua:x:1001:1001", "mot-cua:x:1001:27").replace("sshd:x:101:65534", "sshd:x:101:27")
+    passwd += "khach:x:60500:27::/home/khach:/bin/bash\n"
+    shadow = SHADOW.replace("sshd:!", "sshd:$y$x$y")
+    made = part(tmp_path, monkeypatch, [MOT_CUA], passwd=passwd, shadow=shadow)
+    ran: list[str] = []
+
+    def run(argv: list[str], given: str = "") -> tuple[int, str, str]:
+        ran.append(" ".join(argv))
+        return 0, "", ""
+
+    monkeypatch.setattr(made.host, "run", run)
+    monkeypatch.setattr(made.host, "attempt", run)
+    made.apply()
+    assert "/usr/sbin/groupadd khach" in ran
+    assert "/usr/sbin/groupadd mot-cua" not in ran, "it is there"
+    assert "/usr/sbin/usermod --lock --expiredate=1 --shell=/usr/sbin/nologin --groups= --gid=khach khach" in ran
+    assert "/usr/sbin/usermod --gid=sshd --lock sshd" in ran
+    (given,) = [line for line in ran if line.endswith(" mot-cua") and "usermod" in line]
+    assert "--gid=mot-cua" in given
