@@ -162,3 +162,9 @@ def test_ports_that_a_pc_does_not_have_are_refused_before_all_others_go_down() -
         done = subprocess.run([*argv, *ports], capture_output=True, text=True, check=False)
         assert (done.returncode != 0) is refused, done.stderr
         assert ("this machine has no port nothere0, only " in done.stderr) is refused
+
+
+def test_a_box_serves_its_scanner_by_our_file_and_not_by_the_packages() -> None:
+    step = read(ROOT / "roles" / "scanner" / "tasks" / "main.yml")[0]["wardnet_candidate"]
+    assert step["files"][0]["tag"] == step["after"][0]["tag"]
+    assert step["after"][0]["command"][1:] == ["try-restart", "ipp-usb.service"]
