@@ -35,8 +35,7 @@ Version: {version}
 Architecture: all
 Maintainer: wardnet maintainers <maintainers@wardnet.example>
 Installed-Size: {kilobytes}
-Depends: python3 (>= 3.11), openssh-client
-Recommends: ca-certificates
+Depends: python3 (>= 3.11), openssh-client, ca-certificates
 Section: admin
 Priority: optional
 Description: brings a host to the configuration that its district has published

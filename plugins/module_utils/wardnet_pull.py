@@ -46,8 +46,9 @@ SHOWN = 12  # lines of what was changed
 KEPT = ("serial", "valid_until", "valid_until_at", "last_success", "last_success_at")  # until something takes its place
 
 
-class MirrorLostError(Exception):
-    """The change was made, the mirror was not reached after it, and the host is as before."""
+class LostError(Exception):
+    """The change was made, it could not be confirmed, as where the mirror was not reached after it, and the host is as
+    before."""
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Attempt:
             return self._end(state.HELD, str(error))
         except RefusedError as error:
             return self._end(state.FAILED, str(error))
-        except (MirrorLostError, TakenBackError) as error:
+        except (LostError, TakenBackError) as error:
             return self._end(state.TAKEN_BACK, str(error))
         except (PartError, CommandError, BundleError, OSError) as error:
             return self._end(state.FAILED, str(error))
@@ -104,7 +105,7 @@ class Attempt:
             raise RefusedError(f"serial {bundle.serial}: {waits}")
         try:
             result = self._bring(bundle, steps)
-        except (MirrorLostError, TakenBackError) as error:
+        except (LostError, TakenBackError) as error:
             taken.went_bad(bundle.content_sha256, time.time(), str(error))
             state.write_taken(self.host.state, taken)
             raise
@@ -162,29 +163,41 @@ class Attempt:
             result = commit(self.host, steps, options)
             if not result["armed"]:
                 return result
-            self._ask_anew(float(result["goes_back_within"]))
-            second = confirm(self.host, steps, options, result["token"])
+            try:
+                self._ask_anew(float(result["goes_back_within"]))
+                second = confirm(self.host, steps, options, result["token"])
+            except (LostError, TakenBackError, HeldError):
+                raise
+            except Exception as error:  # armed: the host is not left to its timer, and the pause grows
+                report = Transaction(self.host).take_back(str(error))
+                if report or getattr(error, "facts", {}).get("taken_back"):
+                    raise LostError(_taken_back(str(error) or repr(error), report)) from error
+                raise  # the change had been confirmed, and lasts
         return {**result, "actions": list(dict.fromkeys([*result["actions"], *second["actions"]]))}
 
     def _ask_anew(self, within: float) -> None:
         """Returns once the mirror has answered over a connection that began after the change. The names are looked up
         anew as well: who cannot ask the mirror any more could never be mended."""
         deadline = time.monotonic() + max(within - MARGIN, within / 2)
-        server, why = self._server(), "no time was left"
+        why = "no time was left"
         while (left := deadline - time.monotonic()) > 0:
             try:
-                server.fetch(self.config.host + SIGNATURE_SUFFIX, LARGEST_SIGNATURE, within=left)
+                self._server().fetch(self.config.host + SIGNATURE_SUFFIX, LARGEST_SIGNATURE, within=left)
             except fetch.NotThereError:
                 return  # it is the mirror that says so
-            except (fetch.NotReachedError, fetch.AnswerRefusedError) as error:
+            except (fetch.NotReachedError, fetch.AnswerRefusedError, OSError) as error:
                 why = str(error)
                 time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
             else:
                 return
         lost = f"the mirror was not reached over a new connection after the change: {why}"
-        report = Transaction(self.host).take_back(lost) or {}
-        failed = f"; of the way back these steps failed: {', '.join(report['failed'])}" if report.get("failed") else ""
-        raise MirrorLostError(f"{lost}; the former state is back{failed}")
+        raise LostError(_taken_back(lost, Transaction(self.host).take_back(lost)))
+
+
+def _taken_back(why: str, report: dict[str, Any] | None) -> str:
+    failed = (report or {}).get("failed")
+    steps = f"; of the way back these steps failed: {', '.join(failed)}" if failed else ""
+    return f"{why}; the former state is back{steps}"
 
 
 @contextmanager
@@ -272,8 +285,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (state.ConfigError, ValueError, OSError) as error:
         say(3, f"not configured: {error}")
         if not options.check:
-            state.write_json(host.state / state.STATUS, {"attempt": stamp(time.time()), "why": str(error),
-                                                         "result": state.MISCONFIGURED})  # fmt: skip
+            former = state.read_status(host.state)
+            kept = {key: former[key] for key in KEPT if key in former}
+            record = {**kept, "attempt": stamp(time.time()), "why": str(error), "result": state.MISCONFIGURED}
+            state.write_json(host.state / state.STATUS, record)
         return state.CODES[state.MISCONFIGURED]
     tell(record, options.check)
     return state.CODES[record["result"]]

@@ -192,6 +192,12 @@ def test_the_program_says_what_is_missing_in_its_configuration(package: Path, tm
     assert "no.json cannot be read" in done.stdout
 
 
+def test_the_package_brings_what_mirrors_are_believed_by(tmp_path: Path) -> None:
+    words = ["dpkg-deb", "-f", str(_build(tmp_path)), "Depends"]
+    depends = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "ca-certificates" in depends
+
+
 def test_the_units_are_ones_that_systemd_takes(package: Path) -> None:
     units = package / "usr/lib/systemd/system"
     names = sorted(path.name for path in units.iterdir())

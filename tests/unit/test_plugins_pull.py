@@ -407,6 +407,70 @@ def test_two_that_are_just_being_replaced_are_fetched_again(
     assert attempt()["serial"] == 8
 
 
+PartError = load("module_utils", "wardnet_part").PartError
+BACK: dict[str, Any] = {"failed": []}
+
+
+@pytest.mark.parametrize(
+    ("server", "confirmed", "back", "result", "said"),
+    [
+        (None, PartError("not in time", taken_back=True), None, "taken_back", "not in time; the former state is back"),
+        (None, OSError("disk is away"), BACK, "taken_back", "disk is away; the former state is back"),
+        (None, KeyError("x"), {"failed": ["one"]}, "taken_back", "of the way back these steps failed: one"),
+        (OSError("no file of certificates"), None, BACK, "taken_back", "no file of certificates; the former state is"),
+        (None, PartError("a unit does not start"), None, "failed", "a unit does not start"),
+    ],
+)
+def test_whatever_fails_before_the_change_lasts_is_taken_back_and_tried_more_seldom(
+    mirror: Mirror,
+    keys: Path,
+    tmp_path: Path,
+    attempt: Attempt,
+    monkeypatch: pytest.MonkeyPatch,
+    server: Exception | None,
+    confirmed: Exception | None,
+    back: dict[str, Any] | None,
+    result: str,
+    said: str,
+) -> None:
+    make = fetch.Server
+
+    def commit(*_: Any) -> dict[str, Any]:
+        if server:
+            monkeypatch.setattr(pull.fetch, "Server", lambda *_: fail(server))
+        return {"changed": True, "armed": True, "token": "t", "goes_back_within": 2, "parts": {}, "drift": [],
+                "actions": []}  # fmt: skip
+
+    def fail(error: Exception | None) -> Any:
+        raise error or AssertionError("must not be asked")
+
+    class Transaction:
+        def __init__(self, host: Any) -> None:
+            """Of a machine that keeps none."""
+
+        def take_back(self, why: str) -> dict[str, Any] | None:  # noqa: ARG002 - the engine's own
+            return back
+
+    monkeypatch.setattr(pull, "commit", commit)
+    monkeypatch.setattr(pull, "confirm", lambda *_: fail(confirmed))
+    monkeypatch.setattr(pull, "Transaction", Transaction)
+    put(mirror, keys)
+    record = attempt()
+    assert record["result"] == result, record
+    assert said in record["why"]
+    assert (state.read_taken(tmp_path / "state").bad is not None) is (result == "taken_back")
+    monkeypatch.setattr(pull.fetch, "Server", make)
+
+
+def test_a_damaged_configuration_forgets_nothing_of_the_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = wardnet_host.Host(state=tmp_path, lock=tmp_path / "lock")
+    monkeypatch.setattr(pull, "Host", lambda **_: host)
+    state.write_json(tmp_path / state.STATUS, {"serial": 7, "last_success": "then", "result": "changed"})
+    assert pull.main(["--config", str(tmp_path / "none.json")]) == 78
+    status = state.read_status(tmp_path)
+    assert (status["serial"], status["last_success"], status["result"]) == (7, "then", "misconfigured")
+
+
 def test_another_run_on_the_host_is_waited_for_and_is_no_failure(tmp_path: Path) -> None:
     lock = tmp_path / "pull.lock"
     with pull.alone(lock), pytest.raises(BlockingIOError), pull.alone(lock):
