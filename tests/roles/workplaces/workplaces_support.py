@@ -21,12 +21,6 @@ def as_clerk(lab: Lab, command: str, *, timeout: float = 180) -> str:
     return said.strip()
 
 
-def tried_by_clerk(lab: Lab, command: str, *, timeout: float = 180) -> tuple[int, str]:
-    """Status and all that it says."""
-    done = lab.shell(PC, ["su", "-", CLERK, "-c", command], timeout=timeout)
-    return done.returncode, done.stdout.decode() + done.stderr.decode()
-
-
 def as_root(lab: Lab, command: str, *, timeout: float = 180) -> str:
     done = lab.shell(PC, ["sh", "-c", command], timeout=timeout)
     said = done.stdout.decode() + done.stderr.decode()
