@@ -10,6 +10,7 @@ from wardnet.model.scanners import Scanner, ScannerPath, ports_of
 
 def scanners(context: Context) -> None:
     for _ward, site in context.sites:
+        _named_apart(context, site)
         for host in site.hosts:
             if host.scanner is not None and host.role is not HostRole.SCANNER:
                 context.add(
@@ -21,6 +22,23 @@ def scanners(context: Context) -> None:
                 _reached(context, host)
                 if host.scanner is not None:
                     _users(context, site, host, host.scanner)
+
+
+def _named_apart(context: Context, site: Site) -> None:
+    """People and SANE tell the scanners of a site by their names."""
+    first: dict[str, Host] = {}
+    for host in site.hosts:
+        if host.scanner is None:
+            continue
+        other = first.setdefault(host.scanner.name, host)
+        if other is not host:
+            context.add(
+                host.scanner.source,
+                _("scanner '{host}' has the name '{name}' of scanner '{other}' at its site").format(
+                    host=host.id, name=host.scanner.name, other=other.id
+                ),
+                _("give each a name of its own: people choose by it"),
+            )
 
 
 def _reached(context: Context, host: Host) -> None:
