@@ -10,12 +10,16 @@ from wardnet.locale import _
 from wardnet.model.intent import Channel, HostRole, IPAddress
 from wardnet.model.workplaces import Account, Printer
 
-# Accounts that a PC has already: Debian's own, those of packages that roles install, and wardnet's.
+# Accounts that a PC has already: Debian's own, those of packages that roles install, and wardnet's; and
+# groups, since an account brings one of its name.
 TAKEN_LOGINS = frozenset({
     "administrator", "avahi", "backup", "bin", "colord", "daemon", "games", "geoclue", "gnats", "irc", "lightdm",
     "list", "lp", "mail", "man", "messagebus", "news", "nobody", "polkitd", "proxy", "root", "rtkit", "saned", "sshd",
     "sync", "sys", "systemd", "usbmux", "uucp", "uuidd", "wardnet", "wardnet-audit", "wardnet-agent", "wardnet-people",
     "www-data",
+    "adm", "audio", "bluetooth", "cdrom", "crontab", "dialout", "dip", "disk", "fax", "floppy", "input", "kmem", "kvm",
+    "lpadmin", "netdev", "nogroup", "operator", "plugdev", "pulse", "pulse-access", "render", "sasl", "scanner", "sgx",
+    "shadow", "src", "ssl-cert", "staff", "sudo", "tape", "tty", "users", "utmp", "video", "voice",
 })  # fmt: skip
 
 
