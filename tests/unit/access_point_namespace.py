@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.unit.access_point_support import POINT_IPV4, POINT_IPV6, ruleset
-from tests.unit.connections_namespace import PATIENCE, inside
+from tests.unit.namespaces import PATIENCE, apart, inside
 from tests.unit.plugins_namespace import run
-from tests.unit.visitors_namespace import _end, _pinged, _process, _reached, _there
+from tests.unit.visitors_namespace import end, pinged, reached, there
 
 GATEWAY = {4: "172.21.1.1", 6: "2001:db8:21:1::1"}
 ONE, TWO, ELSEWHERE = ({4: f"172.21.1.{last}", 6: f"2001:db8:21:1::{last}"} for last in (101, 102, 103))
@@ -33,7 +33,7 @@ class Air(NamedTuple):
 def air() -> Iterator[Air]:
     """This namespace is the access point."""
     with ExitStack() as stack:
-        one, two, gateway, elsewhere, switch = (_process(stack) for _ in range(5))
+        one, two, gateway, elsewhere, switch = (apart(stack) for _ in range(5))
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "name", "br-wifi", "type", "bridge")
         for port, far, name in (("wlan0", one, "eth0"), ("wlan0-owe", two, "eth0"), ("eth0", switch, "point")):
@@ -42,15 +42,15 @@ def air() -> Iterator[Air]:
         run("ip", "address", "add", POINT_IPV4, "dev", "br-wifi")
         run("ip", "address", "add", POINT_IPV6, "dev", "br-wifi", "nodad")
         run("ip", "link", "set", "br-wifi", "up")
-        _there(switch, "ip", "link", "add", "name", "bridge0", "type", "bridge")
+        there(switch, "ip", "link", "add", "name", "bridge0", "type", "bridge")
         for name, far in (("gateway0", gateway), ("elsewhere0", elsewhere)):
-            _there(switch, "ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(far))
+            there(switch, "ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(far))
         for name in ("point", "gateway0", "elsewhere0"):
-            _there(switch, "ip", "link", "set", name, "master", "bridge0", "up")
-        _there(switch, "ip", "link", "set", "bridge0", "up")
+            there(switch, "ip", "link", "set", name, "master", "bridge0", "up")
+        there(switch, "ip", "link", "set", "bridge0", "up")
         for pid, own in ((one, ONE), (two, TWO), (elsewhere, ELSEWHERE)):
-            _end(pid, (f"{own[4]}/24", f"{own[6]}/64"), (f"default via {GATEWAY[4]}", f"default via {GATEWAY[6]}"))
-        _end(gateway, (f"{GATEWAY[4]}/24", f"{GATEWAY[6]}/64", f"{WEB[4]}/32", f"{WEB[6]}/128"), ())
+            end(pid, (f"{own[4]}/24", f"{own[6]}/64"), (f"default via {GATEWAY[4]}", f"default via {GATEWAY[6]}"))
+        end(gateway, (f"{GATEWAY[4]}/24", f"{GATEWAY[6]}/64", f"{WEB[4]}/32", f"{WEB[6]}/128"), ())
         run("nft", "-f", "-", given=ruleset())
         for path in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):  # as the role holds them
             path.write_text("0")
@@ -61,20 +61,20 @@ def clients_reach_the_gateway_and_no_other_client() -> None:
     """Neither of this access point nor of another one, in both directions and families."""
     with air() as here:
         for family in (4, 6):
-            assert _reached(here.one, family, GATEWAY[family], here.gateway)
-            assert _reached(here.two, family, WEB[family], here.gateway)
-            assert _reached(here.gateway, family, ONE[family], here.one)
-            assert _reached(here.elsewhere, family, WEB[family], here.gateway)
-            assert not _reached(here.one, family, TWO[family], here.two)
-            assert not _reached(here.one, family, ELSEWHERE[family], here.elsewhere)
-            assert not _reached(here.elsewhere, family, ONE[family], here.one)
+            assert reached(here.one, family, GATEWAY[family], here.gateway)
+            assert reached(here.two, family, WEB[family], here.gateway)
+            assert reached(here.gateway, family, ONE[family], here.one)
+            assert reached(here.elsewhere, family, WEB[family], here.gateway)
+            assert not reached(here.one, family, TWO[family], here.two)
+            assert not reached(here.one, family, ELSEWHERE[family], here.elsewhere)
+            assert not reached(here.elsewhere, family, ONE[family], here.one)
 
 
 def nobody_but_the_gateway_finds_the_access_point() -> None:
     with air() as here:
         for address in (POINT_IPV4.split("/")[0], POINT_IPV6.split("/")[0]):
             for pid, answers in ((here.gateway, True), (here.one, False), (here.elsewhere, False)):
-                assert _pinged(pid, address) is answers, (address, answers)
+                assert pinged(pid, address) is answers, (address, answers)
 
 
 def _broadcast(pid: int, source: int, to: tuple[str, int]) -> None:
@@ -153,14 +153,14 @@ def no_client_claims_to_be_the_gateway() -> None:
         (_neighbour(ONE[6], 136, ONE[6]), True),
     ]
 
-    def end() -> socket.socket:
+    def opened() -> socket.socket:
         made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         made.bind(("eth0", 0))
         made.settimeout(0.2)
         return made
 
     with air() as here:
-        mouth, ear = inside(here.one, end), inside(here.elsewhere, end)
+        mouth, ear = inside(here.one, opened), inside(here.elsewhere, opened)
         heard: set[int] = set()
         passing = {place for place, (_, passes) in enumerate(frames) if passes}
         deadline = time.monotonic() + PATIENCE

@@ -4,18 +4,14 @@ program: the name of a function as argument; an AssertionError is the test's fai
 
 from __future__ import annotations
 
-import ctypes
 import socket
-import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
+from tests.unit.namespaces import PATIENCE, apart, inside
 from tests.unit.plugins_namespace import STARTED, candidate, host_module, packet_filter, run
 
 RULES = """flush ruleset
@@ -33,8 +29,6 @@ table inet wardnet {
 """
 PORTAL = 'iifname "client0" oifname "server0" ip saddr 10.20.8.11 tcp dport 443 counter accept comment "portal a.yml:1"'
 DESK = 'iifname "client0" oifname "server0" ip saddr 10.20.8.11 tcp dport 8443 counter accept comment "desk a.yml:9"'
-PATIENCE = 60
-LIBC = ctypes.CDLL(None, use_errno=True)
 FOLDER = tempfile.TemporaryDirectory(prefix="wardnet-test-")
 
 
@@ -42,41 +36,19 @@ FOLDER = tempfile.TemporaryDirectory(prefix="wardnet-test-")
 def neighbours() -> Iterator[tuple[int, int]]:
     """This namespace is a gateway between two others, a client and a server; a process of each."""
     with ExitStack() as stack:
-        processes = []
+        pids = []
         for name, own, far in (("client", "10.20.8.1", "10.20.8.11"), ("server", "10.31.8.2", "10.31.8.1")):
-            process = subprocess.Popen(["unshare", "--net", "sleep", "600"])
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-            deadline = time.monotonic() + PATIENCE
-            while Path(f"/proc/{process.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            run("ip", "link", "add", f"{name}0", "type", "veth", "peer", "name", "eth0", "netns", str(process.pid))
+            pid = apart(stack)
+            run("ip", "link", "add", f"{name}0", "type", "veth", "peer", "name", "eth0", "netns", str(pid))
             run("ip", "address", "add", f"{own}/24", "dev", f"{name}0")
             run("ip", "link", "set", f"{name}0", "up")
-            inside = ("nsenter", f"--target={process.pid}", "--net", "ip")
+            inside = ("nsenter", f"--target={pid}", "--net", "ip")
             run(*inside, "address", "add", f"{far}/24", "dev", "eth0")
             run(*inside, "link", "set", "eth0", "up")
             run(*inside, "route", "add", "default", "via", own)
-            processes.append(process.pid)
+            pids.append(pid)
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-        yield processes[0], processes[1]
-
-
-def inside(pid: int, work: Callable[[], Any]) -> Any:
-    """Does it in the namespace of a process; sockets stay there."""
-    found: list[Any] = []
-
-    def there() -> None:
-        with Path(f"/proc/{pid}/ns/net").open() as namespace:
-            assert LIBC.setns(namespace.fileno(), 0x40000000) == 0
-        found.append(work())
-
-    thread = threading.Thread(target=there)
-    thread.start()
-    thread.join()
-    assert found
-    return found[0]
+        yield pids[0], pids[1]
 
 
 def change(ruleset: str) -> None:

@@ -13,13 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.unit.namespaces import apart
 from tests.unit.plugins_support import going_back, load
 
 candidate = load("module_utils", "wardnet_candidate")
@@ -377,14 +378,10 @@ def network_refuses_what_it_could_not_bring_back() -> None:
 def neighbour() -> Iterator[None]:
     """Another namespace at the far end of port line0, with addresses that answer."""
     run("ip", "link", "set", "lo", "up")
-    far = subprocess.Popen(["unshare", "--net", "sleep", "600"])
-    try:
-        deadline = time.monotonic() + 60
-        while Path(f"/proc/{far.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        run("ip", "link", "add", "line0", "type", "veth", "peer", "name", "far0", "netns", str(far.pid))
-        inside = ("nsenter", f"--target={far.pid}", "--net", "ip")
+    with ExitStack() as stack:
+        far = apart(stack)
+        run("ip", "link", "add", "line0", "type", "veth", "peer", "name", "far0", "netns", str(far))
+        inside = ("nsenter", f"--target={far}", "--net", "ip")
         for where, port, four, six in (
             (("ip",), "line0", "192.0.2.1", "2001:db8::1"),
             (inside, "far0", "192.0.2.2", "2001:db8::2"),
@@ -393,9 +390,6 @@ def neighbour() -> Iterator[None]:
             run(*where, "address", "add", f"{four}/24", "dev", port)
             run(*where, "address", "add", f"{six}/64", "dev", port, "nodad")
         yield
-    finally:
-        far.kill()
-        far.wait()
 
 
 def lines_are_asked_out_of_their_port() -> None:

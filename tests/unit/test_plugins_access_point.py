@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.unit.access_point_support import rendered, ruleset
-from tests.unit.plugins_support import ROOT
+from tests.unit.namespaces import assert_passes
 from tests.unit.test_plugins_firewall import in_scratch_namespace
 
 CONF, UNIT = "etc/hostapd/wardnet.conf.j2", "etc/systemd/system/wardnet-wifi.service.j2"
@@ -101,9 +99,4 @@ def test_without_isolation_clients_find_each_other_and_are_still_no_routers() ->
     ],
 )
 def test_in_namespaces(name: str) -> None:
-    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    done = subprocess.run(
-        ["unshare", *root, "--net", "--mount", sys.executable, "-m", "tests.unit.access_point_namespace", name],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes("access_point_namespace", name, mounts=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
-from tests.unit.plugins_support import ROOT, load
+from tests.unit.namespaces import assert_passes
+from tests.unit.plugins_support import load
 
 allowed = load("module_utils", "wardnet_allowed")
 kernel = load("module_utils", "wardnet_kernel")
@@ -21,12 +21,7 @@ ANSWERS = "ct state established,related accept"
 
 @pytest.mark.parametrize("name", ["requests_in_flight_are_answered", "what_only_the_former_rules_let_begin_ends"])
 def test_in_namespaces(name: str) -> None:
-    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    done = subprocess.run(
-        ["unshare", *root, "--net", sys.executable, "-m", "tests.unit.connections_namespace", name],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes("connections_namespace", name)
 
 
 def listing(*rules: str, policy: str = "drop", more: str = "") -> list[str]:

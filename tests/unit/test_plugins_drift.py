@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.namespaces import assert_passes
 from tests.unit.plugins_engine import (
     FakeSystemd,
     candidate,
@@ -21,7 +19,6 @@ from tests.unit.plugins_engine import (
     step,
     survey,
 )
-from tests.unit.plugins_support import ROOT
 
 
 @pytest.fixture
@@ -50,13 +47,8 @@ def drift(host: FakeSystemd, *items: dict[str, Any]) -> list[tuple[str, str, str
 
 
 def test_a_rule_by_hand_and_lines_that_moved() -> None:
-    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     name = "drift_is_found_whatever_the_inventory_says_by_now"
-    done = subprocess.run(
-        ["unshare", *root, "--net", sys.executable, "-m", "tests.unit.drift_namespace", name],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes("drift_namespace", name, seconds=300)
 
 
 def plain(folder: Path, **contents: str) -> dict[str, Any]:

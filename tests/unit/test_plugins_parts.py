@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from tests.unit.plugins_support import ROOT, load
+from tests.unit.namespaces import assert_passes
+from tests.unit.plugins_support import load
 
 probe = load("module_utils", "wardnet_probe")
 
@@ -31,12 +28,7 @@ probe = load("module_utils", "wardnet_probe")
     ],
 )
 def test_in_a_namespace(name: str) -> None:
-    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    done = subprocess.run(
-        ["unshare", *root, "--net", sys.executable, "-m", "tests.unit.plugins_namespace", name],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes("plugins_namespace", name, seconds=300)
 
 
 def test_whoever_answered_must_answer_and_neighbours_where_nobody_else_did() -> None:

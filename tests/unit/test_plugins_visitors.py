@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 from typing import Any
 
@@ -15,7 +12,8 @@ from collectors.parsers.artefact import Artefact
 from collectors.parsers.nft import open_reason, parse_ruleset
 from tests.unit.audit_support import gateway as captured
 from tests.unit.audit_support import verdict
-from tests.unit.plugins_support import ROOT, gateway, load
+from tests.unit.namespaces import assert_passes
+from tests.unit.plugins_support import gateway, load
 from tests.unit.test_plugins_firewall import in_scratch_namespace, render
 from wardnet.audit.records import Verdict
 from wardnet.model.device import Decide, Match
@@ -160,9 +158,4 @@ def test_a_share_in_front_of_a_leak_hides_nothing() -> None:
     "name", ["each_has_a_share_of_its_own", "many_addresses_are_one_visitor", "visitors_are_apart"]
 )
 def test_in_namespaces(name: str) -> None:
-    root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    done = subprocess.run(
-        ["unshare", *root, "--net", "--mount", sys.executable, "-m", "tests.unit.visitors_namespace", name],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_passes("visitors_namespace", name, mounts=True)

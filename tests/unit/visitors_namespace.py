@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.unit.connections_namespace import PATIENCE, inside
+from tests.unit.namespaces import apart, inside
 from tests.unit.plugins_namespace import run
 from tests.unit.plugins_support import ROOT, gateway
 from tests.unit.test_plugins_firewall import render
@@ -42,28 +42,17 @@ class World(NamedTuple):
     web: int
 
 
-def _process(stack: ExitStack) -> int:
-    process = subprocess.Popen(["unshare", "--net", "sleep", "900"])
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    deadline = time.monotonic() + PATIENCE
-    while Path(f"/proc/{process.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return process.pid
-
-
-def _there(pid: int, *words: str) -> None:
+def there(pid: int, *words: str) -> None:
     run("nsenter", f"--target={pid}", "--net", *words)
 
 
-def _end(pid: int, addresses: Sequence[str], ways: Sequence[str]) -> None:
-    _there(pid, "ip", "link", "set", "lo", "up")
-    _there(pid, "ip", "link", "set", "eth0", "up")
+def end(pid: int, addresses: Sequence[str], ways: Sequence[str]) -> None:
+    there(pid, "ip", "link", "set", "lo", "up")
+    there(pid, "ip", "link", "set", "eth0", "up")
     for address in addresses:
-        _there(pid, "ip", "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+        there(pid, "ip", "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
     for way in ways:
-        _there(pid, "ip", "route", "add", *way.split())
+        there(pid, "ip", "route", "add", *way.split())
 
 
 @contextmanager
@@ -71,7 +60,7 @@ def world() -> Iterator[World]:
     """This namespace is the gateway. Between it and the visitors is an access point that isolates them: its bridge
     carries nothing from one to the other, so that the gateway alone could."""
     with ExitStack() as stack:
-        air, one, two, clerk, web = (_process(stack) for _ in range(5))
+        air, one, two, clerk, web = (apart(stack) for _ in range(5))
         ports = {
             "wifi0": (air, "wire", ("172.21.1.1/24", "2001:db8:21:1::1/64")),
             "clerks0": (clerk, "eth0", ("10.20.1.1/24", "fd20:20:1::1/64")),
@@ -85,19 +74,19 @@ def world() -> Iterator[World]:
                 run("ip", "address", "add", address, "dev", port, *(["nodad"] if ":" in address else []))
         run("ip", "route", "add", "default", "via", "198.51.100.5")
         run("ip", "route", "add", "default", "via", "2001:db8:ff:1::1")
-        _there(air, "ip", "link", "add", "name", "bridge0", "type", "bridge")
+        there(air, "ip", "link", "add", "name", "bridge0", "type", "bridge")
         for name, far in (("one0", one), ("two0", two)):
-            _there(air, "ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(far))
+            there(air, "ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(far))
         for name in ("wire", "one0", "two0"):
-            _there(air, "ip", "link", "set", name, "master", "bridge0", "up")
+            there(air, "ip", "link", "set", name, "master", "bridge0", "up")
         for name in ("one0", "two0"):
-            _there(air, "bridge", "link", "set", "dev", name, "isolated", "on")
-        _there(air, "ip", "link", "set", "bridge0", "up")
+            there(air, "bridge", "link", "set", "dev", name, "isolated", "on")
+        there(air, "ip", "link", "set", "bridge0", "up")
         for pid, last in ((one, "101"), (two, "102")):
-            _end(pid, (f"172.21.1.{last}/24", f"2001:db8:21:1::{last}/64"),
+            end(pid, (f"172.21.1.{last}/24", f"2001:db8:21:1::{last}/64"),
                  ("default via 172.21.1.1", "default via 2001:db8:21:1::1"))  # fmt: skip
-        _end(clerk, (f"{CLERK[4]}/24", f"{CLERK[6]}/64"), ("default via 10.20.1.1", "default via fd20:20:1::1"))
-        _end(web, ("198.51.100.5/30", "2001:db8:ff:1::1/64", f"{WEB[4]}/32", f"{WEB[6]}/128"),
+        end(clerk, (f"{CLERK[4]}/24", f"{CLERK[6]}/64"), ("default via 10.20.1.1", "default via fd20:20:1::1"))
+        end(web, ("198.51.100.5/30", "2001:db8:ff:1::1/64", f"{WEB[4]}/32", f"{WEB[6]}/128"),
              ("2001:db8:21:1::/64 via 2001:db8:ff:1::2",))  # fmt: skip
         run("nft", "-f", "-", given=render(gateway("buoi-gw")))
         for name in ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"):
@@ -115,7 +104,7 @@ def _socket(family: int, address: str = "", port: int = 0) -> socket.socket:
     return made
 
 
-def _reached(pid: int, family: int, address: str, server: int, *, source: str = "") -> bool:
+def reached(pid: int, family: int, address: str, server: int, *, source: str = "") -> bool:
     """Whether a datagram to the address arrives at its host; asked again, since neighbours have to be found first."""
     ear = inside(server, lambda: _socket(family, address, PORT))
     mouth = inside(pid, lambda: _socket(family, source))
@@ -133,7 +122,7 @@ def _reached(pid: int, family: int, address: str, server: int, *, source: str = 
         mouth.close()
 
 
-def _pinged(pid: int, address: str) -> bool:
+def pinged(pid: int, address: str) -> bool:
     done = subprocess.run(
         ["nsenter", f"--target={pid}", "--net", sys.executable, str(PACKETS), "probe"],
         input=json.dumps([{"kind": "ping", "host": address}]), capture_output=True, text=True, check=True,
@@ -169,8 +158,8 @@ def _held(family: int, number: int, rate: int, seconds: float) -> None:
 def each_has_a_share_of_its_own() -> None:
     with world() as here:
         for family in (4, 6):
-            assert _reached(here.one, family, WEB[family], here.web)
-            assert _reached(here.two, family, WEB[family], here.web)
+            assert reached(here.one, family, WEB[family], here.web)
+            assert reached(here.two, family, WEB[family], here.web)
             time.sleep(1.5)  # both have all of it again
             ear = inside(here.web, partial(_socket, family, WEB[family], PORT))
             mine, other = (inside(pid, partial(_socket, family)) for pid in (here.one, here.two))
@@ -201,8 +190,8 @@ def many_addresses_are_one_visitor() -> None:
     with world() as here:
         addresses = [f"2001:db8:21:1:1::{number:x}" for number in range(1, 41)]
         for address in addresses:
-            _there(here.one, "ip", "address", "add", f"{address}/64", "dev", "eth0", "nodad")
-        assert all(_reached(here.one, 6, WEB[6], here.web, source=address) for address in addresses)
+            there(here.one, "ip", "address", "add", f"{address}/64", "dev", "eth0", "nodad")
+        assert all(reached(here.one, 6, WEB[6], here.web, source=address) for address in addresses)
         ear = inside(here.web, lambda: _socket(6, WEB[6], PORT))
         mouths = [inside(here.one, partial(_socket, 6, address)) for address in addresses]
         began = time.monotonic()
@@ -230,19 +219,19 @@ def visitors_are_apart() -> None:
     with world() as here:
         other = {4: "172.21.1.102", 6: "2001:db8:21:1::102"}
         for pid, last in ((here.one, "102"), (here.two, "101")):
-            _there(pid, "ip", "route", "add", f"172.21.1.{last}/32", "via", "172.21.1.1")
-            _there(pid, "ip", "route", "add", f"2001:db8:21:1::{last}/128", "via", "2001:db8:21:1::1")
+            there(pid, "ip", "route", "add", f"172.21.1.{last}/32", "via", "172.21.1.1")
+            there(pid, "ip", "route", "add", f"2001:db8:21:1::{last}/128", "via", "2001:db8:21:1::1")
         for family in (4, 6):
-            assert _reached(here.one, family, WEB[family], here.web)
+            assert reached(here.one, family, WEB[family], here.web)
             before = _dropped("from visitor to visitor")
-            assert not _reached(here.one, family, other[family], here.two)
+            assert not reached(here.one, family, other[family], here.two)
             assert _dropped("from visitor to visitor") > before
-            assert not _reached(here.one, family, CLERK[family], here.clerk)
+            assert not reached(here.one, family, CLERK[family], here.clerk)
             # At another of the gateway's addresses: of the WAN, and of another network of the internet channel.
             for address in {4: ("10.20.1.1", "10.30.1.1"), 6: ("fd20:20:1::1", "fd20:30:1::1")}[family]:
-                assert not _pinged(here.one, address), address
+                assert not pinged(here.one, address), address
             # One of its own network answers.
-            assert _pinged(here.one, {4: "172.21.1.1", 6: "2001:db8:21:1::1"}[family])
+            assert pinged(here.one, {4: "172.21.1.1", 6: "2001:db8:21:1::1"}[family])
 
 
 if __name__ == "__main__":
