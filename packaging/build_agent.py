@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -77,13 +78,18 @@ class File:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    return write_as_asked("the agent", __doc__ or "", build)
+
+
+def write_as_asked(what: str, about: str, build: Callable[[Path], Path]) -> int:
+    """Does what the command line of a builder asks for, says the package's path, and gives the exit status."""
+    parser = argparse.ArgumentParser(description=about.partition("\n")[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     options = parser.parse_args()
     try:
         print(build(options.output))
     except (BuildError, OSError) as error:
-        print(f"cannot build the agent: {error}", file=sys.stderr)
+        print(f"cannot build {what}: {error}", file=sys.stderr)
         return 1
     return 0
 

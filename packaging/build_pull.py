@@ -6,11 +6,9 @@ each other by; Python's own library is all that they need. The same sources give
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
 
-from build_agent import ROOT, BuildError, File, write_package
+from build_agent import ROOT, File, write_as_asked, write_package
 
 SOURCES = Path(__file__).resolve().parent / "pull"
 LIBRARY = "usr/lib/wardnet-pull"
@@ -48,15 +46,7 @@ Description: brings a host to the configuration that its district has published
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    options = parser.parse_args()
-    try:
-        print(build(options.output))
-    except (BuildError, OSError) as error:
-        print(f"cannot build wardnet-pull: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return write_as_asked("wardnet-pull", __doc__ or "", build)
 
 
 def build(output: Path) -> Path:
