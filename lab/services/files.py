@@ -27,8 +27,10 @@ def serve_file(folder: Path, request: Request) -> Response:
         return Response(200, ("\n".join(names) + "\n").encode(), "text/plain; charset=utf-8")
     try:
         return Response(200, path.read_bytes(), "application/octet-stream")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return Response(404, b"no such file\n", "text/plain")
+    except OSError as error:  # it may be there: no answer for who asks whether it is
+        return Response(500, f"{error.strerror}\n".encode(), "text/plain")
 
 
 def serve_folders(root: Path, others: dict[str, Path], request: Request) -> Response:

@@ -101,15 +101,25 @@ def kept(mirror: Published) -> Iterator[Published]:
 
 
 def pulled(lab: Lab, host: str) -> dict[str, Any]:
-    """What an attempt that begins now comes to. One that was at work already, by its timer, is let end first."""
-    time.sleep(1 - time.time() % 1)  # attempts are told apart by seconds
-    begun = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    """What an attempt that begins now comes to. One that was at work already, by its timer, is let end first.
+
+    systemd's number of the attempt tells it from the former one: clocks are set, and starts in quick succession
+    are refused for some seconds.
+    """
+
+    def number_of_attempt() -> str:
+        return inside(lab, host, "systemctl", "show", "--property", "InvocationID", "wardnet-pull.service")
+
+    def at_work() -> bool:
+        return lab.shell(host, ["systemctl", "is-active", "wardnet-pull.service"]).stdout.strip() == "activating"
+
+    assert eventually(lambda: not at_work(), seconds=600)
+    former = number_of_attempt()
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         lab.shell(host, ["systemctl", "start", "wardnet-pull.service"], timeout=600)
-        status = status_of(lab, host)
-        if status.get("attempt", "") >= begun:
-            return status
+        if number_of_attempt() != former:
+            return status_of(lab, host)
         time.sleep(1)
     pytest.fail(f"{host} does not pull: {inside(lab, host, 'journalctl', '-u', 'wardnet-pull', '-n', '30')}")
 
@@ -239,7 +249,8 @@ def test_each_refusal_says_why_and_touches_nothing(converged: Lab, kept: Publish
         assert re.search(re.escape(said), status["why"]), status
         assert untouched(converged, PC) == before, said
     kept.put(PC, good)
-    assert pulled(converged, PC)["result"] == "converged"
+    status = pulled(converged, PC)
+    assert status["result"] == "converged", status
 
 
 def test_a_mirror_that_is_off_or_sends_elsewhere_is_no_mirror(converged: Lab, kept: Published) -> None:
