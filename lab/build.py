@@ -179,7 +179,7 @@ def _make(
     mirror.make(layout, recipe, debs, sorted((CHECKOUT / "dist").glob("*.deb")))
 
     progress.step(_("switches, and {count} circuits").format(count=len(topology.wires)))
-    machines, public_keys = _machines(layout, blueprint, root, authority)
+    machines, public_keys = _machines(layout, blueprint, root, authority, workplaces)
     namespaces.create(layout, [FABRIC, *(node.id for node in topology.nodes)])
     switch.start(layout, joins)
     switch.plug(layout, machines)
@@ -227,7 +227,7 @@ def _record(layout: Layout, blueprint: Blueprint, recipe: image.Recipe) -> Recor
 
 
 def _machines(
-    layout: Layout, blueprint: Blueprint, root: Path, authority: Path
+    layout: Layout, blueprint: Blueprint, root: Path, authority: Path, workplaces: bool
 ) -> tuple[list[Machine], dict[str, bytes]]:
     """Every node with all its files, and the public host keys by host."""
     topology, plan = blueprint.topology, blueprint.plan
@@ -247,7 +247,14 @@ def _machines(
         if node.kind not in (Kind.GATEWAY, Kind.HUB, Kind.SWITCH):
             files += trust
         machines.append(
-            Machine(node.id, node.ports, tuple(files), provide.binds(node, layout), provide.shares(node, layout))
+            Machine(
+                node.id,
+                node.ports,
+                tuple(files),
+                provide.binds(node, layout),
+                provide.shares(node, layout),
+                provide.limits(node, workplaces=workplaces),
+            )
         )
     return machines, public_keys
 

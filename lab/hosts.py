@@ -26,9 +26,8 @@ from wardnet.locale import _
 
 log = logging.getLogger(__name__)
 
-MEMORY_BYTES = 1 << 30
-TASKS = 1024
 LAUNCH = "launch"  # the script in a host's folder that boots it, the first time and after a power cut
+LIMITS = "limits"  # and what it may take, beside it
 _USR_BIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -55,6 +54,18 @@ class AccessPort:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a host may take of this machine."""
+
+    memory_bytes: int = 1 << 30
+    tasks: int = 1024
+
+
+# A desktop with a browser and an office program. What it does not use is not taken from anybody.
+DESKTOP = Limits(memory_bytes=3 << 30, tasks=4096)
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What is booted: its ports, its files, and folders of this machine (outer, inner) that it may read or shares."""
 
@@ -63,6 +74,7 @@ class Machine:
     files: tuple[HostFile, ...]
     binds: tuple[tuple[Path, str], ...] = ()
     shares: tuple[tuple[Path, str], ...] = ()
+    limits: Limits = Limits()
 
 
 def lay_files(upper: Path, base: Path, files: Iterable[HostFile]) -> None:
@@ -153,13 +165,15 @@ class Boot:
             (folder / name).mkdir(parents=True)
         lay_files(folder / "upper", base, machine.files)
         (folder / LAUNCH).write_text(_launch_script(layout, machine, base))
+        (folder / LIMITS).write_text(f"{machine.limits.memory_bytes} {machine.limits.tasks}\n")
         self.launch(machine.id)
 
     def launch(self, host_id: str) -> None:
         """Launch a host whose files have been laid, now or before an earlier boot."""
         layout = self._layout
         folder = layout.host(host_id)
-        joins = cgroups.create(layout.host_cgroup(host_id), memory_bytes=MEMORY_BYTES, tasks=TASKS)
+        memory_bytes, tasks = map(int, (folder / LIMITS).read_text().split())
+        joins = cgroups.create(layout.host_cgroup(host_id), memory_bytes=memory_bytes, tasks=tasks)
         notify = layout.run / "notify"
         notify.mkdir(parents=True, exist_ok=True)
         address = notify / host_id

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import pki
 from lab.commands import capture
-from lab.hosts import HostFile
+from lab.hosts import DESKTOP, HostFile, Limits
 from lab.layout import Layout
 from lab.names import resolver_files, service_name
 from lab.pulling import PUBLISHED
@@ -24,6 +24,7 @@ RUNS_INSIDE = "/var/log/wardnet/runs"
 CONTROL_INSIDE = "/run/wardnet-portal/control.json"
 USB_PORT = 60000
 SCANNER_CONTROL_INSIDE = "/run/lab-scanner/control.json"
+DESKTOPS = (HostRole.COUNTER, HostRole.TOUCH_SCREEN, HostRole.CITIZEN)
 
 
 def _code() -> list[HostFile]:
@@ -157,3 +158,8 @@ def shares(node: Node, layout: Layout) -> tuple[tuple[Path, str], ...]:
         return ()
     layout.runs.mkdir(mode=0o755, parents=True, exist_ok=True)
     return ((layout.runs, RUNS_INSIDE),)
+
+
+def limits(node: Node, *, workplaces: bool) -> Limits:
+    """What the machine may take; with `workplaces`, PCs become desktops."""
+    return DESKTOP if workplaces and node.host is not None and node.host.role in DESKTOPS else Limits()

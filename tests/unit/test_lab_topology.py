@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import bootstrap, names, shop_switch
+from lab import bootstrap, names, provide, shop_switch
 from lab.build import Blueprint, read_blueprint
 from lab.errors import LabError
 from lab.handover import known_hosts
-from lab.hosts import HostFile
+from lab.hosts import HostFile, Limits
 from lab.scope import without_exceptions
 from lab.settle import expected
 from lab.topology import Kind, current_rate
@@ -274,3 +274,13 @@ def test_a_gateway_that_cannot_be_booted_is_named_and_leaves_the_hubs_port_unplu
     files = bootstrap.files(hub, found.topology, found.plan, found.outside, found.resolvers(hub))
     assert "RequiredForOnline=no" in text(files, "/etc/systemd/network/05-bootstrap-buoi-wan.network")
     assert "RequiredForOnline=no" not in text(files, "/etc/systemd/network/05-bootstrap-tay-ho-wan.network")
+
+
+def test_only_what_becomes_a_desktop_may_take_more_than_other_hosts(two: Blueprint) -> None:
+    nodes = two.topology.nodes
+    assert {provide.limits(node, workplaces=False) for node in nodes} == {Limits()}
+    assert {node.id for node in nodes if provide.limits(node, workplaces=True) != Limits()} == {
+        node.id
+        for node in nodes
+        if node.host is not None and node.host.role in (HostRole.COUNTER, HostRole.TOUCH_SCREEN, HostRole.CITIZEN)
+    }
