@@ -170,7 +170,7 @@ def test_a_clock_that_boots_years_back_opens_no_exception_again(lab: Lab, tagged
         tagged.cut()
         tagged.start(clock=datetime(2024, 1, 1, tzinfo=UTC))
         assert int(tagged.shell("date +%Y")) == 2028
-        assert "behind the time that was kept" in tagged.shell("journalctl --boot --tag=wardnet --output=cat")
+        assert "behind the time that was kept" in tagged.shell("journalctl --boot --identifier=wardnet --output=cat")
         shown = "systemctl show --property={} --value {}"
         set_at, loaded_at = (
             int(tagged.shell(shown.format(*which)))
