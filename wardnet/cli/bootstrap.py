@@ -45,7 +45,7 @@ def bootstrap(
         reach = reach_of(plan, host, wan.resolvers, wan.prefixes, others)
     except BootstrapError as error:
         fail(str(error))
-    keys = [_public_key(path) for path in key or [_key_of_the_controller()]]
+    keys = [public_key(path) for path in key or [key_of_the_controller()]]
     texts = {script_name(host): script(reach, keys, day)}
     texts |= {f"README.{language}.txt": readme(reach, language) for language in ("vi", "en")}
     try:
@@ -66,14 +66,15 @@ def bootstrap(
     )
 
 
-def _key_of_the_controller() -> Path:
+def key_of_the_controller() -> Path:
+    """The public key beside WARDNET_SSH_KEY. Ends the command where that is not set."""
     private = os.environ.get("WARDNET_SSH_KEY")
     if not private:
         fail(_("which key may log in? --key FILE.pub, or WARDNET_SSH_KEY with a .pub beside it"))
     return Path(f"{private}.pub")
 
 
-def _public_key(path: Path) -> str:
+def public_key(path: Path) -> str:
     """One public key as authorized_keys has it. Ends the command where the file is no such key."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -1,5 +1,5 @@
-"""The command `wardnet`. A command is a word in COMMANDS and a module of that name with a function of that name, or a
-Typer of that name where the command has commands of its own."""
+"""The command `wardnet`. A command is a word in COMMANDS and a module of that name, `_` for `-`, with a function of
+that name, or a Typer of that name where the command has commands of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from wardnet.cli.console import Exit, fail
 from wardnet.locale import _
 
 # In the order in which a newcomer needs them.
-COMMANDS = ("check", "inventory", "targets", "bootstrap", "trust", "runs", "status", "collect", "audit")
+COMMANDS = (
+    "check",
+    "inventory",
+    "targets",
+    "bootstrap",
+    "install-media",
+    "trust",
+    "runs",
+    "status",
+    "collect",
+    "audit",
+)
 
 OWN_PACKAGES = ("wardnet", "collectors", "exporters")
 
@@ -42,14 +53,15 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _function(command: str) -> Callable[..., Any] | typer.Typer:
+    name = command.replace("-", "_")
     try:
-        module = importlib.import_module(f"wardnet.cli.{command}")
+        module = importlib.import_module(f"wardnet.cli.{name}")
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing.split(".")[0] in OWN_PACKAGES:
             raise
         return _unavailable(command, missing)
-    function: Callable[..., Any] | typer.Typer = getattr(module, command)
+    function: Callable[..., Any] | typer.Typer = getattr(module, name)
     return function
 
 
