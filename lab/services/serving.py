@@ -1,6 +1,7 @@
 """A small HTTP server for both address families, with TLS when it is given a certificate.
 
-A request is read whole, the application turns it into a response, and the response leaves in one write.
+A request is read whole, the application turns it into a response, and the response leaves in one write, a large one in
+several.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 MAX_BODY = 8 << 20
 IDLE_SECONDS = 30
+AT_ONCE = 1 << 20  # bytes of one write, which must leave within IDLE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ class _Handler(BaseHTTPRequestHandler):
             head.append("Connection: close")
             self.close_connection = True
         body = b"" if self.command == "HEAD" else response.body
-        self.wfile.write("\r\n".join([*head, "", ""]).encode("latin-1", "replace") + body)
+        self.wfile.write("\r\n".join([*head, "", ""]).encode("latin-1", "replace") + body[:AT_ONCE])
+        for begin in range(AT_ONCE, len(body), AT_ONCE):
+            self.wfile.write(body[begin : begin + AT_ONCE])
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
         print(f"{self.client_address[0]} {format % args}", file=sys.stderr)

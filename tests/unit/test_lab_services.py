@@ -21,7 +21,7 @@ from lab.services.files import serve_file
 from lab.services.portal import COOKIE, Injected, Portal, parse_control
 from lab.services.portal_forms import PROCEDURES, Procedure, parse_multipart, scan_type
 from lab.services.portal_store import Accounts, Sessions, Store, hash_password
-from lab.services.serving import MAX_BODY, Application, Request, Response, make_server
+from lab.services.serving import AT_ONCE, MAX_BODY, Application, Request, Response, make_server
 from lab.services.web import site, to_https
 
 PNG = paper.png(paper.draw(75))
@@ -86,6 +86,16 @@ def raw(port: int, text: bytes) -> bytes:
 def test_what_cannot_be_served_gets_its_status(head: bytes, status: bytes) -> None:
     with served(echo) as port:
         assert status in raw(port, head)[:400]
+
+
+def test_what_is_larger_than_one_write_arrives_whole() -> None:
+    body = bytes(range(256)) * (AT_ONCE // 100)
+    with served(lambda _request: Response(200, body, "application/octet-stream")) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        for _ in range(2):
+            connection.request("GET", "/")
+            assert connection.getresponse().read() == body
+        connection.close()
 
 
 def test_a_bug_in_the_application_is_a_500_and_not_the_end_of_the_server() -> None:
