@@ -11,7 +11,7 @@ from pathlib import Path
 PROGRAM = "qemu-system-x86_64"
 MEMORY_MB = 640
 # The lab's switches look at each frame as it is: nothing may be left to a card that is none.
-_NO_OFFLOADS = "csum=off,gso=off,host_tso4=off,host_tso6=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ufo=off"
+NO_OFFLOADS = "csum=off,gso=off,host_tso4=off,host_tso6=off,guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ufo=off"
 # The emulated time stamp counter is this machine's clock: nothing has to watch over it, and a clock that counted ticks
 # would fall behind with each one that came late.
 _CLOCK_WORDS = "tsc=reliable clocksource=tsc"
@@ -20,7 +20,7 @@ _KERNEL_WORDS = (
     "panic=-1 systemd.show_status=no"
 )
 # What a newer one has more is emulated step by step.
-_PROCESSOR = "Nehalem,+rdrand"
+PROCESSOR = "Nehalem,+rdrand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def qemu_argv(power: Power) -> list[str]:
             "-accel",
             "tcg,thread=multi,tb-size=128",
             "-cpu",
-            _PROCESSOR,
+            PROCESSOR,
             "-smp",
             "1",
             "-m",
@@ -98,5 +98,5 @@ def qemu_argv(power: Power) -> list[str]:
     ]
     for number, (tap, mac) in enumerate(power.taps):
         argv += ["-netdev", f"tap,id=net{number},ifname={tap},script=no,downscript=no"]
-        argv += ["-device", f"virtio-net-pci,id=card{number},netdev=net{number},mac={mac},{_NO_OFFLOADS}"]
+        argv += ["-device", f"virtio-net-pci,id=card{number},netdev=net{number},mac={mac},{NO_OFFLOADS}"]
     return argv

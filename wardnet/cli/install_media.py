@@ -152,10 +152,7 @@ def _say_what_next(found: tuple[Installation, ...], output: Path, kind: Kind) ->
     out.print(text.format(image=output), markup=False, soft_wrap=True)
     pushed = [each.host.id for each in found if not each.host.pulled]
     if pushed:
-        text = _(
-            "The screen of an installed PC shows six groups of digits. With them, here: wardnet trust {host} "
-            "(--replaced where another PC had its place)"
-        )
+        text = _("The screen of an installed PC shows six groups of digits. With them, here: wardnet trust {host}")
         out.print(text.format(host=" | ".join(pushed)), markup=False, soft_wrap=True)
 
 
