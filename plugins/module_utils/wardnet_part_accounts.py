@@ -9,6 +9,9 @@ Every account with the number of a person that is neither given nor in `keep` is
 files of the step), no shell, no groups, an end in the past. Its home stays. So is one that somebody made by hand,
 and whoever else has the number 0. An account of the system's own that is not in `keep` has no password. Only members of
 `sudo` that are given or kept stay in it. An account's first group counts as any other, unless it is its own.
+
+What is in `keep` and comes in by key, and root, have no password either once somebody who is given has one and is in
+`sudo`: the installation's, which many may know, then opens the PC no more, and who stands before it is somebody.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ class Login:
     ends: str
     groups: frozenset[str]
     first: str = ""  # the group of its number, where it is not its own; also among `groups`
+    home: str = ""
 
     @property
     def is_person(self) -> bool:
@@ -68,7 +72,7 @@ def parse_logins(passwd: str, shadow: str, group: str) -> dict[str, Login]:
             first = numbers.get(row[3], "")
             first = "" if first == row[0] else first
             member_of = frozenset((groups.get(row[0], set()) | {first}) - {row[0], ""})
-            found[row[0]] = Login(row[0], int(row[2]), row[4], row[6], secret[1], secret[7], member_of, first)
+            found[row[0]] = Login(row[0], int(row[2]), row[4], row[6], secret[1], secret[7], member_of, first, row[5])
     return found
 
 
@@ -77,6 +81,15 @@ def _rows(text: str, least: int) -> Iterator[list[str]]:
         row = line.split(":")
         if len(row) >= least and row[0]:
             yield row
+
+
+def has_key(login: Login) -> bool:
+    """Whether a key in its home lets it in."""
+    try:
+        lines = (Path(login.home) / ".ssh" / "authorized_keys").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.strip() and not line.lstrip().startswith("#") for line in lines)
 
 
 class Accounts(Part):
@@ -128,7 +141,10 @@ class Accounts(Part):
                     f"account {name} is one of the system's own (number {login.uid}): nothing was touched"
                 )
             yield from self._differences(person, login)
+        superseded = self._superseded(present)
         for login in present.values():
+            if login.name in superseded and login.password.startswith("$"):
+                yield "foreign", f"password of {login.name}", [login.name, "mute"]
             if login.name in self._people or login.name in self._keep:
                 continue
             if login.is_person or login.uid == 0:
@@ -139,6 +155,19 @@ class Accounts(Part):
                 yield "foreign", f"account {login.name} in group {ADMINISTRATORS}", [login.name, "out"]
             if login.password.startswith("$"):
                 yield "foreign", f"password of {login.name}", [login.name, "mute"]
+
+    def _superseded(self, present: dict[str, Login]) -> set[str]:
+        """Who needs no password any more, as somebody of the inventory may become root by one of their own."""
+        by_key = {name for name in self._keep if name in present and has_key(present[name])}
+        administrators = [one for one in self._people.values() if ADMINISTRATORS in (one.get("groups") or [])]
+        if by_key and any(self._has_password(one["name"], present) for one in administrators):
+            return by_key | {"root"}
+        return set()
+
+    def _has_password(self, name: str, present: dict[str, Login]) -> bool:
+        if self._hashes is not None:
+            return name in self._hashes
+        return name in present and present[name].password.startswith("$")
 
     def _differences(self, person: dict[str, Any], login: Login) -> Iterator[tuple[str, str, list[str]]]:
         name, wanted = login.name, frozenset(person.get("groups") or [])

@@ -34,6 +34,7 @@ lpadmin:x:110:mot-cua
 wardnet:x:1000:
 mot-cua:x:1001:
 """
+KY_THUAT = {"name": "ky-thuat", "comment": "Kỹ thuật viên", "groups": ["sudo"]}
 MOT_CUA = {"name": "mot-cua", "comment": "Cán bộ một cửa", "groups": ["lpadmin"]}
 
 
@@ -167,3 +168,31 @@ def test_each_is_brought_back_to_its_own_first_group(tmp_path: Path, monkeypatch
     assert "/usr/sbin/usermod --gid=sshd --lock sshd" in ran
     (given,) = [line for line in ran if line.endswith(" mot-cua") and "usermod" in line]
     assert "--gid=mot-cua" in given
+
+
+@pytest.mark.parametrize(
+    ("key", "person", "passwords", "foreign"),
+    [
+        ("ssh-ed25519 AAAA controller\n", KY_THUAT, f"ky-thuat:{HASH}\n", {"root", "wardnet"}),
+        ("# none\n", KY_THUAT, f"ky-thuat:{HASH}\n", set()),  # nobody would come in any more
+        (None, KY_THUAT, f"ky-thuat:{HASH}\n", set()),
+        ("ssh-ed25519 AAAA controller\n", KY_THUAT, "", set()),  # nobody at the PC could become root
+        ("ssh-ed25519 AAAA controller\n", {**KY_THUAT, "groups": []}, f"ky-thuat:{HASH}\n", set()),
+    ],
+)
+def test_passwords_of_the_installation_go_once_nobody_needs_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    key: str | None,
+    person: dict[str, Any],
+    passwords: str,
+    foreign: set[str],
+) -> None:
+    home = tmp_path / "wardnet" / ".ssh"
+    home.mkdir(parents=True)
+    if key is not None:
+        (home / "authorized_keys").write_text(key)
+    passwd = PASSWD.replace("/home/wardnet", str(home.parent))
+    shadow = SHADOW.replace("root:*", f"root:{HASH}").replace("wardnet:!", f"wardnet:{HASH}")
+    found = part(tmp_path, monkeypatch, [MOT_CUA, person], f"mot-cua:{HASH}\n{passwords}", passwd=passwd, shadow=shadow)
+    assert set(found.difference().foreign) == {f"password of {name}" for name in foreign}
