@@ -29,10 +29,11 @@ cat >/tmp/conf/hooks/wardnet <<'HOOK'
 #!/bin/sh
 [ "$1" != prereqs ] || exit 0
 . /usr/share/initramfs-tools/hook-functions
+# Beside busybox, which has programs of the same names that can less.
+mkdir -p "$DESTDIR/wardnet/bin" "$DESTDIR/etc"
 for program in /sbin/sfdisk /sbin/wipefs /sbin/blkid /sbin/mke2fs /sbin/mkfs.fat /bin/tar /usr/bin/zstd /usr/bin/sha256sum; do
-    copy_exec "$program" || exit 1
+    copy_exec "$program" /wardnet/bin/ || exit 1
 done
-mkdir -p "$DESTDIR/etc"
 cp /etc/mke2fs.conf "$DESTDIR/etc/"
 HOOK
 chmod 0755 /tmp/conf/hooks/wardnet

@@ -3,7 +3,7 @@
 # hardware address the PC has onto the PC's own disk, and nothing else onto nothing else. Every text is in Vietnamese,
 # without its marks, which the console cannot show, and in English.
 set -u
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
+PATH=/wardnet/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH LC_ALL=C
 here=/wardnet
 target=/target
