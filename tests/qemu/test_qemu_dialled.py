@@ -40,7 +40,7 @@ def in_session(guest: Guest) -> bool:
     """Whether the line has its address of each family and its ways out."""
     shown = guest.shell("ip address show dev inet0 2>/dev/null || true")
     ways = guest.shell("for f in -4 -6; do ip $f route show table 200 default; done")
-    return provider.GIVEN in shown and provider.PREFIX in shown and ways.count("default dev inet0") == 2
+    return provider.GIVEN in shown and provider.PREFIX.rstrip(":") in shown and ways.count("default dev inet0") == 2
 
 
 def test_the_line_is_dialled_and_its_ways_are_the_channels_alone(lab: Lab, dialling: Guest) -> None:
