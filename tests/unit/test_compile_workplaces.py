@@ -13,7 +13,7 @@ from tests.unit.plugins_support import ROOT
 from tests.unit.test_plugins_firewall import loaded
 from wardnet.compile import compile_hosts, compile_plan, to_plain
 from wardnet.model.plan import Plan, WorkplacePlan
-from wardnet.model.workplaces import UpdateWindow, UsbStorage, Workplaces
+from wardnet.model.workplaces import Kiosk, UpdateWindow, UsbStorage, Workplaces
 
 
 def of(host: str, plan: Plan | None = None) -> WorkplacePlan:
@@ -95,6 +95,8 @@ def render(host: str) -> str:
         host_firewall_reaches=record["reaches"],
         host_firewall_own=record["own"],
         host_firewall_foreign=record["foreign"],
+        host_firewall_opens=record["opens"],
+        host_firewall_links=[str(each) for port in plan.ports for each in (port.ipv4, port.ipv6)],
         host_firewall_outside=plan.channel.value == "internet",
     )
 
@@ -104,7 +106,24 @@ def test_the_filter_is_one_that_nft_takes_and_drops_what_is_not_named(host: str)
     listing = loaded(render(host))
     policies = {item["chain"]["name"]: item["chain"]["policy"] for item in listing if "chain" in item}
     assert (policies["input"], policies["forward"]) == ("drop", "drop")
-    assert policies["output"] == ("accept" if "citizen" in host else "drop")
+    assert policies["output"] == "drop"
+
+
+def test_a_citizens_pc_opens_what_its_gateway_lets_it_and_nothing_beside_it() -> None:
+    flows = {(each.id, each.protocol, each.ports, bool(each.prefixes)) for each in of("buoi-citizen-1").opens}
+    assert ("citizens-web", "tcp", (53, 80, 443), False) in flows
+    assert ("citizens-gateway", "udp", (53, 123), True) in flows
+    text = render("buoi-citizen-1")
+    assert "ip daddr != 172.20.1.11/24 tcp dport { 53, 80, 443 } accept" in text
+    assert "tcp dport 22" not in text
+
+
+def test_a_kiosk_shows_its_page_and_says_when_it_begins_anew() -> None:
+    assert of("buoi-touch-1").kiosk == Kiosk("https://dvctt.tayho.example/bang-ket-qua", 60, 0, 60)
+    assert of("buoi-citizen-1").kiosk == Kiosk("https://dichvucong.tayho.example/", 180, 30, 0)
+    assert of("buoi-pc-1").kiosk is None
+    plan = compile_plan(replace(sample(), workplaces=Workplaces()), DAY)
+    assert of("buoi-touch-1", plan).kiosk == Kiosk("https://dvctt.tayho.example/", 60, 0, 60)
 
 
 def test_a_citizens_pc_lets_nobody_open_a_connection() -> None:

@@ -19,6 +19,8 @@ from wardnet.model.snapshot import LINUX
 
 # Groups of hosts that stand at the district's own sites or are switches of those: none of them pulls.
 REACHED = {"hubs", "switches", "monitoring_servers", "controllers"}
+# Run by other roles, with what those give them.
+SHARED = {"channel_ports", "kiosk"}
 ROLES = sorted(path.parents[1] for path in (ROOT / "roles").glob("*/tasks/main.yml"))
 
 
@@ -53,7 +55,7 @@ def test_every_input_is_specified_with_its_default(role: Path) -> None:
 
 def test_every_variable_that_a_role_reads_is_its_own(role: Path) -> None:
     text = "\n".join(path.read_text() for path in role.rglob("*") if path.suffix in (".yml", ".j2"))
-    others = [other.name for other in ROLES if other != role and other.name != "channel_ports"]
+    others = [other.name for other in ROLES if other != role and other.name not in SHARED]
     used = set(re.findall(r"\b(?:" + "|".join(others) + r")_[a-z_]+\b", text))
     assert not used - set(options(role)), used
     assert "groups[" not in text
@@ -133,9 +135,8 @@ def test_drift_is_read_of_all_that_a_whole_run_configures() -> None:
 
 
 def test_a_whole_run_and_what_is_published_come_to_every_role() -> None:
-    # channel_ports is run by the roles of the channels, with the channel as input
     every = configuring("site.yml") | configuring("publish.yml")
-    assert every == {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - {"channel_ports"}
+    assert every == {path.name for path in (ROOT / "roles").iterdir() if path.is_dir()} - SHARED
 
 
 def test_no_play_that_connects_comes_to_a_host_that_pulls() -> None:

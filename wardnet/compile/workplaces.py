@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from wardnet.compile.places import GATEWAY, gateway_addresses, ordered, single
 from wardnet.model.intent import Channel, District, Host, HostRole, IPNetwork, OperatingSystem, Site, Ward
-from wardnet.model.workplaces import Account, Admission, Pages, Printer, WorkplacePlan
+from wardnet.model.workplaces import Account, Admission, Kiosk, Pages, Printer, WorkplacePlan
 
 WORKPLACES = (HostRole.COUNTER, HostRole.TOUCH_SCREEN, HostRole.CITIZEN)
 
@@ -33,7 +33,38 @@ def workplace_plan(district: District, ward: Ward, site: Site, host: Host) -> Wo
         own=district.channel(host.channel).prefixes,
         foreign=district.channel(host.channel.other).prefixes,
         reaches=_reaches(district, host),
+        opens=_opens(district, site, host),
+        kiosk=_kiosk(district, host, first.url if first else None),
     )
+
+
+def _kiosk(district: District, host: Host, start_page: str | None) -> Kiosk | None:
+    wanted = district.workplaces
+    if host.role is HostRole.CITIZEN and start_page is not None:
+        citizen = wanted.citizen_points
+        return Kiosk(start_page, citizen.idle_seconds, citizen.warning_seconds, 0)
+    if host.role is HostRole.TOUCH_SCREEN:
+        touch = wanted.touch_screens
+        shown = next((service.url for service in district.services if service.id == touch.service), start_page)
+        return Kiosk(urljoin(shown, touch.path), touch.idle_seconds, 0, touch.refresh_seconds) if shown else None
+    return None
+
+
+def _opens(district: District, site: Site, host: Host) -> tuple[Admission, ...]:
+    """The flows of conduits that begin in the host's zone, as the gateways let them through."""
+    networks = {network.id: network for network in site.networks}
+    zones = {networks[attachment.network].zone for attachment in host.interfaces}
+    return tuple(
+        Admission(
+            conduit.id,
+            () if conduit.to_zone != GATEWAY and district.zone(conduit.to_zone).outside
+            else _zone(district, site, conduit.to_zone, host.channel),
+            each.protocol, each.ports, conduit.source,
+        )
+        for conduit in district.conduits
+        if conduit.from_zone in zones
+        for each in conduit.allow
+    )  # fmt: skip
 
 
 def _sites(pages: Pages | None, urls: list[str]) -> tuple[str, ...]:

@@ -80,6 +80,12 @@ def _printer_uri(value: str) -> str:
     return value
 
 
+def _page_path(value: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9/_.~%?=&-]*", value):
+        raise ValueError(_("is not the path of a page, such as /bang-ket-qua"))
+    return value
+
+
 def _package(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]{1,80}", value):
         raise ValueError(_("is not the name of a Debian package"))
@@ -153,6 +159,22 @@ class AccountRecord(PlacedRecord):
         return self
 
 
+class BoardRecord(Record):
+    service: Ident
+    path: Annotated[StrictStr, AfterValidator(_page_path)] = "/"
+
+
+class TouchScreensRecord(Record):
+    board: BoardRecord | None = None
+    refresh_seconds: Annotated[StrictInt, Field(ge=10, le=3600)] = 60
+    idle_seconds: Annotated[StrictInt, Field(ge=10, le=3600)] = 60
+
+
+class CitizenPointsRecord(Record):
+    idle_seconds: Annotated[StrictInt, Field(ge=30, le=3600)] = 180
+    warning_seconds: Annotated[StrictInt, Field(ge=10, le=300)] = 30
+
+
 class WorkplacesRecord(Record):
     usb_storage: UsbStorage = UsbStorage.DENY
     updates: UpdatesRecord | None = None
@@ -160,6 +182,8 @@ class WorkplacesRecord(Record):
     token_modules: list[TokenModuleRecord] = []
     printers: list[PrinterRecord] = []
     accounts: list[AccountRecord] = []
+    touch_screens: TouchScreensRecord = TouchScreensRecord()
+    citizen_points: CitizenPointsRecord = CitizenPointsRecord()
 
 
 def build_workplaces(file: YamlFile, record: WorkplacesRecord | None) -> Workplaces:
@@ -171,7 +195,8 @@ def build_workplaces(file: YamlFile, record: WorkplacesRecord | None) -> Workpla
         path: Path = ("workplaces", key)
         return ((item, file.source((*path, index))) for index, item in enumerate(getattr(record, key)))
 
-    updates = record.updates
+    updates, touch, citizen = record.updates, record.touch_screens, record.citizen_points
+    board = touch.board
     return Workplaces(
         usb_storage=record.usb_storage,
         updates=model.UpdateWindow(updates.begin, updates.minutes) if updates else Workplaces().updates,
@@ -192,4 +217,9 @@ def build_workplaces(file: YamlFile, record: WorkplacesRecord | None) -> Workpla
             )
             for a, at in each("accounts")
         ),
+        touch_screens=model.TouchScreens(
+            board.service if board else None, board.path if board else "/", touch.refresh_seconds, touch.idle_seconds,
+            file.source(("workplaces", "touch_screens")) if board else None,
+        ),
+        citizen_points=model.CitizenPoints(citizen.idle_seconds, citizen.warning_seconds),
     )  # fmt: skip

@@ -86,6 +86,38 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class TouchScreens:
+    """What touch screens show: the page at `path` of the service `service`, or the WAN's start page without one. It is
+    read anew after `refresh_seconds`, and is back `idle_seconds` after the last touch."""
+
+    service: str | None = None
+    path: str = "/"
+    refresh_seconds: int = 60
+    idle_seconds: int = 60
+    source: Source | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CitizenPoints:
+    """When a resident's sitting ends by itself: `idle_seconds` after the last touch a warning comes, and
+    `warning_seconds` later the end."""
+
+    idle_seconds: int = 180
+    warning_seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Kiosk:
+    """What one touch screen or citizen point begins with and when it begins anew, in seconds; `refresh_seconds` and
+    `warning_seconds` are 0 where there is none."""
+
+    page: str
+    idle_seconds: int
+    warning_seconds: int
+    refresh_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Workplaces:
     """What all workplaces of the district have in common, and who and what stands at which."""
 
@@ -95,6 +127,8 @@ class Workplaces:
     token_modules: tuple[TokenModule, ...] = ()
     printers: tuple[Printer, ...] = ()
     accounts: tuple[Account, ...] = ()
+    touch_screens: TouchScreens = TouchScreens()
+    citizen_points: CitizenPoints = CitizenPoints()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +147,8 @@ class WorkplacePlan:
     """What one PC, touch screen or citizen point is made of. `sites` are the names that its browsers may open, those
     of its channel's services among them; `admits` is who may open connections to it, as the gateway lets them through;
     `reaches` is what it may open connections to on the other channel, by an exception; `own` and `foreign` are the
-    prefixes of its channel and of the other one."""
+    prefixes of its channel and of the other one. `opens` is what the gateway lets it open on its own channel; without
+    prefixes, to whatever lies outside. `kiosk` is there where nobody has an account."""
 
     start_page: str | None
     sites: tuple[str, ...]
@@ -127,3 +162,5 @@ class WorkplacePlan:
     own: tuple[IPNetwork, ...]
     foreign: tuple[IPNetwork, ...]
     reaches: tuple[Admission, ...] = ()
+    opens: tuple[Admission, ...] = ()
+    kiosk: Kiosk | None = None

@@ -51,6 +51,7 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
     switches.switches,
     exceptions.exceptions_cross,
     workplaces.pages,
+    workplaces.board,
     workplaces.accounts,
     workplaces.printers,
 )

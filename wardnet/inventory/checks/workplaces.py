@@ -16,6 +16,7 @@ TAKEN_LOGINS = frozenset({
     "administrator", "avahi", "backup", "bin", "colord", "daemon", "games", "geoclue", "gnats", "irc", "lightdm",
     "list", "lp", "mail", "man", "messagebus", "news", "nobody", "polkitd", "proxy", "root", "rtkit", "saned", "sshd",
     "sync", "sys", "systemd", "usbmux", "uucp", "uuidd", "wardnet", "wardnet-audit", "wardnet-agent", "wardnet-people",
+    "wardnet-kiosk",
     "www-data",
     "adm", "audio", "bluetooth", "cdrom", "crontab", "dialout", "dip", "disk", "fax", "floppy", "input", "kmem", "kvm",
     "lpadmin", "netdev", "nogroup", "operator", "plugdev", "pulse", "pulse-access", "render", "sasl", "scanner", "sgx",
@@ -46,6 +47,25 @@ def pages(context: Context) -> None:
                 ),
                 _("name one of its own: {names}").format(names=", ".join(own)) if own else "",
             )
+
+
+def board(context: Context) -> None:
+    wanted = context.district.workplaces.touch_screens
+    if wanted.service is None or wanted.source is None:
+        return
+    services = {service.id: service for service in context.district.services}
+    service = services.get(wanted.service)
+    if service is None:
+        context.unknown(wanted.source, _("service"), wanted.service, services)
+    elif service.channel is not Channel.WAN:
+        own = [other.id for other in services.values() if other.channel is Channel.WAN]
+        context.add(
+            wanted.source,
+            _("touch screens stand on channel 'wan', and show service '{service}' of channel '{other}'").format(
+                service=service.id, other=service.channel
+            ),
+            _("name one of its own: {names}").format(names=", ".join(own)) if own else "",
+        )
 
 
 def accounts(context: Context) -> None:
