@@ -134,6 +134,8 @@ def _launch_script(layout: Layout, machine: Machine, base: Path) -> str:
         f"--directory={folder / 'root'}",
         f"--network-namespace-path={layout.netns_path(machine.id)}",
         "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
+        # What asks for a password keeps it from being paged out, or ends.
+        *(["--system-call-filter=@memlock"] if machine.limits == DESKTOP else []),
         *(f"--bind-ro={outer}:{inner}" for outer, inner in machine.binds),
         *(f"--bind={outer}:{inner}" for outer, inner in machine.shares),
     ]
