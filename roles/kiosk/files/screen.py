@@ -54,6 +54,7 @@ def pane(area: tuple[int, int, int, int], look: str) -> Any:
     """A window of its own at (x, y, width, height)."""
     x, y, width, height = area
     window = Gtk.Window(type=Gtk.WindowType.POPUP)
+    window.set_title("wardnet kiosk")
     window.get_style_context().add_class(look)
     window.set_accept_focus(False)
     window.set_size_request(width, height)

@@ -1,0 +1,144 @@
+"""A lab of one ward with a touch screen and a citizen point, each with a screen in memory in the place of Xorg: that
+and nothing else is not as at a real one. What is seen and pressed there is seen and pressed by X clients of root's.
+
+WARDNET_LAB_KEEP=1 leaves the lab running. WARDNET_LAB_KEPT=1 takes one that was left so, as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lab import Lab
+from tests.lab.lab_support import LABS
+from tests.roles.roles_support import Run, eventually, inside, play
+
+NAME = f"{LABS}-kiosks"
+TOUCH, CITIZEN = "buoi-touch-1", "buoi-citizen-1"
+SIZE = (1280, 1024)
+TOOLS = ("scrot", "xvfb")  # what the tests look with; not of the roles
+PATIENCE = 300  # seconds that a browser may take on a machine with other work
+
+SCREEN = f"""mkdir -p /run/systemd/system/wardnet-screen.service.d /run/systemd/system/wardnet-kiosk.service.d
+cat > /run/systemd/system/wardnet-screen.service.d/test.conf <<'EOF'
+[Unit]
+ConditionPathExistsGlob=
+[Service]
+ExecStart=
+ExecStart=/usr/bin/Xvfb :0 -screen 0 {SIZE[0]}x{SIZE[1]}x24 -nolisten tcp -auth /run/wardnet-screen/authority
+EOF
+printf '[Unit]\\nConditionPathExistsGlob=\\n' > /run/systemd/system/wardnet-kiosk.service.d/test.conf
+systemctl daemon-reload
+systemctl restart wardnet-screen.service wardnet-kiosk.service
+"""
+
+
+def as_root(lab: Lab, host: str, command: str, *, timeout: float = 600) -> str:
+    done = lab.shell(host, ["sh", "-c", command], timeout=timeout)
+    said = done.stdout.decode() + done.stderr.decode()
+    assert done.returncode == 0, f"{host}: {command}: {said}"
+    return said.strip()
+
+
+def put_up_screen(lab: Lab, host: str) -> None:
+    as_root(lab, host, f"apt-get -qq -y --no-install-recommends install {' '.join(TOOLS)}", timeout=1200)
+    as_root(lab, host, SCREEN)
+
+
+def at_screen(lab: Lab, host: str, command: str) -> str:
+    """Output of a shell command with the kiosk's screen."""
+    return as_root(lab, host, f"export DISPLAY=:0 XAUTHORITY=/run/wardnet-screen/authority; {command}")
+
+
+def windows(lab: Lab, host: str) -> list[tuple[str, tuple[int, int, int, int]]]:
+    """Title and place (width, height, x, y) of each window of Chromium that is there to be seen."""
+    look = "for w in $(xdotool search --onlyvisible --class chromium 2>/dev/null); do "
+    look += 'xdotool getwindowgeometry --shell $w; echo "NAME=$(xdotool getwindowname $w)"; done'
+    done = lab.shell(host, ["sh", "-c", f"export DISPLAY=:0 XAUTHORITY=/run/wardnet-screen/authority; {look}"])
+    found = re.findall(
+        r"X=(-?\d+)\nY=(-?\d+)\nWIDTH=(\d+)\nHEIGHT=(\d+)\nSCREEN=\d+\nNAME=(.*)\n", done.stdout.decode()
+    )
+    return [
+        (name, (int(width), int(height), int(x), int(y)))
+        for x, y, width, height, name in found
+        if int(width) > 300 and int(height) > 300
+    ]
+
+
+def title(lab: Lab, host: str) -> str:
+    """Of the page that is seen; empty where there is none, or more than one window."""
+    found = windows(lab, host)
+    return found[0][0].removesuffix(" - Chromium") if len(found) == 1 else ""
+
+
+def shows(lab: Lab, host: str, start: str, seconds: float = PATIENCE) -> bool:
+    """Whether the page whose title begins so comes to be seen."""
+    return eventually(lambda: title(lab, host).startswith(start), seconds)
+
+
+def sitting(lab: Lab, host: str) -> str:
+    """What tells one sitting from another."""
+    return inside(lab, host, "systemctl", "show", "--property", "InvocationID", "--value", "wardnet-kiosk.service")
+
+
+def program(lab: Lab, host: str, name: str) -> str:
+    """Number of the oldest process of the kiosk's with that name."""
+    return as_root(lab, host, f"pgrep -o -u wardnet-kiosk -f {name}")
+
+
+def tap(lab: Lab, host: str, x: int, y: int) -> None:
+    at_screen(lab, host, f"xdotool mousemove {x} {y} click 1")
+
+
+def press(lab: Lab, host: str, *codes: int) -> None:
+    """Keys held together, by the numbers that a keyboard sends: what they mean is the kiosk's to say."""
+    down = " ".join(f"keydown 0{code}" if code < 10 else f"keydown {code}" for code in codes)
+    up = " ".join(f"keyup 0{code}" if code < 10 else f"keyup {code}" for code in reversed(codes))
+    at_screen(lab, host, f"xdotool {down} {up}")
+
+
+def selected(lab: Lab, host: str) -> str:
+    """The text that is selected in the page."""
+    look = "import gi; gi.require_version('Gtk', '3.0'); from gi.repository import Gtk, Gdk; "
+    look += "print(Gtk.Clipboard.get(Gdk.SELECTION_PRIMARY).wait_for_text() or '')"
+    return at_screen(lab, host, f'LANG=C.UTF-8 python3 -c "{look}" 2>/dev/null')
+
+
+def overlaid(lab: Lab, host: str) -> int:
+    """How many windows of the kiosk's own there are: bar, hint, and what lies over pages."""
+    look = "xdotool search --onlyvisible --name '^wardnet kiosk$' 2>/dev/null | wc -l"
+    done = lab.shell(host, ["sh", "-c", f"export DISPLAY=:0 XAUTHORITY=/run/wardnet-screen/authority; {look}"])
+    return int(done.stdout or b"0")
+
+
+def said_by_kiosk(lab: Lab, host: str, since: str) -> str:
+    """What the sitting with that id, and none other, has told the journal."""
+    return as_root(lab, host, f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID={since}")
+
+
+def picture(lab: Lab, host: str, name: str) -> bytes:
+    """A PNG of the whole screen."""
+    at_screen(lab, host, f"scrot -o /run/{name}.png")
+    return lab.shell(host, ["cat", f"/run/{name}.png"]).stdout
+
+
+def policed(lab: Lab, host: str, words: str) -> str:
+    """What Chromium without a window says, as the kiosk's account. It works by the developer tools, which the policy
+    takes away; for this process alone all other policies hold without that one."""
+    policy = "/etc/chromium/policies/managed/wardnet.json"
+    leave_out = "import json, sys; p = json.load(sys.stdin); del p['DeveloperToolsAvailability']; print(json.dumps(p))"
+    as_root(lab, host, f'python3 -c "{leave_out}" < {policy} > /run/policies.json && chmod 0644 /run/policies.json')
+    script = (
+        f"mount --bind /run/policies.json {policy} && mount -t tmpfs -o mode=1777 tmpfs /mnt && cd /mnt && "
+        'HOME=/mnt exec setpriv --reuid=wardnet-kiosk --regid=wardnet-kiosk --clear-groups sh -c "$1"'
+    )
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh", f"chromium --headless {words}"]
+    done = lab.shell(host, argv, timeout=600)
+    return done.stdout.decode() + done.stderr.decode()
+
+
+def converge(lab: Lab, *more: str) -> Run:
+    return play(lab, "wards.yml", "--limit", TOUCH, *more)
+
+
+def publish(lab: Lab, *more: str) -> Run:
+    return play(lab, "publish.yml", "--limit", CITIZEN, *more)

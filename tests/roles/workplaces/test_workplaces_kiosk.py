@@ -1,0 +1,267 @@
+"""A touch screen and a citizen point as they run, on screens in memory: what is seen there, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import Lab, open_lab
+from tests.lab.lab_support import lab_command
+from tests.roles.roles_support import Probe, answered, eventually, inside, play
+from tests.roles.test_roles_pull import pulled
+from tests.roles.workplaces.kiosks_support import (
+    CITIZEN,
+    NAME,
+    PATIENCE,
+    SIZE,
+    TOUCH,
+    as_root,
+    at_screen,
+    converge,
+    overlaid,
+    picture,
+    policed,
+    press,
+    program,
+    publish,
+    put_up_screen,
+    said_by_kiosk,
+    selected,
+    shows,
+    sitting,
+    tap,
+    title,
+    windows,
+)
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(5400)]
+
+BOARD, HOME, LOOK_UP = "Bảng kết quả", "Thủ tục hành chính", "Tra cứu hồ sơ"
+# What a browser's keyboard has: numbers of keys, held together. 37 Control, 50 Shift, 64 Alt, 133 Super.
+CHORDS = {
+    "a window": (37, 57), "a tab": (37, 28), "an address": (37, 46), "a file": (37, 32), "saving": (37, 39),
+    "printing": (37, 33), "an incognito window": (37, 50, 57), "tools": (37, 50, 31), "tools by F12": (96,),
+    "the source": (37, 30), "history": (37, 43), "downloads": (37, 44), "closing": (37, 25), "the end": (64, 70),
+    "the whole screen": (95,), "help": (67,), "the first page": (64, 110), "another window": (64, 23),
+    "its own tasks": (50, 9), "a menu": (135,), "the desktop": (133,), "another terminal": (37, 64, 68),
+    "the end of all": (37, 64, 119), "the end of the screen": (37, 64, 22), "a terminal": (37, 64, 28),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def kiosks() -> Iterator[Lab]:
+    """The lab, with its gateway, the touch screen and the citizen point come to what they are to be."""
+    if os.geteuid() != 0:
+        pytest.fail("tests of the roles need root: run them with sudo, or leave them out with -m 'not lab'")
+    if os.environ.get("WARDNET_LAB_KEPT"):
+        yield open_lab(NAME)
+        return
+    lab_command("down", "--name", NAME)
+    done = lab_command("up", "--name", NAME, "--wards", "1", "--workplaces", timeout=3600)
+    if done.returncode != 0:
+        pytest.fail(f"the lab did not come up:\n{done.stdout}\n{done.stderr}")
+    lab = open_lab(NAME)
+    for host in (TOUCH, CITIZEN):  # no power will be cut here
+        as_root(lab, host, "echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/lab")
+    for playbook, hosts in (("channels.yml", "tay-ho-hub,buoi-gw"), ("wards.yml", TOUCH), ("publish.yml", CITIZEN)):
+        run = play(lab, playbook, "--limit", hosts)
+        if run.status != 0:
+            pytest.fail(f"{playbook} failed:\n{run.tail}")
+    status = pulled(lab, CITIZEN)
+    assert status["result"] in ("changed", "converged"), status
+    for host in (TOUCH, CITIZEN):
+        put_up_screen(lab, host)
+    yield lab
+    if not os.environ.get("WARDNET_LAB_KEEP"):
+        lab_command("down", "--name", NAME)
+
+
+@pytest.fixture
+def touch(kiosks: Lab) -> Lab:
+    """The touch screen shows its board."""
+    assert shows(kiosks, TOUCH, BOARD), as_root(kiosks, TOUCH, "journalctl -u wardnet-kiosk -n 30 -o cat")
+    return kiosks
+
+
+@pytest.fixture
+def citizen(kiosks: Lab) -> Lab:
+    """The citizen point shows the portal's first page, to nobody."""
+    begin_anew(kiosks, CITIZEN)
+    assert shows(kiosks, CITIZEN, HOME), as_root(kiosks, CITIZEN, "journalctl -u wardnet-kiosk -n 30 -o cat")
+    return kiosks
+
+
+def begin_anew(lab: Lab, host: str) -> None:
+    inside(lab, host, "systemctl", "restart", "wardnet-kiosk.service")
+
+
+def keep(data: bytes, name: str) -> None:
+    """A picture for people to look at, where WARDNET_PICTURES names a folder."""
+    folder = os.environ.get("WARDNET_PICTURES")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / f"{name}.png").write_bytes(data)
+
+
+def test_the_board_fills_a_touch_screen(touch: Lab) -> None:
+    ((_, place),) = windows(touch, TOUCH)
+    assert place == (*SIZE, 0, 0)
+    keep(picture(touch, TOUCH, "board"), "board")
+
+
+def test_a_second_run_changes_nothing(touch: Lab) -> None:
+    again = converge(touch)
+    assert again.status == 0, again.tail
+    assert again.changed == {}, again.tail
+    again = publish(touch)
+    assert again.status == 0, again.tail
+    assert again.changed == {}, again.tail
+    assert pulled(touch, CITIZEN)["result"] == "converged"
+
+
+def test_while_the_portal_is_away_a_page_of_its_own_says_so_and_goes_by_itself(touch: Lab) -> None:
+    now = sitting(touch, TOUCH)
+    inside(touch, "portal", "systemctl", "stop", "lab-portal.service")
+    try:
+        assert eventually(lambda: "the portal is not reached" in said_by_kiosk(touch, TOUCH, now), PATIENCE)
+        keep(picture(touch, TOUCH, "offline"), "offline")
+        assert overlaid(touch, TOUCH) == 1
+    finally:
+        inside(touch, "portal", "systemctl", "start", "lab-portal.service")
+    assert eventually(lambda: "the portal is reached again" in said_by_kiosk(touch, TOUCH, now), PATIENCE)
+    assert shows(touch, TOUCH, BOARD)
+    assert overlaid(touch, TOUCH) == 0
+
+
+def test_a_touch_screen_that_somebody_has_used_shows_its_board_again(touch: Lab) -> None:
+    now = sitting(touch, TOUCH)
+    press(touch, TOUCH, 23)  # Tab, to the second link
+    press(touch, TOUCH, 23)
+    press(touch, TOUCH, 36)
+    assert shows(touch, TOUCH, LOOK_UP)
+    assert eventually(lambda: sitting(touch, TOUCH) != now, PATIENCE)
+    assert "nobody has touched the screen" in said_by_kiosk(touch, TOUCH, now)
+    assert shows(touch, TOUCH, BOARD)
+
+
+@pytest.mark.parametrize("name", ["chromium", "openbox", "Xvfb"])
+def test_what_has_crashed_comes_back(touch: Lab, name: str) -> None:
+    now = sitting(touch, TOUCH)
+    as_root(touch, TOUCH, f"kill -9 $(pgrep -o -f {name})")
+    assert eventually(lambda: sitting(touch, TOUCH) != now, PATIENCE)
+    assert shows(touch, TOUCH, BOARD)
+
+
+def test_a_resident_types_vietnamese_by_touch(citizen: Lab) -> None:
+    ((_, place),) = windows(citizen, CITIZEN)
+    assert (place[0], place[2]) == (SIZE[0], 0)
+    assert 0 < place[3] < 100, "below the bar"
+    assert place[1] + place[3] < 0.7 * SIZE[1], "above the keyboard"
+    for code in (23, 23, 36):  # the link to look-up
+        press(citizen, CITIZEN, code)
+    assert shows(citizen, CITIZEN, LOOK_UP)
+    for _ in range(5):  # to its field
+        press(citizen, CITIZEN, 23)
+    for x, y in ((1090, 745), (660, 823), (958, 745), (250, 823)):  # p h o s
+        tap(citizen, CITIZEN, x, y)
+        at_screen(citizen, CITIZEN, "sleep 0.5")
+    keep(picture(citizen, CITIZEN, "typed"), "typed")
+    press(citizen, CITIZEN, 50, 110)  # Shift and Home
+    assert eventually(lambda: selected(citizen, CITIZEN) == "phó", PATIENCE), selected(citizen, CITIZEN)
+
+
+def test_no_chord_leads_out(citizen: Lab) -> None:
+    now, before = sitting(citizen, CITIZEN), windows(citizen, CITIZEN)
+    for chord, codes in CHORDS.items():
+        press(citizen, CITIZEN, *codes)
+        at_screen(citizen, CITIZEN, "sleep 0.7")
+        assert windows(citizen, CITIZEN) == before, chord
+    tap(citizen, CITIZEN, 900, 500)
+    at_screen(citizen, CITIZEN, "xdotool click 3; sleep 1")
+    keep(picture(citizen, CITIZEN, "refused"), "refused")
+    assert windows(citizen, CITIZEN) == before
+    assert sitting(citizen, CITIZEN) == now
+
+
+def test_policies_refuse_what_no_key_reaches(citizen: Lab) -> None:
+    policies = json.loads(inside(citizen, CITIZEN, "cat", "/etc/chromium/policies/managed/wardnet.json"))
+    assert policies["URLBlocklist"] == ["*"]
+    assert policies["URLAllowlist"] == [".dichvucong.tayho.example", ".www.congcong.example"]
+    wanted = {"DeveloperToolsAvailability": 2, "DownloadRestrictions": 3, "PrintingEnabled": False,
+              "IncognitoModeAvailability": 1, "BrowserGuestModeEnabled": False}  # fmt: skip
+    assert wanted.items() <= policies.items()
+    for url in ("file:///etc/passwd", "https://dvctt.tayho.example/", "view-source:https://dichvucong.tayho.example/"):
+        said = policed(citizen, CITIZEN, f"--dump-dom {url}")
+        assert "ERR_BLOCKED_BY_ADMINISTRATOR" in said, (url, said)
+    assert HOME in policed(citizen, CITIZEN, "--dump-dom https://dichvucong.tayho.example/")
+
+
+def test_nothing_of_a_sitting_is_left(citizen: Lab) -> None:
+    now, browser = sitting(citizen, CITIZEN), program(citizen, CITIZEN, "chromium")
+    home = f"/proc/{browser}/root/home/wardnet-kiosk"
+    as_root(citizen, CITIZEN, f"touch {home}/left-behind && test -d {home}/browser")
+    press(citizen, CITIZEN, 23)
+    tap(citizen, CITIZEN, SIZE[0] - 120, 40)
+    keep(picture(citizen, CITIZEN, "finish"), "finish")
+    tap(citizen, CITIZEN, 560, 480)
+    assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
+    assert "the guest has finished" in said_by_kiosk(citizen, CITIZEN, now)
+    assert shows(citizen, CITIZEN, HOME)
+    keep(picture(citizen, CITIZEN, "wiped"), "wiped")
+    assert selected(citizen, CITIZEN) == ""
+    fresh = f"/proc/{program(citizen, CITIZEN, 'chromium')}/root/home/wardnet-kiosk"
+    assert "left-behind" not in as_root(citizen, CITIZEN, f"ls -A {fresh}")
+    assert as_root(citizen, CITIZEN, "find / -xdev -user wardnet-kiosk -not -path '/proc/*'") == ""
+    assert not as_root(citizen, CITIZEN, "ls -A /home").splitlines().count("wardnet-kiosk")
+
+
+def test_a_resident_who_has_left_is_warned_and_forgotten(citizen: Lab) -> None:
+    short = {"citizen_point_idle_seconds": 20, "citizen_point_warning_seconds": 20}
+    try:
+        run = publish(citizen, "-e", json.dumps(short))
+        assert run.status == 0, run.tail
+        assert pulled(citizen, CITIZEN)["result"] == "changed"
+        assert shows(citizen, CITIZEN, HOME)
+        now = sitting(citizen, CITIZEN)
+        press(citizen, CITIZEN, 23)
+        assert eventually(lambda: overlaid(citizen, CITIZEN) == 3, PATIENCE)  # bar, hint, and the warning
+        keep(picture(citizen, CITIZEN, "warned"), "warned")
+        assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
+        assert "nobody has touched the screen" in said_by_kiosk(citizen, CITIZEN, now)
+        assert shows(citizen, CITIZEN, HOME)
+    finally:
+        assert publish(citizen).status == 0
+        assert pulled(citizen, CITIZEN)["result"] in ("changed", "converged")
+
+
+def test_a_citizen_point_opens_public_services_and_lets_nobody_in(citizen: Lab) -> None:
+    assert answered(citizen, CITIZEN, [Probe("tcp", "203.0.113.10", 443)]) == {"tcp 203.0.113.10 port 443": True}
+    refused = [Probe("tcp", "203.0.113.10", 22), Probe("tcp", "10.20.200.10", 443), Probe("tcp", "172.20.1.1", 443)]
+    assert not any(answered(citizen, CITIZEN, refused).values())
+    inward = [Probe("tcp", "172.20.1.11", 22), Probe("ping", "172.20.1.11")]
+    assert not any(answered(citizen, "buoi-gw", inward).values())
+
+
+def test_what_somebody_changes_by_hand_is_found_and_healed(touch: Lab) -> None:
+    as_root(
+        touch,
+        TOUCH,
+        "sed -i 's/<menu>/<menu><file>menu.xml<\\/file>/' /etc/wardnet/kiosk/openbox.xml; "
+        "sed -i '/LCTL/d' /usr/share/X11/xkb/symbols/wardnet; systemctl unmask getty@tty1.service; "
+        "systemctl stop wardnet-kiosk.service; usermod -s /bin/bash wardnet-kiosk",
+    )
+    found = converge(touch, "--check", "--diff")
+    assert found.status == 0, found.tail
+    for what in ("openbox.xml", "symbols/wardnet", "getty@tty1.service", "wardnet-kiosk.service"):
+        assert what in found.said, what
+    healed = converge(touch)
+    assert healed.status == 0, healed.tail
+    assert shows(touch, TOUCH, BOARD)
+    assert "nologin" in as_root(touch, TOUCH, "getent passwd wardnet-kiosk")
+    assert as_root(touch, TOUCH, "systemctl is-enabled getty@tty1.service || true") == "masked"
+    assert title(touch, TOUCH).startswith(BOARD)
+    assert converge(touch).changed == {}
