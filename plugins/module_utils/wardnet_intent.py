@@ -153,7 +153,7 @@ def compare(running: Running, intent: Intent) -> Difference:
     expected += [r for r in intent.routes if not r.port or r.port in running.carrier]
     expected += intent.rules
     expected += [m for m in intent.members if m.port in running.carrier]
-    expected += [r for r in intent.leases if _lacks_way(running, r)]
+    expected += [r for r in intent.leases if _lacks_way(running, intent, r)]
     present = running.addresses | running.routes | running.rules | running.members
     foreign: list[Item] = [
         a
@@ -169,6 +169,7 @@ def compare(running: Running, intent: Intent) -> Difference:
         for route in running.routes
         if (route.table in intent.tables or (MAIN in intent.tables and route.table not in known_tables))
         and route not in intent.known_routes
+        and not (route in intent.leases and route.port in intent.dialled)
         and not _may_be_given(route, intent)
         and not (route.own and route.table in intent.vrf_tables)
     ]
@@ -187,14 +188,17 @@ def is_of_vrfs(rule: Rule) -> bool:
     return (rule.priority, rule.table, selectors, rule.other) == (1000, 0, "", _OF_VRFS)
 
 
-def _lacks_way(running: Running, route: Route) -> bool:
-    """Whether the port of a leased IPv4 route has its address and no such route."""
-    leased = any(a.leased and a.port == route.port and ":" not in a.address for a in running.addresses)
+def _lacks_way(running: Running, intent: Intent, route: Route) -> bool:
+    """Whether the port has its IPv4 address, by a lease or a session, and not the route that comes with it. A
+    session's route is made here, as soon as its port is there; a lease's is the provider's to give."""
+    held = [a for a in running.addresses if a.port == route.port and ":" not in a.address]
+    if route.port in intent.dialled:
+        return route.family == 4 and bool(held) and route not in running.routes
     there = any(
         (r.learned, r.table, r.destination, r.port) == ("provider", route.table, route.destination, route.port)
         for r in running.routes
     )
-    return route.family == 4 and leased and not there
+    return route.family == 4 and any(a.leased for a in held) and not there
 
 
 def _may_be_given(route: Route, intent: Intent) -> bool:

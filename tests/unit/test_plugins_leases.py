@@ -65,6 +65,34 @@ def test_an_address_without_its_way_is_missed() -> None:
     assert list(map(str, difference.missing)) == ["route 0.0.0.0/0 dev inet0 metric 100 table 200"]
 
 
+def session() -> dict[str, Any]:
+    record = gateway()
+    record["ports"][0]["addressing"] = "pppoe"
+    return record
+
+
+# As iproute2 prints what pppd and networkd make of a session.
+PEER = {"local": "198.51.100.130", "address": "198.51.100.129", "prefixlen": 32}
+OUT = {"dst": "default", "dev": "inet0", "table": "200", "protocol": "4", "scope": "253", "metric": 100, "flags": []}
+OUT6 = {"dst": "default", "dev": "inet0", "table": "200", "protocol": "4", "metric": 100, "flags": [], "pref": "medium"}
+
+
+def test_a_sessions_own_ways_are_no_drift_whether_it_is_up_or_not() -> None:
+    assert not compare(session(), "internet", [PEER], [OUT], [OUT6, WAY6])
+    assert not compare(session(), "internet", NOTHING, NOTHING, NOTHING)
+
+
+def test_a_session_without_its_way_is_missed_and_one_by_another_way_is_foreign() -> None:
+    difference = compare(session(), "internet", [PEER], [{**OUT, "metric": 5}], [OUT6])
+    assert list(map(str, difference.missing)) == ["route 0.0.0.0/0 dev inet0 metric 100 table 200"]
+    assert list(map(str, difference.foreign)) == ["route 0.0.0.0/0 dev inet0 metric 5 table 200"]
+
+
+def test_a_lease_is_not_held_to_a_way_of_ones_own() -> None:
+    difference = compare(gateway(), "internet", [ADDRESS], [WAY, OUT], NOTHING)
+    assert [item.via for item in difference.foreign] == [""]
+
+
 def test_an_address_that_somebody_added_is_foreign() -> None:
     mine = {"local": "198.51.100.9", "prefixlen": 30, "noprefixroute": True}
     difference = compare(gateway(), "internet", [ADDRESS, mine], [WAY], NOTHING)
