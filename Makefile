@@ -13,7 +13,6 @@ INSTALLED := $(VENV)/.installed
 CATALOGUES := $(wildcard wardnet/locale/*/LC_MESSAGES/wardnet.po)
 AGENT_SOURCES := $(wildcard exporters/*.py exporters/*/*.py wardnet/model/*.py wardnet/runs/*.py wardnet/locale/*.py wardnet/__init__.py packaging/*) docs/exporters.md
 PULL_SOURCES := $(wildcard plugins/module_utils/*.py packaging/*.py packaging/pull/*) pyproject.toml docs/pull.md
-WARDS ?= 2
 N ?= 16
 UPGRADE ?= --upgrade
 PACKAGE_LISTS := lab/packages.txt
@@ -29,8 +28,8 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(TOOLS)/usr/bin:$(PATH)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 16
 
-demo: system install dist ## the main job on the lab district (root; WARDS=8 for all wards, KEEP=1 leaves it running)
-	$(BIN)/python -m lab.demo --wards $(WARDS) $(if $(filter-out 0,$(KEEP)),--keep)
+demo: system install dist ## the main job on the lab district (root; WARDS=8: all wards, KEEP=1: leaves it running, WORKPLACES=1: PCs, scanner, citizen point)
+	$(BIN)/python -m lab.demo $(if $(WARDS),--wards $(WARDS)) $(if $(filter-out 0,$(WORKPLACES)),--workplaces) $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: system install dist lint ## install what it needs and pass all tests (root: it boots the lab)
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not lab'

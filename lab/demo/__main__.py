@@ -18,7 +18,7 @@ from lab import cli as lab_cli
 from lab import preflight, teardown
 from lab.build import CHECKOUT, WINDOW_PORT
 from lab.demo.claims import Claims
-from lab.demo.script import STEPS, Step, declare
+from lab.demo.script import SCRIPTS, Step, declare
 from lab.demo.stage import Stage
 from lab.errors import LabError
 from lab.handle import Lab
@@ -29,14 +29,24 @@ from wardnet.inventory import InventoryErrors, find_inventory, read_district
 
 # The table needs this width; where nobody sets one (a log, a pipe), it is taken.
 out = Console() if sys.stdout.isatty() else Console(width=120)
+_WARDS = {False: 2, True: 1}  # without and with --workplaces
+
+
+def _steps() -> str:
+    return "; ".join(f"{name}: {', '.join(step.id for step in script)}" for name, script in SCRIPTS.items())
+
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def demo(
-    wards: Annotated[int, typer.Option(min=1, help="How many wards, in the inventory's order.")] = 2,
+    wards: Annotated[int | None, typer.Option(min=1, help="How many wards, in the inventory's order.")] = None,
+    workplaces: Annotated[
+        bool, typer.Option("--workplaces", help="Of a ward's workplaces instead of its lines.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
-    only: Annotated[str, typer.Option(help="One step, on a lab that runs: " + ", ".join(s.id for s in STEPS))] = "",
+    only: Annotated[str, typer.Option(help="One step, on a lab that runs. " + _steps())] = "",
     name: Annotated[str, typer.Option("--name", envvar="WARDNET_LAB")] = DEFAULT_NAME,
     inventory: Annotated[Path | None, typer.Option("--inventory", "-i", help="The inventory's folder.")] = None,
 ) -> None:
@@ -45,19 +55,20 @@ def demo(
     claims = Claims()
     try:
         if preflight.not_root():
-            preflight.require(wards)
-        chosen = _chosen(only)
+            preflight.require(wards or _WARDS[workplaces])
+        chosen = _chosen(SCRIPTS["workplaces" if workplaces else "lines"], only)
         lab = Lab(Layout(name))
         if only:
             record = require_record(lab.layout)
             inventory, wards, keep = Path(record.inventory), len(record.wards), True
+        wards = wards or _WARDS[workplaces]
         folder = inventory or find_inventory(CHECKOUT / "inventory")
         ward = choose_wards(read_district(folder), wards)[0]
     except (InventoryErrors, LabError) as error:
         out.print(f"demo: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    declare(claims, chosen, name)
-    stage = Stage(lab, folder, wards, ward, out, claims)
+    declare(claims, chosen, name, workplaces)
+    stage = Stage(lab, folder, wards, ward, out, claims, workplaces)
     problem: BaseException | None = None
     try:
         for step in chosen:
@@ -70,13 +81,13 @@ def demo(
     raise typer.Exit(0 if claims.all_shown and problem is None else 1)
 
 
-def _chosen(only: str) -> tuple[Step, ...]:
+def _chosen(script: tuple[Step, ...], only: str) -> tuple[Step, ...]:
     """LabError for a word that is no step."""
     if not only:
-        return STEPS
-    found = tuple(step for step in STEPS if step.id == only)
+        return script
+    found = tuple(step for step in script if step.id == only)
     if not found:
-        raise LabError(f"no step {only}; there are {', '.join(step.id for step in STEPS)}")
+        raise LabError(f"no step {only}; there are {', '.join(step.id for step in script)}")
     return found
 
 

@@ -1,11 +1,11 @@
-"""The demo's script: its steps in order, and what each sets out to show. One more step is one more entry."""
+"""The demo's scripts: their steps in order, and what each sets out to show. One more step is one more entry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.demo import setup, steps
+from lab.demo import setup, steps, workplaces
 from lab.demo.claims import Claims
 from lab.demo.stage import Stage
 from lab.layout import DEFAULT_NAME
@@ -21,7 +21,7 @@ class Step:
     shows: tuple[tuple[str, str, str], ...]
 
 
-STEPS = (
+_LINES = (
     Step("inventory", "The inventory", setup.inventory, (
         ("inventory", "the inventory is right", "no error"),
     )),
@@ -58,10 +58,37 @@ STEPS = (
     )),
 )  # fmt: skip
 
+_WORKPLACES = (
+    _LINES[0],
+    _LINES[1],
+    Step("provision", "Ansible provisions a clerk's PC, a scanner's box and the lines to them", workplaces.provision, (
+        ("provisioned", "a clerk's PC and a scanner become whole over SSH", "none failed, none unreachable"),
+    )),
+    Step("pull", "What is for the apartment building is published; its gateway and its citizen point come for it",
+         workplaces.pull, (
+        ("pulled", "a citizen point comes by itself to what is signed for it", "changed or converged, both hosts"),
+    )),
+    Step("again", "All of it once more", workplaces.again, (
+        ("again", "the second run finds nothing to do", "0 changed, 0 pulled anew"),
+    )),
+    Step("clerk", "A clerk's browser, and a page from the scanner into the portal", workplaces.clerk, (
+        ("clerk's page", "the clerk's browser shows the portal", "a picture"),
+        ("scanned", "a page of A4 is scanned at 300 dpi in colour", "2480 x 3508 points"),
+        ("sent", "the portal takes the clerk's form, in Vietnamese, with that scan", "HTTP 201, and on the board"),
+    )),
+    Step("resident", "A resident at the citizen point", workplaces.resident, (
+        ("resident's page", "the citizen point shows the public services", "a picture of the sitting"),
+        ("held", "keys that lead out of a browser lead nowhere", "none of them, the sitting goes on"),
+        ("forgotten", "the next resident begins anew", "another sitting, nothing of the former one"),
+    )),
+)  # fmt: skip
 
-def declare(claims: Claims, chosen: tuple[Step, ...], lab: str) -> None:
+SCRIPTS = {"lines": _LINES, "workplaces": _WORKPLACES}
+
+
+def declare(claims: Claims, chosen: tuple[Step, ...], lab: str, workplaces: bool) -> None:
     """Everything that the chosen steps set out to show, before they begin, each with the command that repeats it."""
-    named = "" if lab == DEFAULT_NAME else f" --name {lab}"
+    named = ("" if lab == DEFAULT_NAME else f" --name {lab}") + (" --workplaces" if workplaces else "")
     for step in chosen:
         for key, what, wanted in step.shows:
             claims.declare(key, what, wanted, f".venv/bin/python -m lab.demo{named} --only {step.id}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
+from pathlib import Path
 
 from lab import cli as lab_cli
 from lab.build import WINDOW_PORT, blueprint_of, up
@@ -27,17 +29,57 @@ def inventory(stage: Stage) -> None:
 
 def boot(stage: Stage) -> None:
     with lab_cli.locked(stage.lab.layout), showing(stage.console) as progress:
-        record, stage.made = up(stage.lab.layout, stage.inventory, stage.wards, WINDOW_PORT, progress)
+        record, stage.made = up(
+            stage.lab.layout, stage.inventory, stage.wards, WINDOW_PORT, progress, workplaces=stage.workplaces
+        )
     stage.claims["booted"].settle(True, f"{len(record.hosts)} hosts, {len(record.circuits)} circuits")
     for host, reason in record.not_booted:
         stage.say(f"not booted: {host} ({reason})")
 
 
 def provision(stage: Stage) -> None:
-    log = stage.lab.state / "demo" / "ansible.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    played = play(stage, "site.yml")
+    if not stage.claims["provisioned"].settle(played.good, played.figure):
+        raise LabError(played.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a playbook came out: its exit status, its lines of hosts (`HOST : ok=...`), and where all that it said is."""
+
+    status: int
+    recap: tuple[str, ...]
+    log: Path
+
+    @property
+    def wrong(self) -> list[str]:
+        return [text.split()[0] for text in self.recap if "failed=0" not in text or "unreachable=0" not in text]
+
+    @property
+    def changed(self) -> list[str]:
+        return [text.split()[0] for text in self.recap if "changed=0" not in text]
+
+    @property
+    def good(self) -> bool:
+        return self.status == 0 and bool(self.recap) and not self.wrong
+
+    @property
+    def figure(self) -> str:
+        named = f" ({', '.join(self.wrong)})" if self.wrong else ""
+        return f"{len(self.recap)} hosts, {len(self.wrong)} wrong{named}"
+
+    @property
+    def why(self) -> str:
+        return f"ansible-playbook ended with {self.status}; the last lines of {self.log} say why"
+
+
+def play(stage: Stage, playbook: str, *words: str) -> Played:
+    """A playbook from the controller's station; the screen shows where it is, a log has all of it."""
+    folder = stage.lab.state / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "ansible.log"
     recap: list[str] = []
-    with stage.console.status("  Ansible") as shown, log.open("w") as kept:
+    with stage.console.status("  Ansible") as shown, log.open("a") as kept:
 
         def line(text: str) -> None:
             kept.write(text + "\n")
@@ -49,13 +91,10 @@ def provision(stage: Stage) -> None:
                 recap.append(text)
 
         command = ["ansible-playbook", "-i", str(stage.lab.layout.inventory / "wardnet.yml"),
-                   "-e", f"@{stage.lab.state / 'ansible-vars.yml'}", "playbooks/site.yml"]  # fmt: skip
+                   "-e", f"@{stage.lab.state / 'ansible-vars.yml'}", f"playbooks/{playbook}", *words]  # fmt: skip
         code = stage.at(stage.station(HostRole.CONTROLLER), command, line, ANSIBLE_FORCE_COLOR="0")
-    wrong = [text.split()[0] for text in recap if "failed=0" not in text or "unreachable=0" not in text]
     stage.say(f"{len(recap)} hosts; the whole log is in {log}")
-    figure = f"{len(recap)} hosts, {len(wrong)} wrong" + (f" ({', '.join(wrong)})" if wrong else "")
-    if not stage.claims["provisioned"].settle(code == 0 and bool(recap) and not wrong, figure):
-        raise LabError(f"ansible-playbook ended with {code}; the last lines of {log} say why")
+    return Played(code, tuple(recap), log)
 
 
 def reach(stage: Stage) -> None:

@@ -35,6 +35,7 @@ class Stage:
     ward: str  # the one that things are shown on
     console: Console
     claims: Claims
+    workplaces: bool = False  # whether the lab has what PCs are made of
     made: bool = False  # whether this run booted the lab
     started: float = field(default_factory=time.monotonic)
     separation: dict[str, str] = field(default_factory=dict)  # the last audit's verdict by gateway
