@@ -146,6 +146,7 @@ def test_a_text_that_no_catalogue_has_is_shown_as_it_is(compiled: Callable[[str]
     assert _("no translator has seen this") == "no translator has seen this"
 
 
+@pytest.mark.long
 def test_every_error_of_the_inventory_is_said_in_vietnamese_at_the_same_place(
     compiled: Callable[[str], None], tmp_path: Path
 ) -> None:

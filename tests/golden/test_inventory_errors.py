@@ -42,6 +42,7 @@ def test_bases_are_right(base: str) -> None:
     assert compile_plan(district, Case().as_of).gateways
 
 
+@pytest.mark.long
 def test_every_place_that_reports_a_problem_is_reached_by_a_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -406,6 +406,7 @@ def test_looking_only_at_what_may_cross_loses_nothing(change: Callable[[], Artef
     assert counts[0] == counts[1]
 
 
+@pytest.mark.long
 def test_both_bdd_packages_say_the_same() -> None:
     """dd.autoref is what is left where CUDD is not: same verdicts, same packets, same paths."""
     edited = forwarding_leak()

@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from collectors.parsers.artefact import ParseError
 from tests.unit.audit_support import Artefacts, gateway, verdict
 from tests.unit.test_audit_gateway import forwarding_leak, ipv6_open, leaked_route
 from wardnet.audit.records import Verdict
+
+pytestmark = pytest.mark.long
 
 EXAMPLES = int(os.environ.get("WARDNET_HARM_EXAMPLES", "60"))
 NAMES = sorted(name for name, content in gateway().items() if content)

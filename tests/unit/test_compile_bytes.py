@@ -57,6 +57,7 @@ def test_the_order_of_the_files_does_not_matter() -> None:
     assert everything(parse_district(backwards), DAY) == everything(sample(), DAY)
 
 
+@pytest.mark.long
 def test_no_hash_seed_changes_a_byte() -> None:
     seen = set()
     for seed in ("0", "1", "4242"):

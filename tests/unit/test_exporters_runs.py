@@ -143,6 +143,7 @@ def test_addresses_of_both_families() -> None:
     assert parse_address("10.0.0.1:9809")[1] == 9809
 
 
+@pytest.mark.long
 def test_the_board_shows_what_the_runs_did(folder: Path) -> None:
     gateways = [Gateway("district", "Văn phòng quận", {"wan": Line(), "internet": Line()})]
     with (

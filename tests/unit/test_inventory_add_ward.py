@@ -35,6 +35,8 @@ from wardnet.inventory.writing.edit import add_item, scalar
 from wardnet.inventory.yamlfile import parse_yaml
 from wardnet.model.intent import Addressing, Channel, District
 
+pytestmark = pytest.mark.long
+
 DAY = date(2026, 12, 1)
 LINES = {Channel.WAN: Line("Provider A", 20000, 20000), Channel.INTERNET: Line("Provider B", 50000, 25000)}
 

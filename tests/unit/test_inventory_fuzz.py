@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from wardnet.compile import compile_hosts, compile_plan, compile_policy, compile_targets, to_json
 from wardnet.inventory import InventoryErrors, parse_district, warnings
 from wardnet.model.intent import District
+
+pytestmark = pytest.mark.long
 
 INVENTORY = Path(__file__).parents[2] / "inventory" / "tay-ho"
 NAMES = ("district.yml", "wards/buoi.yml")

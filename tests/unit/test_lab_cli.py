@@ -20,6 +20,8 @@ from lab.errors import LabError
 from lab.layout import Layout
 from lab.record import UP, CircuitRecord, HostRecord, Record, write_record
 
+pytestmark = pytest.mark.long
+
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -17,6 +17,8 @@ from wardnet.live import status as live
 from wardnet.live.prometheus import Alert, Prometheus, Sample
 from wardnet.live.status import ChannelStatus, State, build_status, read_status
 
+pytestmark = pytest.mark.long
+
 WAN = {"ward": "buoi", "ward_name": "Bưởi", "site": "buoi-office", "gateway": "buoi-gw", "channel": "wan"}
 
 

@@ -18,6 +18,8 @@ from monitoring.dashboards.rendering import queries, render
 from tests.unit.monitoring_support import MONITORING, Gateway, Line, free_port, prometheus, served
 from wardnet.live.prometheus import Prometheus
 
+pytestmark = pytest.mark.long
+
 WORDS = {
     "ok": "Tốt",
     "line_slow": "Đường truyền chậm",

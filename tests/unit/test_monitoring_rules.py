@@ -13,6 +13,8 @@ import yaml
 from exporters import metrics
 from tests.unit.monitoring_support import MONITORING
 
+pytestmark = pytest.mark.long
+
 RULES = sorted((MONITORING / "rules").glob("*.yml"))
 TESTS = sorted((MONITORING / "tests").glob("*.yml"))
 DOCUMENT = MONITORING.parent / "docs" / "monitoring.md"

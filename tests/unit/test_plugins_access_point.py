@@ -13,6 +13,8 @@ from tests.unit.access_point_support import rendered, ruleset
 from tests.unit.namespaces import assert_passes
 from tests.unit.test_plugins_firewall import in_scratch_namespace
 
+pytestmark = pytest.mark.long
+
 CONF, UNIT = "etc/hostapd/wardnet.conf.j2", "etc/systemd/system/wardnet-wifi.service.j2"
 
 

@@ -16,6 +16,8 @@ import yaml
 
 from tests.unit.plugins_support import ansible
 
+pytestmark = pytest.mark.long
+
 HOST = """\
 #!/usr/bin/python
 import json

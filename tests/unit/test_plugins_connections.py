@@ -13,6 +13,8 @@ import pytest
 from tests.unit.namespaces import assert_passes
 from tests.unit.plugins_support import load
 
+pytestmark = pytest.mark.long
+
 allowed = load("module_utils", "wardnet_allowed")
 kernel = load("module_utils", "wardnet_kernel")
 

@@ -13,6 +13,8 @@ from ansible.errors import AnsibleParserError
 
 from tests.unit.plugins_support import ROOT, TAY_HO, ansible, load
 
+pytestmark = pytest.mark.long
+
 plugin = load("inventory", "wardnet")
 
 

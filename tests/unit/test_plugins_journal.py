@@ -16,6 +16,8 @@ import pytest
 from wardnet.runs.journal import find_journals, read_run
 from wardnet.runs.records import Run, RunState
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 HOSTS = "".join(f"{name} ansible_connection=local wardnet_ward=ward-{name}\n" for name in "abcd")
 PLAYBOOK = """

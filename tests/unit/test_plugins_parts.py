@@ -7,6 +7,8 @@ import pytest
 from tests.unit.namespaces import assert_passes
 from tests.unit.plugins_support import load
 
+pytestmark = pytest.mark.long
+
 probe = load("module_utils", "wardnet_probe")
 
 

@@ -11,6 +11,8 @@ import yaml
 
 from tests.unit.plugins_support import ansible
 
+pytestmark = pytest.mark.long
+
 HOSTS = ("a", "b", "c")
 COMMIT = """\
 #!/usr/bin/python

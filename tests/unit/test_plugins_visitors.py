@@ -20,6 +20,8 @@ from wardnet.model.device import Decide, Match
 from wardnet.model.device import Verdict as RuleVerdict
 from wardnet.model.packet import Chance
 
+pytestmark = pytest.mark.long
+
 allowed = load("module_utils", "wardnet_allowed")
 kernel = load("module_utils", "wardnet_kernel")
 packet_filter = load("module_utils", "wardnet_part_filter")
