@@ -250,6 +250,7 @@ def leader(layout: Layout, host_id: str) -> int | None:
         for line in status.splitlines():
             if line.startswith("NSpid:"):
                 words = line.split()[1:]
-                if len(words) > 1 and words[-1] == "1":
+                # Two numbers and no more: a browser boxes its own processes in, and each box has a first one too.
+                if len(words) == 2 and words[-1] == "1":
                     return pid
     return None
