@@ -1,7 +1,8 @@
 """A PC out of its box, installed from a stick that `wardnet install-media` made, and set up by the roles: BIOS, GRUB,
 kernel and disk are real, the processor is emulated.
 
-WARDNET_LAB_KEEP=1 leaves the lab running; what was made of packages stays in the lab's cache.
+WARDNET_LAB_KEEP=1 leaves the lab running, WARDNET_LAB_KEPT=1 takes one that was left so and has no machine yet. What
+was made of packages stays in the lab's cache.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ def with_a_ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One ward, whose gateway lets management and its PCs through."""
     if os.geteuid() != 0:
         pytest.fail("guests need root: run the tests with sudo, or leave them out with -m 'not lab'")
+    if os.environ.get("WARDNET_LAB_KEPT"):
+        yield open_lab(NAME)
+        return
     inventory = write_inventory(tmp_path_factory.mktemp("district") / "tay-ho")
     lab_command("down", "--name", NAME)
     done = lab_command("up", "--name", NAME, "--wards", "1", "--inventory", str(inventory), timeout=1200)
@@ -70,7 +74,8 @@ def stick(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     image = tmp_path_factory.mktemp("stick") / "stick.iso"
     done = subprocess.run(
         [WARDNET, "install-media", PC, "-o", image, "-i", lab.state / "inventory",
-         "--key", lab.layout.ssh / "controller.pub", "--append", "console=ttyS0,115200n8"],
+         "--key", lab.layout.ssh / "controller.pub", "--append", "console=ttyS0,115200n8",
+         "--kernel", "linux-image-cloud-amd64"],
         cwd=CHECKOUT, env={**os.environ, "WARDNET_INSTALL_CACHE": str(CACHE_ROOT / "install")},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -28,6 +28,7 @@ from wardnet.media import (
     make_image,
     medium_files,
 )
+from wardnet.media.base import KERNEL
 from wardnet.media.readme import readme
 
 CACHE = Path("~/.cache/wardnet/install")
@@ -82,6 +83,9 @@ def install_media(
     include: Annotated[
         list[str] | None, typer.Option(help=_("one more package, such as the firmware of a network card"))
     ] = None,
+    kernel: Annotated[
+        str, typer.Option(help=_("the kernel's package; for virtual machines linux-image-cloud-amd64 is smaller"))
+    ] = KERNEL,
     cache: Annotated[
         Path, typer.Option(envvar="WARDNET_INSTALL_CACHE", help=_("folder where the base system is kept"))
     ] = CACHE,
@@ -96,9 +100,9 @@ def install_media(
     for value, pattern, option in ((append, WORDS, "--append"), (disk, DISK, "--disk")):
         if value and not pattern.fullmatch(value):
             fail(_("{option}: '{value}' is not understood").format(option=option, value=value))
-    for name in include or []:
+    for name, option in ((kernel, "--kernel"), *((name, "--include") for name in include or [])):
         if not PACKAGE.fullmatch(name):
-            fail(_("{option}: '{value}' is not understood").format(option="--include", value=name))
+            fail(_("{option}: '{value}' is not understood").format(option=option, value=name))
     kind = kind or (Kind.USB if output.suffix in (".iso", ".img") else Kind.IPXE)
     district = load_district(inventory, Exit.USAGE)
     plan = compile_plan(district, day_of(as_of, district))
@@ -117,7 +121,7 @@ def install_media(
         medium_files(found, wishes, "")  # what is missing is said before minutes are spent
     except MediaError as error:
         fail(str(error))
-    recipe = _recipe(sources, suite, tuple(include or ()))
+    recipe = _recipe(sources, suite, tuple(include or ()), kernel)
     try:
         base = ensure_base(recipe, cache.expanduser(), out.print, anew=renew)
         entries = medium_files(found, wishes, base.checksum)
@@ -187,7 +191,7 @@ def _read(path: Path) -> bytes:
         fail(f"{path}: {error.strerror}")
 
 
-def _recipe(sources: Path | None, suite: str, more: tuple[str, ...]) -> Recipe:
+def _recipe(sources: Path | None, suite: str, more: tuple[str, ...], kernel: str) -> Recipe:
     if sources is None:
         sources = next((path for path in SOURCES if path.is_file() and path.read_text().strip()), None)
         if sources is None:
@@ -196,7 +200,7 @@ def _recipe(sources: Path | None, suite: str, more: tuple[str, ...]) -> Recipe:
     suite = suite or _own_suite()
     if suite not in SUITES:
         fail(_("which Debian? --suite {suites}").format(suites=" | ".join(SUITES)))
-    return Recipe(suite, _read(sources).decode(errors="replace"), sources.suffix == ".sources", more)
+    return Recipe(suite, _read(sources).decode(errors="replace"), sources.suffix == ".sources", more, kernel)
 
 
 def _own_suite() -> str:

@@ -22,6 +22,7 @@ from wardnet.media.errors import MediaError
 
 SUITES = ("bookworm", "trixie")
 OLD = timedelta(days=30)
+KERNEL = "linux-image-amd64"
 
 # What the roles find on a machine that they come to, what it starts by, and nothing else.
 PACKAGES = (
@@ -41,7 +42,6 @@ PACKAGES = (
     "kmod",
     "less",
     "libpam-systemd",
-    "linux-image-amd64",
     "netbase",
     "nftables",
     "openssh-client",
@@ -58,7 +58,7 @@ PACKAGES = (
 )
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 _MEDIUM = "/wardnet-medium"  # in the tree while it is made
-_QUICKLY = {"INITRD": "No"}  # the kernel's package makes no initial RAM disk, which no PC would use
+_QUICKLY = {"INITRD": "No"}  # the initial RAM disk is made once, at the end
 _NOTE = "base.json"
 _PARTS = ("linux", "initrd", "base.cpio", "bios.img", "mbr.img", "shim.efi", "grub.efi", "mm.efi")
 
@@ -71,10 +71,11 @@ class Recipe:
     sources: str
     deb822: bool
     more: tuple[str, ...] = ()
+    kernel: str = KERNEL
 
     @property
     def packages(self) -> tuple[str, ...]:
-        return tuple(sorted({*PACKAGES, *self.more}))
+        return tuple(sorted({*PACKAGES, self.kernel, *self.more}))
 
     @property
     def key(self) -> str:

@@ -40,7 +40,8 @@ chmod 0755 /tmp/conf/hooks/wardnet
 version=$(basename /lib/modules/*)
 mkinitramfs -d /tmp/conf -o "$medium/initrd" "$version"
 cp "/boot/vmlinuz-$version" "$medium/linux"
-rm -rf /tmp/conf /boot/initrd.img* # the PC makes its own, which knows the names of its ports
+rm -rf /tmp/conf
+update-initramfs -c -k "$version" # of the PCs, of which an installation makes none: it would take each of them minutes
 
 # ---------------------------------------------------------------- what starts it: BIOS, and UEFI with Debian's signatures
 grub-mkimage -O i386-pc-eltorito -p /boot/grub -o "$medium/bios.img" \

@@ -23,8 +23,11 @@ print("    " + " ".join(digits[at : at + 5] for at in range(0, 30, 5)))
 print("    SHA256:" + base64.b64encode(key).decode().rstrip("="))
 PYTHON
 
-# The ports' names hold from the initial RAM disk on.
-update-initramfs -c -k "$(basename /lib/modules/*)"
+# The ports' names hold from the initial RAM disk on: they are one more archive at its end, until it is made anew.
+for image in /boot/initrd.img-*; do
+    truncate --size=%4 "$image"
+    (cd / && ls etc/systemd/network/*.link | busybox cpio -o -H newc) >>"$image"
+done
 grub-install --target=i386-pc "$1"
 grub-install --target=x86_64-efi --efi-directory=/boot/efi --no-nvram --force-extra-removable
 if [ -d /sys/firmware/efi/efivars ]; then
