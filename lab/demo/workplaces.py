@@ -15,7 +15,7 @@ from lab.demo.setup import Played, play
 from lab.demo.stage import Stage
 from lab.errors import LabError
 from wardnet.model.kinds import HostRole, OperatingSystem, SiteKind
-from wardnet.model.plan import HostPlan
+from wardnet.model.plan import HostPlan, Plan
 
 UPLOAD = Path(__file__).with_name("upload.py")
 PICTURES = CHECKOUT / "build" / "demo"
@@ -50,8 +50,11 @@ class Workplace:
 
 
 def workplace(stage: Stage) -> Workplace:
+    return choose(blueprint_of(stage.lab.record).plan)
+
+
+def choose(plan: Plan) -> Workplace:
     """LabError where the inventory has no office with a scanner's box and a clerk's PC, or no building with a point."""
-    plan = blueprint_of(stage.lab.record).plan
     gateways = {gateway.site: gateway.id for gateway in plan.gateways}
 
     def first(role: HostRole, what: str, sites: tuple[str, ...] = (), kind: SiteKind | None = None) -> HostPlan:
