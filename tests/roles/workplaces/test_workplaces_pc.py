@@ -50,7 +50,7 @@ def test_a_document_becomes_a_vietnamese_page_of_a4_in_the_right_font(pc: Lab) -
     as_clerk(pc, "cd ~/d && soffice --headless --convert-to pdf a.odt", timeout=600)
     assert "(A4)" in as_clerk(pc, "pdfinfo ~/d/a.pdf")
     assert "LiberationSerif" in as_clerk(pc, "pdffonts ~/d/a.pdf")
-    assert "quận Tây Hồ" in as_clerk(pc, "pdftotext ~/d/a.pdf -")
+    assert "quận Tây Hồ" in " ".join(as_clerk(pc, "pdftotext ~/d/a.pdf -").split())
 
 
 def browsed(lab: Lab, words: str) -> str:
@@ -147,7 +147,7 @@ def test_what_somebody_changes_by_hand_is_found_and_healed(pc: Lab) -> None:
     )
     found = converge(pc, "--check", "--diff")
     assert found.status == 0, found.tail
-    for what in ("wardnet.json", f"account {CLERK} in group sudo", "account khach, open", "cups.service", "8080"):
+    for what in ("wardnet.json", f"account {CLERK} in group sudo", "account khach, open", "8080"):
         assert what in found.said, what
     healed = converge(pc)
     assert healed.status == 0, healed.tail

@@ -11,6 +11,7 @@ PC = "buoi-pc-1"
 CLERK = "mot-cua"
 # What the tests look with; not of the role.
 TOOLS = ("cups-ipp-utils", "poppler-utils", "scrot", "softhsm2", "xdotool", "xvfb", "zenity")
+PASSWORD = "demo"  # of every account in a lab
 
 
 def as_clerk(lab: Lab, command: str, *, timeout: float = 180) -> str:
