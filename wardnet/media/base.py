@@ -26,6 +26,7 @@ KERNEL = "linux-image-amd64"
 
 # What the roles find on a machine that they come to, what it starts by, and nothing else.
 PACKAGES = (
+    "auditd",
     "busybox",
     "ca-certificates",
     "dbus",
@@ -54,6 +55,7 @@ PACKAGES = (
     "systemd-sysv",
     "tzdata",
     "udev",
+    "unattended-upgrades",
     "zstd",
 )
 _LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
