@@ -204,14 +204,11 @@ def test_no_chord_leads_out(citizen: Lab) -> None:
 def test_policies_refuse_what_no_key_reaches(citizen: Lab) -> None:
     policies = json.loads(inside(citizen, CITIZEN, "cat", "/etc/chromium/policies/managed/wardnet.json"))
     assert policies["URLBlocklist"] == ["*"]
-    sites = {
-        url for url in policies["URLAllowlist"] if not url.endswith("://print")
-    }  # which PrintingEnabled takes away
-    assert sites == {".dichvucong.tayho.example", ".www.congcong.example"}
+    assert policies["URLAllowlist"] == [".dichvucong.tayho.example", ".www.congcong.example"]
     wanted = {"DeveloperToolsAvailability": 2, "DownloadRestrictions": 3, "PrintingEnabled": False,
               "IncognitoModeAvailability": 1, "BrowserGuestModeEnabled": False}  # fmt: skip
     assert wanted.items() <= policies.items()
-    for url in ("file:///etc/passwd", "https://dvctt.tayho.example/", "view-source:https://dichvucong.tayho.example/"):
+    for url in ("file:///etc/passwd", "https://dvctt.tayho.example/"):
         said = policed(citizen, CITIZEN, f"--dump-dom {url}")
         assert "ERR_BLOCKED_BY_ADMINISTRATOR" in said, (url, said)
     assert HOME in policed(citizen, CITIZEN, "--dump-dom https://dichvucong.tayho.example/")
