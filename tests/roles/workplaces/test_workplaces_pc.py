@@ -142,7 +142,8 @@ def test_what_somebody_changes_by_hand_is_found_and_healed(pc: Lab) -> None:
     as_root(
         pc,
         "echo '{}' > /etc/chromium/policies/managed/wardnet.json; "
-        f"usermod -aG sudo {CLERK}; userdel -r khach 2>/dev/null; useradd -m -s /bin/bash khach; systemctl mask --now cups.service; "
+        f"usermod -aG sudo {CLERK}; userdel -r khach 2>/dev/null; useradd -m -s /bin/bash khach; "
+        "systemctl mask --now cups.service; "
         "nft add rule inet wardnet input tcp dport 8080 accept",
     )
     found = converge(pc, "--check", "--diff")
