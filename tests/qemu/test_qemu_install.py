@@ -129,7 +129,7 @@ def trusted(lab: Lab, running: str) -> str:
 
 def set_up(lab: Lab, *more: str) -> Run:
     words = json.dumps({"wardnet_workplaces": False})
-    return play(lab, "wards.yml", "--limit", PC, "-e", SLOWLY, "-e", words, *more)
+    return play(lab, "wards.yml", "--limit", PC, "--timeout", "180", "-e", SLOWLY, "-e", words, *more)
 
 
 def inside(lab: Lab, *words: str) -> str:
