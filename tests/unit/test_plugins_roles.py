@@ -156,6 +156,41 @@ def test_no_play_that_connects_comes_to_a_host_that_pulls() -> None:
         assert "!pulled" in among or among <= REACHED, f"{file}, {name}: {wanted} may take in hosts that pull"
 
 
+def committing() -> list[tuple[str, dict[str, Any], set[str]]]:
+    """Playbook, play and the groups that it comes to, of plays that change hosts."""
+    found = []
+    for path in sorted((ROOT / "playbooks").glob("*.yml")):
+        for play in read(path):
+            if "commit" in (role["role"] for role in play.get("roles", [])):
+                wanted = "".join(re.findall(r"'([^']*)'", play["hosts"].partition("default(")[2]))
+                found.append((path.name, play, set(wanted.split(":"))))
+    return found
+
+
+def test_what_carries_others_is_changed_in_the_steps_of_a_rollout_the_hub_alone() -> None:
+    """Except where both ends of a line change at once; drift.yml takes its strategy from what it is to do."""
+    joining = {"hubs", "gateways", "switches", "all"}
+    plays = [(file, play, groups) for file, play, groups in committing() if file not in ("renumber.yml", "drift.yml")]
+    there = [(file, play["name"]) for file, play, groups in plays if "gateways" in groups]
+    assert there == [("audit.yml", "Audit account"), ("channels.yml", "Gateways"), ("monitoring.yml", "Agents")]
+    for file, play, groups in plays:
+        if not groups & joining or "!gateways" in groups:
+            continue
+        where = f"{file}, {play['name']}"
+        assert (play.get("strategy"), play.get("any_errors_fatal")) == ("wardnet_rollout", True), where
+        if "hubs" in groups:
+            assert groups == {"hubs"}, f"{where}: the hub goes first, and alone"
+        else:
+            assert f"wardnet_resume.serial['{play['name']}']" in str(play.get("serial")), where
+            assert "default([1, '25%', '100%'])" in play["serial"], where
+
+
+def test_the_hub_is_changed_before_the_gateways() -> None:
+    order = [(file, next(iter(groups & {"hubs", "gateways"}))) for file, _play, groups in committing()
+             if file in ("audit.yml", "channels.yml") and groups & {"hubs", "gateways"}]  # fmt: skip
+    assert order == [(file, group) for file in ("audit.yml", "channels.yml") for group in ("hubs", "gateways")]
+
+
 def test_ports_that_a_pc_does_not_have_are_refused_before_all_others_go_down() -> None:
     argv = read(ROOT / "roles" / "device_policy" / "vars" / "main.yml")["__device_policy_ports_there"]
     assert argv[0] == "/bin/sh"
