@@ -1,6 +1,7 @@
 """`python -m lab.drill`: cuts the manager off from the lab's gateways, and sees whether they come back by themselves.
 
-Says what counts as having come back, ends with `N of N came back`, and with status 0 only where all did.
+Says what counts as having come back, ends with `N of N came back`, and with status 0 only where all did and each run
+said which ward went back, and why.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ class Teller:
 
 def line(outcome: Outcome) -> str:
     head = f"{outcome.number:3} {outcome.ward} {outcome.host} {outcome.kind}:"
-    if not outcome.back:
-        return f"{head} NOT BACK: {outcome.problem}"
+    if not outcome.came_back:
+        return f"{head} NOT {'BACK' if not outcome.back else 'CUT OFF'}: {outcome.problem}"
     seconds = f"{outcome.seconds} s after arming, {outcome.within} s armed"
     missing = f" ({outcome.problem})" if outcome.problem else ""
     return f"{head} rolled back {outcome.rolled_back} ({outcome.why}); the manager was in again {seconds}{missing}"
@@ -110,17 +111,26 @@ def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin:
         of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
         slowest = max((outcome.seconds or 0 for outcome in of_kind), default=0)
         within = max((outcome.within or 0 for outcome in of_kind), default=0)
-        counts = [len(of_kind), *(sum(getattr(o, field) for o in of_kind) for field in ("back", "cut", "told"))]
+        counts: list[int | str] = [
+            len(of_kind),
+            *(sum(getattr(o, field) for o in of_kind) for field in ("back", "cut", "told")),
+        ]
+        if not any(outcome.unsaid or outcome.told for outcome in of_kind):
+            counts[-1] = "-"  # nobody was left to say it
         table.add_row(kind, *map(str, counts), f"{slowest:.1f} s", f"{within:.1f} s")
     out.print(table)
-    back = sum(outcome.back for outcome in outcomes)
+    back = sum(outcome.came_back for outcome in outcomes)
+    unsaid = [outcome for outcome in outcomes if outcome.unsaid]
+    for outcome in outcomes:
+        if outcome.back and (outcome.unsaid or not outcome.cut):
+            out.print(f"but {line(outcome).strip()}", markup=False, highlight=False, soft_wrap=True)
     if differing:
         out.print(f"but the shipped playbooks would still change something:\n{differing}", markup=False)
     out.print(f"took {seconds / 60:.0f} min {seconds % 60:.0f} s")
     counted = f"by itself, to its former state, at most {margin} s after the time that it had set for going back"
-    out.print(f"a gateway counts as back where it is so {counted}", highlight=False, soft_wrap=True)
+    out.print(f"a gateway that was cut off counts as back where it is so {counted}", highlight=False, soft_wrap=True)
     out.print(f"{back} of {len(outcomes)} came back", highlight=False)
-    return back == len(outcomes) and not differing
+    return back == len(outcomes) and not unsaid and not differing
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

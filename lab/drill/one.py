@@ -50,6 +50,16 @@ class Outcome:
     within: float | None
     problem: str = ""
 
+    @property
+    def came_back(self) -> bool:
+        """One that was never away has not come back."""
+        return self.back and self.cut
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether the run owes a word on it. A manager that was killed cannot say one: the next run does."""
+        return not self.told and KINDS[self.kind].strike is not Strike.MANAGER
+
 
 class WrongError(Exception):
     """The drill did not go as it has to."""
@@ -69,22 +79,27 @@ def drill(
         problem = str(error)
     finally:
         attempt.change.kill()
-        if not problem:  # else it is kept, and named
+        back = not problem
+        if back:  # else it is kept, and named
             shutil.rmtree(folder, ignore_errors=True)
     report = attempt.report
+    if not problem and not attempt.cut:
+        problem = "the manager was never cut off"
+    if not problem and not attempt.told and attempt.kind.strike is not Strike.MANAGER:
+        problem = "the run did not say which ward and why"
     return Outcome(
         number=number,
         ward=ward,
         host=device.host,
         kind=kind_name,
-        back=not problem,
+        back=back,
         cut=attempt.cut,
         rolled_back=str(report.get("when") or ""),
         why=str(report.get("why") or ""),
         told=attempt.told,
         seconds=attempt.seconds,
         within=attempt.within,
-        problem=problem or ("" if attempt.told or attempt.kind.strike is Strike.MANAGER else "the run did not say why"),
+        problem=problem,
     )
 
 
@@ -144,7 +159,9 @@ class _Attempt:
             self.change.kill()
         else:
             self._note_deadline(self._armed)  # lost with the power
-            power.switch(self._lab.layout, self._device.host, Power.CYCLE)
+            power.switch(self._lab.layout, self._device.host, Power.OFF)
+            self.cut = not self._dialler.greets(self._device.address)
+            power.switch(self._lab.layout, self._device.host, Power.ON)
 
     def _note_deadline(self, armed: float) -> None:
         """The device sets another once all is made; what an earlier change left there counts for nothing."""

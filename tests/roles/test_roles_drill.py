@@ -41,10 +41,14 @@ def test_a_ward_with_a_switch_and_the_office_can_be_drilled(found: list[Station]
 def test_it_comes_back_by_itself_and_says_why(outcomes: dict[str, Outcome], kind: str) -> None:
     outcome = outcomes[kind]
     assert outcome.back, outcome.problem
+    assert outcome.cut, outcome.problem
     assert outcome.why
     assert outcome.rolled_back
-    if KINDS[kind].strike is not Strike.MANAGER:
-        assert outcome.told, outcome.problem
+    # A manager that was killed has nothing to say any more.
+    assert outcome.told is (KINDS[kind].strike is not Strike.MANAGER), outcome.problem
+    assert outcome.came_back
+    assert not outcome.unsaid
+    assert not outcome.problem
 
 
 def test_afterwards_nothing_is_left_to_change(converged: Lab, outcomes: dict[str, Outcome]) -> None:

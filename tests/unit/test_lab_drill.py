@@ -67,27 +67,36 @@ def test_the_harmful_step_stands_just_before_the_commit(target: Target, tmp_path
     assert "harmful" in made.read_text().partition('"commit"')[0].rpartition('"role"')[0][-200:]
 
 
-def outcome(number: int, *, back: bool) -> Outcome:
-    return Outcome(
-        number, "buoi", "buoi-gw", "ssh-dropped", back, cut=True, rolled_back="2026-11-24T08:00:00Z", why="nobody came",
-        told=True, seconds=24.0, within=20.0, problem="" if back else "back 50 s after the armed time, more than 45 s",
-    )  # fmt: skip
+def outcome(number: int, **more: Any) -> Outcome:
+    whole: dict[str, Any] = {
+        "ward": "buoi", "host": "buoi-gw", "kind": "ssh-dropped", "back": True, "cut": True,
+        "rolled_back": "2026-11-24T08:00:00Z", "why": "nobody came", "told": True, "seconds": 24.0, "within": 20.0,
+    }  # fmt: skip
+    return Outcome(number, **{**whole, **more})
 
 
 @pytest.mark.parametrize(
-    ("backs", "differing", "said", "well"),
+    ("second", "differing", "said", "well"),
     [
-        ([True, True], "", "2 of 2 came back", True),
-        ([True, False], "", "1 of 2 came back", False),
-        ([True, True], "changed=1", "2 of 2 came back", False),
+        ({}, "", "2 of 2 came back", True),
+        ({"back": False, "problem": "back 50 s after the armed time"}, "", "1 of 2 came back", False),
+        ({}, "changed=1", "2 of 2 came back", False),
+        # One that was never away has not come back; one that did, without a word of the run, is not well.
+        ({"cut": False, "problem": "the manager was never cut off"}, "", "1 of 2 came back", False),
+        ({"told": False, "problem": "the run did not say"}, "", "2 of 2 came back", False),
+        ({"told": False, "kind": "power-cut", "problem": "the run did not say"}, "", "2 of 2 came back", False),
+        # A manager that was killed says nothing.
+        ({"told": False, "kind": "manager-killed"}, "", "2 of 2 came back", True),
+        ({"told": False, "kind": "manager-killed", "cut": False, "problem": "x"}, "", "1 of 2 came back", False),
     ],
 )
 def test_it_ends_with_how_many_came_back_after_what_counts_as_that(
-    capsys: pytest.CaptureFixture[str], backs: list[bool], differing: str, said: str, well: bool
+    capsys: pytest.CaptureFixture[str], second: dict[str, Any], differing: str, said: str, well: bool
 ) -> None:
-    outcomes = [outcome(number, back=back) for number, back in enumerate(backs, 1)]
+    outcomes = [outcome(1), outcome(2, **second)]
     assert summary(outcomes, differing, 61.0, Limits().margin) is well
-    *_, counted, last = capsys.readouterr().out.splitlines()
+    *before, counted, last = capsys.readouterr().out.splitlines()
+    assert outcomes[1].problem in " ".join(before) or not outcomes[1].back, "why it is not well stands above"
     assert counted.endswith(
         "by itself, to its former state, at most 45 s after the time that it had set for going back"
     )
