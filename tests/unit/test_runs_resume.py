@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.runs_support import GATEWAYS, ID, ROLLED_BACK, canary_done, end, journal, play, result
 from wardnet.runs.errors import ResumeError
 from wardnet.runs.records import Run
-from wardnet.runs.resume import NOBODY, VARIABLE, batches, resume
+from wardnet.runs.resume import NOBODY, VARIABLE, batches, newest_unfinished, resume
 
 MODEL = "5f" * 32
 
@@ -64,6 +64,37 @@ def test_a_finished_run_has_nothing_left() -> None:
     run = journal(play(1, ["hub"]), play(2, ["g1"]), play(2, ["g2", "g3"]), play(2, GATEWAYS[3:]), end())
     with pytest.raises(ResumeError, match="nothing is left"):
         resume(run, MODEL)
+
+
+def whole(**head: Any) -> Run:
+    return journal(
+        play(1, ["hub"]), play(2, ["g1"]), play(2, ["g2", "g3"]), play(2, GATEWAYS[3:]), end(), **head
+    )  # fmt: skip
+
+
+def test_what_is_gone_on_with_is_the_newest_run_in_earnest_that_left_something() -> None:
+    cut = journal(*canary_done())
+    drift = journal(play(2, GATEWAYS, check=True), end(), run="drift", playbook="playbooks/drift.yml")
+    checked = journal(play(1, ["hub"]), run="checked", check=True)
+    other = whole(run="other", playbook="playbooks/audit.yml")
+    assert newest_unfinished([drift, checked, other, cut]) is cut
+    assert newest_unfinished([drift, checked, other]) is None
+    assert newest_unfinished([]) is None
+    failed = journal(play(1, ["hub"]), result(1, "hub", "failed", message="no"), end(), run="failed")
+    assert newest_unfinished([drift, failed, cut]) is failed
+
+
+def test_a_run_that_was_gone_on_with_or_made_anew_is_not_gone_on_with_again() -> None:
+    cut = journal(*canary_done())
+    assert newest_unfinished([whole(run="anew"), cut]) is None
+    left = ["g2", "g3", "g4", "g5", "g6", "g7", "g8"]
+    plays = [{"name": "Gateways", "hosts": left, "serial": [2, 5], "stops": True}]
+    step = {"event": "play", "at": "2026-11-29T09:00:00.000+00:00", "play": 0, "name": "Gateways", "hosts": left}
+    first, second = {**step, "batch": left[:2]}, {**step, "batch": left[2:]}
+    resumed = journal(first, second, end(), run="resumed", resumes=ID, plays=plays)
+    assert newest_unfinished([resumed, cut]) is None
+    again_cut = journal(first, run="resumed", resumes=ID, plays=plays)
+    assert newest_unfinished([again_cut, cut]) is again_cut
 
 
 def test_another_inventory_is_refused_unless_it_is_meant() -> None:

@@ -186,6 +186,20 @@ def test_what_is_left_is_said_before_it_is_done(folder: Path) -> None:
     assert "--limit g2,g3,g4,g5,g6,g7,g8" in done.stdout
 
 
+def test_resume_says_which_run_it_takes_and_passes_over_those_that_only_read(folder: Path) -> None:
+    read = [play(2, ["g1"], check=True), result(2, "g1", "ok"), end()]
+    drift = header(run="20261129T100000Z-0d0d", at="2026-11-29T10:00:00.000+00:00", playbook="playbooks/drift.yml")
+    (folder / "20261129T100000Z-0d0d.jsonl").write_text(text([drift, *read]))
+    done = wardnet(folder, "resume", "--dry-run", "--changed-inventory")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith("run 20261129T080000Z-0002: channels.yml, 2026-11-29 ")
+    assert "--limit g2,g3,g4,g5,g6,g7,g8" in done.stdout
+    (folder / "20261129T080000Z-0002.jsonl").unlink()
+    done = wardnet(folder, "resume", "--dry-run")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing to go on with: no run that changes hosts is unfinished" in done.stderr
+
+
 def test_a_report_is_written_in_the_language_that_is_asked_for(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert wardnet(folder, "report", "20261129", "-o", str(page), language="vi").returncode == 0

@@ -23,7 +23,7 @@ from wardnet.runs.journal import find_run, read_runs
 from wardnet.runs.places import read_folders
 from wardnet.runs.records import HostOutcome, HostState, Run, RunState, plain, plain_host
 from wardnet.runs.report import report_html, report_text, sections
-from wardnet.runs.resume import Resumption, program_environment, resume
+from wardnet.runs.resume import Resumption, newest_unfinished, program_environment, resume
 from wardnet.runs.words import SIGNS, drift_lines, host_state, local, reason, run_state, signs
 
 COLOURS = {
@@ -48,6 +48,12 @@ runs = typer.Typer(
     help=_("Runs of the playbooks: list them, look into one, go on with one, report it, and what has drifted."),
 )
 RUN = Annotated[str, typer.Argument(help=_("the run's id, or how it begins; the newest where not given"))]
+UNFINISHED = Annotated[
+    str,
+    typer.Argument(
+        help=_("the run's id, or how it begins; the newest unfinished one that changes hosts where not given"),
+    ),
+]
 
 
 @runs.callback()
@@ -165,7 +171,7 @@ def _show_host(run: Run, host: HostOutcome) -> None:
     ),
 )
 def resume_run(
-    run_id: RUN = "",
+    run_id: UNFINISHED = "",
     more: Annotated[
         list[str] | None, typer.Argument(help=_("behind --: further arguments for ansible-playbook"))
     ] = None,
@@ -177,7 +183,7 @@ def resume_run(
     given = list(more or ())
     if run_id.startswith("-"):  # no run, and arguments behind --
         run_id, given = "", [run_id, *given]
-    run = _find(run_id)
+    run = _find(run_id) if run_id else _unfinished()
     try:
         way = resume(run, _model_now(run), changed_inventory, given)
     except RunsError as error:
@@ -193,6 +199,20 @@ def resume_run(
         os.execvpe(way.argv[0], list(way.argv), program_environment(way))  # noqa: S606 - Ansible as if typed
     except OSError as error:
         fail(f"{way.argv[0]}: {error.strerror}")
+
+
+def _unfinished() -> Run:
+    found, errors = read_runs(read_folders())
+    for error in errors:
+        err.print(str(error), markup=False)
+    run = newest_unfinished(found)
+    if run is None:
+        fail(_("nothing to go on with: no run that changes hosts is unfinished"), Exit.FAILED)
+    said = _("run {run}: {playbook}, {when}, {state}")
+    when = local(run.started, run.timezone, "%H:%M")
+    told = said.format(run=run.id, playbook=Path(run.playbook).name, when=when, state=run_state(run.state))
+    out.print(Text(told), soft_wrap=True)
+    return run
 
 
 def _say(way: Resumption) -> None:

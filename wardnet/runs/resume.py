@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wardnet.locale import _
@@ -76,6 +76,23 @@ def resume(run: Run, model_sha256: str, changed_inventory: bool = False, extra: 
     words = _own_words(run)
     argv = (run.program, *words, "--limit", ",".join(hosts), "-e", json.dumps({VARIABLE: heeded}), *extra)
     return Resumption(run.id, argv, run.cwd, {**run.environment, RESUMES: run.id}, remaining, hosts)
+
+
+def newest_unfinished(runs: Iterable[Run]) -> Run | None:
+    """The newest run in earnest that left something undone, or None. `runs` are the newest first. One whose hosts have
+    since come well out of later runs in earnest of the same playbook is done, as one that was gone on with."""
+    settled: dict[str, set[str]] = {}
+    for run in runs:
+        if run.check:
+            continue
+        left = {
+            host for index, play in enumerate(run.plays) if (of := remaining_of(run, index, play)) for host in of.hosts
+        }
+        done = settled.setdefault(run.playbook, set())
+        if run.state is RunState.RUNNING or left - done:
+            return run
+        done |= {host.host for host in run.hosts if host.state.well}
+    return None
 
 
 def remaining_of(run: Run, index: int, play: Play) -> Remaining | None:
