@@ -53,17 +53,17 @@ class ActionModule(ActionBase):
         result: Result = super().run(tmp, variables)
         # Whatever comes of it: another play with the same host starts afresh.
         steps = gathered.take(constants.DEFAULT_LOCAL_TMP, str(variables["inventory_hostname"]))
+        missing = set(self._task.args.get("whole") or ()) - {str(step.get("role")) for step in steps}
+        partial = {"partial": True} if missing else {}
         if not steps:
-            return {**result, "changed": False, "msg": "no role of this play wants anything of the host"}
+            return {**result, **partial, "changed": False, "msg": "no role of this play wants anything of the host"}
         self._keep_secrets(steps, variables)
         if self._task.check_mode and self._task.args.get("may_be_unreached") and not self._is_reached(variables):
             name = variables["inventory_hostname"]
             Display().display(f"{name} is not reached yet: left out of this check")
             return {**result, "changed": False, "skipped": True, "skip_reason": "not reached yet"}
         commit = Commit(self, variables, steps)
-        made = {**result, **commit.make()}
-        missing = set(self._task.args.get("whole") or ()) - {str(step.get("role")) for step in steps}
-        return {**made, "partial": True} if missing else made
+        return {**result, **commit.make(), **partial}
 
     def _keep_secrets(self, steps: list[Any], variables: dict[str, Any]) -> None:
         """A module writes its arguments, which are whole files, to the host's journal unless Ansible says otherwise."""

@@ -297,6 +297,8 @@ def test_a_candidate_of_a_part_of_the_roles_is_said_to_be_one(played: Played) ->
         shown = {"ansible.builtin.debug": {"msg": "partial: {{ done.partial | default(false) }}"}}
         kept.append("partial: True" in played.run([MOTD, {**commit, "register": "done"}, shown]))
     assert kept == [False, False, True]
+    commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "whole": ["base"]}, "register": "done"}
+    assert "partial: True" in played.run([commit, shown]), "nothing at all is a part, too"
 
 
 def test_whoever_uses_sudo_is_named_and_not_root(played: Played) -> None:

@@ -6,13 +6,14 @@ import fcntl
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.runs_support import GATEWAYS, ID, ROLLED_BACK, canary_done, end, header, journal, play, result, text
 from wardnet.runs.drift import histories
 from wardnet.runs.errors import JournalError
-from wardnet.runs.journal import find_run, parse_run, read_run, read_runs
+from wardnet.runs.journal import find_run, moment, parse_run, read_run, read_runs
 from wardnet.runs.places import SHARED, read_folders, write_folder
 from wardnet.runs.records import HostState, Run, RunState
 from wardnet.runs.writer import Journal
@@ -174,6 +175,27 @@ def test_a_run_of_a_part_of_a_host_neither_forgets_drift_nor_counts_as_reading()
     healed = journal(play(2, ["g1"]), result(2, "g1", "changed", 3, **found), end(), run="d", at=later)
     [one] = [host for host in histories([known, more, healed]) if host.host == "g1"]
     assert set(one.drift) == {"filter"}
+
+
+def test_a_run_of_a_part_leaves_open_when_the_host_was_last_as_intended() -> None:
+    """Else audit.yml alone would keep a host from being called stale."""
+    october, november = "2026-10-01T08:00:00.000+00:00", "2026-11-30T08:00:00.000+00:00"
+
+    def run(at: str, name: str, **more: Any) -> Run:
+        came = {**result(2, "g1", "changed", **more), "at": at}
+        return journal({**play(2, ["g1"]), "at": at}, came, end(), at=at, run=name)
+
+    def last(*runs: Run) -> datetime | None:
+        return next(host for host in histories(runs) if host.host == "g1").last_success
+
+    whole, part = run(october, "a"), run(november, "b", partial=True)
+    assert last(whole, part) == moment(october)
+    assert last(part) is None
+    assert last(run(november, "b", action="debug")) is None, "a playbook that commits nothing"
+    assert last(whole, run(november, "c")) == moment(november)
+    published = run(november, "d", action="wardnet_publish")
+    assert last(published) == moment(november)
+    assert next(host for host in histories([published]) if host.host == "g1").read_at is None
 
 
 def test_a_way_back_is_counted_once_although_the_host_tells_of_it_again() -> None:

@@ -16,8 +16,8 @@ class HostHistory:
     `drift` and `pending` are of the last run that read the host whole: what somebody changed by hand, and what the
     inventory says and the host does not have yet; both empty after a run in earnest that went well. A run of a part of
     what the host is made of, as audit.yml, adds the drift that it finds, or takes away what it heals, and no more.
-    `read_at` is None where no run ever read it whole. `last_success`: a run left the host as intended, or read it whole
-    and found it so. `rollbacks` counts the times that the host went back by itself.
+    `read_at` is None where no run ever read it whole. `last_success`: a run about all that the host is made of
+    left it as intended, or found it so. `rollbacks` counts the times that the host went back by itself.
     """
 
     host: str
@@ -46,8 +46,9 @@ def histories(runs: Iterable[Run]) -> list[HostHistory]:
 
 def _with(before: HostHistory | None, run: Run, outcome: HostOutcome) -> HostHistory:
     at = outcome.last or run.started
-    # One that was only read, whole, and differs in nothing is as good as one that was brought there.
-    as_intended = outcome.state is HostState.OK and outcome.read if run.check else outcome.state.well
+    # One that was only read and differs in nothing is as good as one that was brought there; a part of it says nothing
+    # of the rest.
+    as_intended = outcome.whole and (outcome.state is HostState.OK if run.check else outcome.state.well)
     success = at if as_intended else before.last_success if before else None
     rollbacks = (before.rollbacks if before else 0) + (outcome.rolled_back is not None)
     rollbacks += outcome.earlier_rollback is not None and outcome.rolled_back is None and _is_news(before)

@@ -8,11 +8,18 @@ from datetime import datetime
 from wardnet.runs.records import Event, HostOutcome, HostState, Play, Rollback
 
 COMMIT = "wardnet_commit"  # the module that ends a host's part of a play
+PUBLISH = "wardnet_publish"  # in its place, where a host pulls
 _BAD = ("failed", "unreachable")
 
 
 def is_commit(event: Event) -> bool:
     return event.action.rsplit(".", 1)[-1] == COMMIT
+
+
+def _is_whole(event: Event) -> bool:
+    """Whether all that a host is made of went to it, or was published for it to fetch."""
+    ends = is_commit(event) or event.action.rsplit(".", 1)[-1] == PUBLISH
+    return ends and event.status in ("ok", "changed") and not event.partial
 
 
 def finished(play: Play, index: int, events: Sequence[Event]) -> set[str]:
@@ -55,7 +62,8 @@ def _outcome(
         changes=tuple(dict.fromkeys(change for event in events for change in event.changes)),
         rolled_back=rolled,
         earlier_rollback=earlier,
-        read=any(is_commit(event) and event.status in ("ok", "changed") and not event.partial for event in events),
+        read=any(is_commit(event) and _is_whole(event) for event in events),
+        whole=any(map(_is_whole, events)),
     )
 
 

@@ -95,6 +95,7 @@ class HostOutcome:
     rolled_back: Rollback | None = None
     earlier_rollback: Rollback | None = None
     read: bool = False  # whether its running state was read as a whole
+    whole: bool = False  # whether the run was about all that it is made of: read, or published for it to fetch
 
 
 @dataclass(frozen=True, slots=True)
