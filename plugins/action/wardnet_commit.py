@@ -262,9 +262,20 @@ class Commit:
                 text = f"{ended}, with nothing that goes back by itself; what it had done by then stays: run it again"
                 return self._failed({"failed": True, "changed": False, "msg": text})
             if not told.get("held"):
-                return self._unreached(f"the connection broke before anything was changed: {said}", None)
+                return self._unreached(f"{self._how_far(str(told.get('last_run') or ''))}: {said}", None)
             time.sleep(PAUSE)
         return self._unreached(said, self._within)
+
+    def _how_far(self, last_run: str) -> str:
+        """How far the run came whose connection broke, and of which nothing waits to go back: packages, files and
+        services may have been changed. Ids of runs sort by time; a host that was started since knows of none."""
+        if last_run == self._run:
+            return (
+                "the connection broke while it was at work; what was done by then stays, and running it again is safe"
+            )
+        if last_run and last_run < self._run:
+            return "the connection broke before anything was changed"
+        return "the connection broke, and it is not known whether anything was changed; running it again is safe"
 
     def _unreached(self, said: str, within: float | None) -> Result:
         text = said.strip()

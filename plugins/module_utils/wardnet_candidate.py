@@ -56,6 +56,7 @@ Results (all of them always there, in check mode too, unless said otherwise):
     last_rollback   {when, why, run, who, parts, failed [steps of the way back], boot}, told by the first run in
                     earnest after it (and by check runs till then); absent where there is none
     held            in check mode: {who, run, since, seconds_left} of a run that holds the host; absent where none does
+    last_run        in check mode: id of the run that held the host last since its boot, at work still or not; or ''
     diff            as Ansible shows it
 
 It fails with `msg`; with `held` {who, run, since, seconds_left} where another run holds the host; with `refused: true`

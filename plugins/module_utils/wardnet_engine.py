@@ -63,6 +63,8 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
     held = transaction.holder() if host.check_mode else None
     if held:
         result["held"] = held
+    if host.check_mode:
+        result["last_run"] = transaction.last_run()
     if host.check_mode or (not awaits_packages and not survey.differs):
         if not host.check_mode:
             survey.remember(options.run)

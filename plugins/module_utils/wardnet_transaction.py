@@ -118,6 +118,12 @@ class Transaction:
             return None
         return _held(present, "has made a change", self._seconds_left())[1]
 
+    def last_run(self) -> str:
+        """The run that held the host last since it was started, at work still or not; empty where there was none."""
+        with suppress(FileNotFoundError):
+            return str(_parse(self._host.lock.read_bytes()).get("run") or "")
+        return ""
+
     def _armed(self) -> dict[str, Any] | None:
         for name in (undo.ARMED, undo.CONFIRMING):
             with suppress(FileNotFoundError):

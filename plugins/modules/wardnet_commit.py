@@ -123,6 +123,10 @@ actions:
   returned: always
   type: list
   elements: str
+last_run:
+  description: The run that held the host last since its boot. One whose connection broke knows by it whether it began.
+  returned: in check mode
+  type: str
 last_rollback:
   description: What the host took back since it was last asked, and why.
   returned: when there is such a thing

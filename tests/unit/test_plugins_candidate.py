@@ -283,6 +283,22 @@ def test_a_run_that_is_ended_before_it_armed_anything_has_failed(played: Played)
     assert "unreachable=0 failed=1" in said
 
 
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("r", "broke while it was at work; what was done by then stays, and running it again is safe"),
+        ("another", "broke before anything was changed"),
+        ("rr", "broke, and it is not known whether anything was changed; running it again is safe"),  # a later run
+        ("", "broke, and it is not known whether anything was changed; running it again is safe"),  # started since
+    ],
+)
+def test_a_connection_that_broke_says_what_the_host_knows_of_the_run(played: Played, last: str, said: str) -> None:
+    """Nothing waits to go back where the change was to files, or packages were being installed."""
+    told = played.run([MOTD, COMMIT], answers=[HELD, HELD, {"last_run": last}], ok=False)
+    assert f"buoi-gw (ward buoi): the connection {said}: " in told
+    assert "unreachable=1 failed=0" in told
+
+
 def test_a_check_whose_run_is_ended_waits_for_nothing(played: Played) -> None:
     """It has changed nothing that could go back, so nothing is asked of the host after it."""
     said = played.run([MOTD, {**COMMIT, "check_mode": True}], answers=[KILLED], ok=False)

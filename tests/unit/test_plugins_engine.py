@@ -181,7 +181,9 @@ def test_the_second_operator_is_told_who_waits_for_a_confirmation(tmp_path: Path
 
 def test_the_second_operator_is_told_who_is_at_work(host: FakeSystemd) -> None:
     other = FakeSystemd(state=host.state, lock=host.lock)
+    assert transaction.Transaction(other).last_run() == ""
     with transaction.locked(host, "anh@office", "run-1"):
+        assert transaction.Transaction(other).last_run() == "run-1"
         with (
             pytest.raises(transaction.HeldError, match="anh@office is at work here") as caught,
             transaction.locked(other, "binh@office", "run-2", patience=0.1),
@@ -190,6 +192,7 @@ def test_the_second_operator_is_told_who_is_at_work(host: FakeSystemd) -> None:
         assert caught.value.holder["run"] == "run-1"
     with transaction.locked(other, "binh@office", "run-2"):
         pass
+    assert transaction.Transaction(host).last_run() == "run-2", "whom a run asks whose connection broke"
 
 
 def test_a_run_that_died_in_the_middle_is_taken_back_by_the_next_one(tmp_path: Path, host: FakeSystemd) -> None:

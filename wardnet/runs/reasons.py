@@ -41,6 +41,10 @@ TEMPLATES = (
     # not reached
     N_("does not answer since its change, which it was to take back by itself after {seconds} s: {reason}"),
     N_("the connection broke before anything was changed: {reason}"),
+    N_(
+        "the connection broke while it was at work; what was done by then stays, and running it again is safe: {reason}"
+    ),
+    N_("the connection broke, and it is not known whether anything was changed; running it again is safe: {reason}"),
     N_("Failed to connect to the host via ssh: {said}"),
 )
 _NESTED = "reason"  # a placeholder that holds a reason itself
