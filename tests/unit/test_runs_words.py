@@ -55,6 +55,25 @@ def test_every_state_and_part_has_words_of_its_own(language: str, monkeypatch: p
     assert part_name("something new") == "something new"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_that_only_reads_has_changed_nothing_in_words_either(
+    language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARDNET_LANG", language)
+    found = (play(2, ["g1"], check=True), result(2, "g1", "changed", parts={"filter": {"foreign": ["table ip x"]}}))
+    plays = [{"name": "Skipped", "hosts": []}, {"name": "Hub", "hosts": []}, {"name": "Gateways", "hosts": ["g1"]}]
+    read, made = journal(*found, end(), check=True, plays=plays), journal(*found[1:], end(), plays=plays)
+    would = host_state(HostState.CHANGED, check=True)
+    assert would != host_state(HostState.CHANGED)
+    assert end_of_run(read)[-1].startswith(f"{'run' if language == 'en' else 'lần chạy'} {ID}: 1 {would}; ")
+    page = " ".join(Page(report_html(read)).texts)
+    for told in (page, report_text(read)):
+        assert f"● {would}" in told
+        assert f"1 {would}" in told
+        assert f"● {host_state(HostState.CHANGED)}" not in told
+    assert would not in report_text(made)
+
+
 def test_drift_is_told_three_ways() -> None:
     assert three_ways("running: missing: rule a") == ("rule a", "no", "yes", "yes")
     assert three_ways("running: foreign: table ip x") == ("table ip x", "yes", "no", "no")
@@ -162,6 +181,7 @@ def test_one_run_is_shown_whole_or_for_a_host(folder: Path) -> None:
     assert {host["host"]: host["state"] for host in shown["hosts"]}["g1"] == "changed"
     done = wardnet(folder, "show", "20261128", "--host", "g1")
     assert "Commit the candidate" in done.stdout
+    assert "● would be changed" in done.stdout
     assert "rule a" in done.stdout
     assert wardnet(folder, "show", "20261128", "--host", "nobody").returncode == 2
     assert wardnet(folder, "show", "2025").returncode == 2

@@ -109,7 +109,7 @@ def show(
         typer.echo(json.dumps(record, ensure_ascii=False, indent=2))
         return
     _show_head(run)
-    out.print(hosts_table(chosen))
+    out.print(hosts_table(run, chosen))
     for one in chosen:
         _show_host(run, one)
     if host:
@@ -142,12 +142,12 @@ def _show_head(run: Run) -> None:
         out.print(Text("  " + _("{count} lines of the journal are not readable").format(count=run.unread_lines)))
 
 
-def hosts_table(hosts: list[HostOutcome]) -> Table:
+def hosts_table(run: Run, hosts: list[HostOutcome]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in (_("ward"), _("host"), _("state"), _("why")):
         table.add_column(name, overflow="fold")
     for one in hosts:
-        state = Text(f"{SIGNS[one.state]} {host_state(one.state)}", style=COLOURS[one.state])
+        state = Text(f"{SIGNS[one.state]} {host_state(one.state, run.check)}", style=COLOURS[one.state])
         table.add_row(Text(one.ward), Text(one.host), state, Text(reason(one)))
     return table
 

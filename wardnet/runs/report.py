@@ -165,7 +165,7 @@ def _head() -> tuple[str, str, str, str]:
 
 def _cells(run: Run, host: HostOutcome) -> tuple[str, str, str, str]:
     why = shorten(reason(host), LONGEST_WHY, placeholder=" …")  # whole in the host's own section
-    return run.ward_name(host.ward), host.host, f"{SIGNS[host.state]} {host_state(host.state)}", why
+    return run.ward_name(host.ward), host.host, f"{SIGNS[host.state]} {host_state(host.state, run.check)}", why
 
 
 def _row(run: Run, host: HostOutcome) -> str:

@@ -30,10 +30,11 @@ GRAVE = (
 )
 
 
-def host_state(state: HostState) -> str:
+def host_state(state: HostState, check: bool = False) -> str:
+    """`check`: of a run that changed nothing."""
     return {
         HostState.OK: _("nothing to do"),
-        HostState.CHANGED: _("changed"),
+        HostState.CHANGED: _("would be changed") if check else _("changed"),
         HostState.ROLLED_BACK: _("rolled back"),
         HostState.FAILED: _("failed"),
         HostState.UNREACHABLE: _("unreachable"),
@@ -146,7 +147,7 @@ def drift_lines(drift: Drift) -> list[str]:
 def counts(run: Run) -> str:
     """One line: how many hosts came out how."""
     shown = [state for state in (HostState.OK, HostState.CHANGED, *GRAVE) if run.count(state)]
-    return ", ".join(f"{run.count(state)} {host_state(state)}" for state in shown) or _("no hosts")
+    return ", ".join(f"{run.count(state)} {host_state(state, run.check)}" for state in shown) or _("no hosts")
 
 
 def signs(run: Run) -> str:
@@ -167,7 +168,9 @@ def end_of_run(run: Run) -> list[str]:
         lines.append(_("not well, {bad} of {total} hosts:").format(bad=len(bad), total=total))
         order = sorted(bad, key=lambda host: (GRAVE.index(host.state), host.ward, host.host))
         head = (_("ward"), _("host"), _("state"), _("why"))
-        lines += table([head, *((h.ward, h.host, f"{SIGNS[h.state]} {host_state(h.state)}", reason(h)) for h in order)])
+        lines += table(
+            [head, *((h.ward, h.host, f"{SIGNS[h.state]} {host_state(h.state, run.check)}", reason(h)) for h in order)]
+        )
     for host in earlier:
         back = host.earlier_rollback
         assert back is not None
