@@ -306,7 +306,7 @@ def main() -> int:
         budget = "" if record.budget is None else f", budget {record.budget}: {'met' if record.met else 'MISSED'}"
         beside = "" if record.peer is None else f" (baseline {record.peer}, ratio {record.ratio})"
         print(f"{record.what}: {record.ours} {record.unit}{beside}{budget}")
-    return 0
+    return int(any(record.met is False for record in found.values()))
 
 
 if __name__ == "__main__":

@@ -153,3 +153,19 @@ def test_what_a_run_changed_is_named_by_its_task() -> None:
     said = "TASK [base : Bound the journal] ***", "ok: [a]", "changed: [b]", "", "RUNNING HANDLER [base : Restart] ***"
     output = "\n".join((*said, "changed: [b]"))
     assert list(provision.changes(output)) == ["base : Bound the journal: [b]", "base : Restart: [b]"]
+
+
+@pytest.mark.parametrize(("met", "status", "said"), [(True, 0, "met"), (False, 1, "MISSED"), (None, 0, "")])
+def test_a_missed_budget_is_no_success(
+    met: bool | None, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = None if met is None else 0.5
+    record = provision.Record("a no-op", 1.0, None, None, budget, met, "s", 1, "")
+    monkeypatch.setattr(provision, "size", lambda *_more: [[record]])
+    monkeypatch.setattr(provision, "save", lambda _found: None)
+    monkeypatch.setattr(provision.subprocess, "run", lambda *_words, **_more: None)
+    monkeypatch.setattr("sys.argv", ["provision", "--wards", "2"])
+    assert provision.main() == status
+    out = capsys.readouterr().out
+    assert "a no-op: 1.0 s" in out
+    assert said in out
