@@ -42,6 +42,11 @@ def circuits(context: Context) -> None:
                         ),
                         _other_end(own),
                     )
+                else:
+                    far = type(own)((peer, own.network.prefixlen))
+                    what = _("the far end of circuit '{circuit}'").format(circuit=circuit.id)
+                    _usable(context, circuit.source, what, far)
+                _usable(context, circuit.source, _circuit(circuit), own)
                 _in_channel(context, circuit.source, _circuit(circuit), own.network, circuit.channel)
 
 
