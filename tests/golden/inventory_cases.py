@@ -9,7 +9,7 @@ One file a case, in inventory/cases/NAME.yml:
         - {find: "role: counter", put: "role: clerk"}
       wards/tay.yml: "..."     # or the whole text, or null to take the file away
       wards/bac.yml: {encoding: utf-16, text: "..."}   # or {folder: true}
-    as_of: 2026-11-24          # the day that warnings are asked for
+    as_of: 2026-11-24          # the day that is asked for
     expect: ["wards/dong.yml:35: ..."]
     warn: []
 """
@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from wardnet.inventory import InventoryErrors, read_district, warnings
+from wardnet.inventory import InventoryErrors, errors_on, read_district, warnings
 
 FOLDER = Path(__file__).parent / "inventory"
 CASES = tuple(sorted((FOLDER / "cases").glob("*.yml")))
@@ -53,12 +53,13 @@ def build(case: Case, folder: Path) -> Path:
 
 
 def judge(case: Case, inventory: Path) -> tuple[list[str], list[str]]:
-    """What is said of it: the lines of errors, and where there are none those of warnings."""
+    """What is said of it: the lines of errors, those of the day too, and where it can be read those of warnings."""
     try:
         district = read_district(inventory)
     except InventoryErrors as errors:
         return [str(problem) for problem in errors.problems], []
-    return [], [str(problem) for problem in warnings(district, case.as_of)]
+    wrong = [str(problem) for problem in errors_on(district, case.as_of)]
+    return wrong, [str(problem) for problem in warnings(district, case.as_of)]
 
 
 def _apply(path: Path, change: Any) -> None:

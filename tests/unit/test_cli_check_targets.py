@@ -57,6 +57,20 @@ def test_an_expired_exception_is_a_warning(inventory: Path) -> None:
     assert "exception 'buoi-resident-scan' expired on 2027-12-31" in result.stderr
 
 
+def test_an_office_whose_line_has_ended_is_an_error_of_the_day(inventory: Path) -> None:
+    path = inventory / "wards" / "xuan-la.yml"
+    path.write_text(
+        path.read_text().replace("provider: Provider A", "provider: Provider A\n        valid_to: 2026-11-29", 1)
+    )
+    result = wardnet("check", inventory, "--as-of", "2026-11-30")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "wards/xuan-la.yml:9: ward_office 'xuan-la-office' has no circuit on channel 'wan' any more" in result.stderr
+    assert "1 error in" in result.stderr
+    result = wardnet("check", inventory, "--as-of", "2026-11-29")
+    assert result.returncode == 0
+    assert "circuit 'xuan-la-wan' ends on 2026-11-29, and none follows it (0 days are left)" in result.stderr
+
+
 def test_a_day_that_is_none_is_a_usage_error(inventory: Path) -> None:
     result = wardnet("check", inventory, "--as-of", "yesterday")
     assert (result.returncode, result.stdout) == (2, "")

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, load_district, out
+from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, fail_with, inventory_folder, load_district, out
 from wardnet.compile import compile_plan
-from wardnet.inventory import warnings
+from wardnet.inventory import errors_on, warnings
 from wardnet.locale import _
 from wardnet.model.intent import District
 from wardnet.model.plan import GatewayPlan, HostPlan, SwitchPlan
@@ -26,6 +26,9 @@ def check(
     day = day_of(as_of, district)
     for problem in warnings(district, day):
         err.print(_("warning: {problem}").format(problem=problem), markup=False)
+    wrong = errors_on(district, day)
+    if wrong:
+        fail_with(wrong, inventory_folder(inventory))
     plan = compile_plan(district, day)
     listed: list[GatewayPlan | SwitchPlan | HostPlan] = [*plan.gateways, *plan.switches, *plan.hosts]
     skipped: dict[str, list[str]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from wardnet.inventory import DISTRICT_FILE, InventoryErrors, find_inventory, read_district
+from wardnet.inventory import DISTRICT_FILE, InventoryErrors, Problem, find_inventory, read_district
 from wardnet.locale import ngettext
 from wardnet.model.intent import District
 
@@ -50,8 +51,12 @@ def load_district(folder: Path, code: int = Exit.FAILED) -> District:
     try:
         return read_district(folder)
     except InventoryErrors as errors:
-        for problem in errors.problems:
-            err.print(str(problem), markup=False)
-        count = len(errors.problems)
-        said = ngettext("{count} error in {folder}", "{count} errors in {folder}", count)
-        fail(said.format(count=count, folder=folder), code)
+        fail_with(errors.problems, folder, code)
+
+
+def fail_with(problems: Sequence[Problem], folder: Path, code: int = Exit.FAILED) -> NoReturn:
+    """All errors of an inventory on standard error, and the end of the command."""
+    for problem in problems:
+        err.print(str(problem), markup=False)
+    said = ngettext("{count} error in {folder}", "{count} errors in {folder}", len(problems))
+    fail(said.format(count=len(problems), folder=folder), code)

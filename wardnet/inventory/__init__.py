@@ -9,6 +9,7 @@ from pathlib import Path
 from wardnet.inventory import schema
 from wardnet.inventory.build import build_district, build_ward
 from wardnet.inventory.checks import check
+from wardnet.inventory.checks.days import errors_on
 from wardnet.inventory.checks.exceptions import warnings
 from wardnet.inventory.problems import InventoryErrors, Problem, Problems
 from wardnet.inventory.shape import parse_shape
@@ -20,6 +21,7 @@ __all__ = [
     "DISTRICT_FILE",
     "InventoryErrors",
     "Problem",
+    "errors_on",
     "find_inventory",
     "inventory_sha256",
     "parse_district",

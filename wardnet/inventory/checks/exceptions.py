@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from wardnet.inventory.checks.context import Context
+from wardnet.inventory.checks.days import warnings_on
 from wardnet.inventory.problems import Problem
 from wardnet.locale import _, ngettext
 from wardnet.model.intent import District, SiteKind, Source
@@ -52,7 +53,8 @@ def exceptions_cross(context: Context) -> None:
 
 
 def warnings(district: District, day: date) -> tuple[Problem, ...]:
-    """What is no error but wants a person: exceptions that ended or end within 30 days, circuits out of date."""
+    """What is no error but wants a person: exceptions and circuits that ended, end within 30 days or
+    have not begun, and rates that all begin later."""
     found = []
     for grant in district.exceptions:
         left = (grant.expires - day).days
@@ -79,7 +81,7 @@ def warnings(district: District, day: date) -> tuple[Problem, ...]:
         )
         for c in later
     ]
-    return tuple(sorted(found))
+    return tuple(sorted([*found, *warnings_on(district, day)]))
 
 
 def _warning(source: Source, message: str, suggestion: str) -> Problem:
