@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.wardnet_network_files import is_kept
+
 # Where in the inventory it is from, in a comment.
 SOURCE = re.compile(rb"^([#!] .*\.ya?ml):\d+", re.MULTILINE)
 
@@ -153,7 +155,8 @@ class Bundle:
                     foreign += [inner for inner in sorted(path.iterdir()) if inner.is_symlink() or not inner.is_dir()]
             elif _purged(path.name, of_files):
                 foreign.append(path)
-        found += [Change(path, "remove", directory.tag, before=_readable(path)) for path in foreign if path not in kept]
+        foreign = [path for path in foreign if path not in kept and not is_kept(path)]
+        found += [Change(path, "remove", directory.tag, before=_readable(path)) for path in foreign]
         return found
 
     def _entry_change(self, entry: Entry) -> Change | None:

@@ -16,7 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
+from ansible.module_utils import wardnet_network_files as network_files
+from ansible.module_utils import wardnet_ran as ran
+from ansible.module_utils.wardnet_host import IP, NETWORKCTL, PYTHON, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_intent import Intent, compare, is_of_vrfs, join_intents, read_intent
 from ansible.module_utils.wardnet_ip_words import NoWordsError, command_for, is_exact
 from ansible.module_utils.wardnet_kernel import (
@@ -33,7 +35,7 @@ from ansible.module_utils.wardnet_kernel import (
 )
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started, unmask
-from ansible.module_utils.wardnet_way_back import keep_masks
+from ansible.module_utils.wardnet_way_back import keep_file, keep_masks
 
 NETWORKD = "systemd-networkd.service"
 VLANS = Path("/proc/net/vlan/config")  # where the kernel has 802.1Q devices
@@ -58,6 +60,8 @@ class Network(Part):
             for port in step.arguments["gateway"]["ports"]
             if port["channel"] == step.arguments["channel"] and port.get("parent")
         }
+        own = [item["path"] for step in self.steps for item in step.files]
+        self._overriding = network_files.overriding(own, self._intent.ports | self._intent.vrfs | parents | {"lo"})
         self._held_up = (self._intent.ports - self._intent.dialled) | parents  # a session's own goes with it
 
     def _strays(self) -> dict[str, tuple[str, str]]:
@@ -107,6 +111,7 @@ class Network(Part):
             foreign=(
                 *map(str, self._difference.foreign),
                 *(f"VLAN {tag} of {parent} as {name}" for name, (parent, tag) in sorted(self._stray_vlans.items())),
+                *(f"file {path}, which {NETWORKD} takes before wardnet's" for path in self._overriding.values()),
             ),
             needs=(
                 *(() if is_started(self.host.unit(NETWORKD)) else (f"start {NETWORKD}",)),
@@ -124,10 +129,12 @@ class Network(Part):
             )
 
     def undo(self) -> list[Undo]:
-        """Files come back first. Then networkd takes them up, and what it does not answer for is set by ip(8)."""
+        """Files come back first. Then networkd takes them up, and ip(8) sets what ran, whether or not they say so."""
         ports = sorted(self._intent.ports & set(self._links))
         made = sorted(self._intent.ports - set(self._links)) + sorted(self._intent.vrfs - set(self._links))
         back: list[Undo] = [*keep_masks(NETWORKD)]
+        folders = dict.fromkeys(mask.parent for mask in self._overriding)
+        back += [keep_file(path) for path in (*folders, *self._overriding)]
         back += [UndoCommand((IP, "link", "delete", "dev", link), harmless=GONE) for link in made]
         if self._intent.vrfs and not any(map(is_of_vrfs, self._running.rules)):
             back += [
@@ -152,7 +159,18 @@ class Network(Part):
                 continue  # comes back with who learned it
             verb = "add" if isinstance(item, Rule) else "replace"
             back.append(UndoCommand(tuple(command_for(item, verb)), harmless=THERE))
-        return back
+        return [*back, self._as_it_ran()]
+
+    def _as_it_ran(self) -> UndoCommand:
+        """Networkd has taken up what is on disk, which need not be what ran: that is set, compared, and told."""
+        without = self._intent.dynamic | self._intent.dialled
+        given = {"ran": ran.look(self.host.run, without), "without": sorted(without)}
+        return UndoCommand((PYTHON, "-I", str(self.host.library / "ran.py")), json.dumps(given).encode())
+
+    def prepare(self) -> None:
+        """Files that are not in /etc are somebody's, as a package's: they stay, behind masks."""
+        for mask in self._overriding:
+            network_files.mask_over(mask)
 
     def apply(self) -> None:
         try:
@@ -167,7 +185,8 @@ class Network(Part):
         """Reloads networkd, then closes what gap is left: missing things link by link, foreign ones by ip(8)."""
         self.host.run([NETWORKCTL, "reload"])
         begun = time.monotonic()
-        reconfigure_at = begun + (TAKEN_UP if self.files else 0)  # a reload takes up changed files by itself
+        changed = bool(self.files or self._overriding)
+        reconfigure_at = begun + (TAKEN_UP if changed else 0)  # a reload takes up changed files by itself
         right_since = None
         while True:
             running, links = self._look()
@@ -177,7 +196,7 @@ class Network(Part):
             now = time.monotonic()
             if not difference and not off:
                 right_since = now if right_since is None else right_since
-                if not self.files or now >= right_since + TAKEN_UP:
+                if not changed or now >= right_since + TAKEN_UP:
                     for name in self._strays():
                         self.host.run([IP, "link", "delete", "dev", name])
                     return

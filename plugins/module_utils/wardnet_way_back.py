@@ -8,13 +8,16 @@ import base64
 import os
 import stat
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from ansible.module_utils import wardnet_ran as ran
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_part import Undo, UndoCommand, UndoFile
 
 UNIT = "wardnet-undo.service"
+SCRIPTS = {"undo.py": undo, "ran.py": ran}
 MASKS = (("/etc/systemd/system", "always"), ("/run/systemd/system", "running"))
 
 BOOT_UNIT = """\
@@ -77,11 +80,11 @@ def plain(part: str, entry: Undo) -> dict[str, Any]:
 
 
 def install(host: Host) -> None:
-    """The script that goes back, and the unit that runs it at boot."""
-    script = host.library / "undo.py"
+    """The scripts that go back, and the unit that runs them at boot."""
+    scripts = [(host.library / name, source(module), 0o755) for name, module in SCRIPTS.items()]
     unit = host.units / UNIT
     wanted = host.units / "sysinit.target.wants" / UNIT
-    for path, text, mode in ((script, source(), 0o755), (unit, BOOT_UNIT, 0o644)):
+    for path, text, mode in (*scripts, (unit, BOOT_UNIT, 0o644)):
         if not path.exists() or path.read_text() != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             undo.write(path, text, mode)
@@ -91,10 +94,10 @@ def install(host: Host) -> None:
         undo.sync(wanted.parent)
 
 
-def source() -> str:
-    """Text of wardnet_undo.py, also from within the archive that Ansible sends."""
-    loader = undo.__spec__.loader if undo.__spec__ else None
-    text = loader.get_source(undo.__name__) if hasattr(loader, "get_source") else None
+def source(module: ModuleType = undo) -> str:
+    """Text of a script, also from within the archive that Ansible sends."""
+    loader = module.__spec__.loader if module.__spec__ else None
+    text = loader.get_source(module.__name__) if hasattr(loader, "get_source") else None
     if not text:
         raise CommandError("the script that goes back is not in this module: nothing was touched")
     return str(text)

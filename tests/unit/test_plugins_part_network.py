@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,12 @@ class Network(network.Network):  # type: ignore[misc]
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
 
-def made(host: Host, *looks: Any, off: str = "") -> Network:
+def made(host: Host, *looks: Any, off: str = "", files: Any = ()) -> Network:
     steps = [
         {
             "role": "r",
             "part": "network",
+            "files": list(files) if channel == "wan" else [],
             "network": {"gateway": BUOI, "channel": channel, "hold_main": channel == "wan"},
         }
         for channel in ("wan", "internet")
@@ -96,6 +98,7 @@ def test_a_networkd_that_no_boot_starts_is_no_right_one() -> None:
     part = made(host, right())
     assert part.difference().needs == ("start systemd-networkd.service",)
     assert ("/usr/bin/systemctl", "disable", "--quiet", network.NETWORKD) in [entry.argv for entry in part.undo()]
+    host.ran.clear()
     part.apply()
     assert host.ran[0] == "/usr/bin/systemctl enable --now systemd-networkd.service"
 
@@ -138,6 +141,14 @@ def test_after_a_change_of_files_what_is_right_must_still_be_right_when_networkd
     part.apply()
     assert clock.now >= network.TAKEN_UP
     assert part.looks == [(running, {})], "it must have seen it go and come back"
+
+
+def test_the_way_back_ends_with_what_ran() -> None:
+    """After networkd, which takes up what is on disk."""
+    back = made(Host(), right()).undo()
+    assert back[-1].argv[-1] == "/usr/local/lib/wardnet/ran.py"
+    assert json.loads(back[-1].stdin)["ran"].keys() == {"address", "-4 route", "-6 route", "-4 rule", "-6 rule"}
+    assert any(entry.argv[:2] == (network.NETWORKCTL, "reload") for entry in back[:-1])
 
 
 def test_without_a_change_of_files_nothing_is_waited_for(clock: Clock) -> None:
