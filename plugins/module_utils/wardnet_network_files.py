@@ -1,6 +1,6 @@
-"""Files of systemd-networkd outside /etc that would configure a port before the candidate's own file does, and masks over
-them. Networkd takes, for each port, the first file that matches it, by name and whatever folder it is in; of the same
-name, the one in /etc. Those in /etc itself are the candidate's or are purged. Standard library only.
+"""Files of systemd-networkd outside /etc that would configure a port before the candidate's own file does, and masks
+over them. Networkd takes, for each port, the first file that matches it, by name and whatever folder it is in; of the
+same name, the one in /etc. Those in /etc itself are the candidate's or are purged. Standard library only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What runs of addresses, routes and policy rules, in words of ip(8), and bringing just that back. A step of the way back
-of part network: the host runs this very file with Python and gives it on its input what ran before the change. Standard
-library only, nothing of wardnet.
+"""What runs of addresses, routes and policy rules, in words of ip(8), and bringing just that back. A step of the way
+back of part network: the host runs this very file with Python and gives it on its input what ran before the change.
+Standard library only, nothing of wardnet.
 
 systemd-networkd takes up what is on disk, which need not be what ran: somebody may have edited a file and not reloaded.
 So after networkd has done its part, what ran is set again by ip(8), what did not run is taken away, and what does not
