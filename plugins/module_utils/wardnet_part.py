@@ -105,15 +105,7 @@ class UndoCommand:
     when: str = RUNNING
 
 
-@dataclass(frozen=True)
-class UndoLost:
-    """What the change takes away and the way back cannot bring back; told as a step of it that failed."""
-
-    what: str
-    when: str = RUNNING
-
-
-Undo = UndoFile | UndoCommand | UndoLost
+Undo = UndoFile | UndoCommand
 
 
 class Part:

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.wardnet_host import IP, CommandError
-from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand, UndoLost
+from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
 
 TC = "/usr/sbin/tc"
 ROOT, INNER = "1:", "10:"
+INCOMING = ("ingress", "clsact")  # disciplines on which nothing but filters hangs
 LEAST_LIMIT = 65536  # bytes; of the bucket's first queue, which the inner discipline replaces at once
 GONE = ("",)  # a tree may have gone already, in more ways than there are words for
 
@@ -48,6 +49,10 @@ class Tree:
         bits, burst = int(options.get("rate", 0)) * 8, int(options.get("burst", 0))
         overhead = int(options.get("overhead", 0))
         return {"port": self.port, "bits": bits, "burst": burst, "queue": self.queue, "overhead": overhead}
+
+    def outgoing(self) -> Tree:
+        """The same without what takes packets in."""
+        return Tree(self.port, self.queue, [each for each in self.disciplines if each.get("kind") not in INCOMING])
 
     def words(self) -> tuple[str, ...]:
         found = self.shape()
@@ -98,7 +103,7 @@ def removals(tree: Tree) -> list[list[str]]:
     for each in tree.disciplines:
         if each.get("root"):
             found.append([TC, "qdisc", "del", "dev", tree.port, "root"])
-        elif each.get("kind") in ("ingress", "clsact"):
+        elif each.get("kind") in INCOMING:
             found.append([TC, "qdisc", "del", "dev", tree.port, str(each["kind"])])
     return found
 
@@ -139,7 +144,15 @@ class Shaping(Part):
         )
 
     def judge(self, root: Path) -> None:  # noqa: ARG002 - no file is judged, the kernel is
-        """In an empty network namespace, on its loopback."""
+        """The candidate in an empty network namespace, on its loopback. What is there must be of a kind that the way
+        back can build again: that is one tree, and whatever takes packets in as long as no filter hangs on it."""
+        for port in self._differing:
+            lost = self._cannot_build_again(self._trees[port])
+            if lost:
+                raise RefusedError(
+                    f"the way back is refused: it could not bring back as it is: {lost[0]}. Take that away "
+                    f"({shlex.join(lost[1])}), then run again: nothing was touched"
+                )
         for shape in self._shapes:
             if shape["port"] not in self._differing:
                 continue
@@ -149,21 +162,31 @@ class Shaping(Part):
             if code != 0:
                 raise RefusedError(f"shaping of {shape['port']} is refused by this kernel or tc: {err.strip()}")
 
+    def _cannot_build_again(self, tree: Tree) -> tuple[str, list[str]] | None:
+        """In words, and the command that takes it away."""
+        outgoing = tree.outgoing()
+        if outgoing.disciplines and outgoing.shape() is None:
+            return ", ".join(outgoing.words()), [TC, "qdisc", "del", "dev", tree.port, "root"]
+        for kind in (str(each["kind"]) for each in tree.disciplines if each.get("kind") in INCOMING):
+            for side in ("ingress", "egress")[: 2 if kind == "clsact" else 1]:
+                if self.host.run([TC, "filter", "show", "dev", tree.port, side]).strip():
+                    return f"filters of {kind} on {tree.port}", [TC, "qdisc", "del", "dev", tree.port, kind]
+        return None
+
     def undo(self) -> list[Undo]:
         back: list[Undo] = []
         for port in self._differing:
             tree = self._trees[port]
             back += [
-                UndoCommand((TC, "qdisc", "del", "dev", port, kind), harmless=GONE)
-                for kind in ("root", "ingress", "clsact")
+                UndoCommand((TC, "qdisc", "del", "dev", port, kind), harmless=GONE) for kind in ("root", *INCOMING)
             ]
-            former = tree.shape()
+            former = tree.outgoing().shape()
             if former is not None:
                 back += [UndoCommand(tuple(argv)) for argv in commands(former)]
             elif tree.queue:
                 back.append(UndoCommand((IP, "link", "set", "dev", port, "txqueuelen", str(tree.queue))))
-            if former is None and tree.disciplines:
-                back.append(UndoLost(f"{', '.join(tree.words())}: a discipline of another kind is not brought back"))
+            incoming = [str(each["kind"]) for each in tree.disciplines if each.get("kind") in INCOMING]
+            back += [UndoCommand((TC, "qdisc", "add", "dev", port, kind)) for kind in incoming]
         return back
 
     def apply(self) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ansible.module_utils import wardnet_ran as ran
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils.wardnet_host import CommandError, Host
-from ansible.module_utils.wardnet_part import Undo, UndoCommand, UndoFile
+from ansible.module_utils.wardnet_part import Undo, UndoFile
 
 UNIT = "wardnet-undo.service"
 SCRIPTS = {"undo.py": undo, "ran.py": ran}
@@ -73,8 +73,6 @@ def plain(part: str, entry: Undo) -> dict[str, Any]:
     if isinstance(entry, UndoFile):
         content = None if entry.content is None else base64.b64encode(entry.content).decode()
         return {"part": part, "kind": "file", **entry.__dict__, "content": content}
-    if not isinstance(entry, UndoCommand):
-        return {"part": part, "kind": "lost", **entry.__dict__}
     stdin = None if entry.stdin is None else base64.b64encode(entry.stdin).decode()
     return {"part": part, "kind": "command", **entry.__dict__, "stdin": stdin}
 

@@ -41,9 +41,11 @@ class FakeHost:
     def __init__(self, disciplines: str, links: str) -> None:
         self.listings = {shaping.TC: disciplines, shaping.IP: links}
         self.ran: list[list[str]] = []
-        self.refuses = ""
+        self.refuses = self.filters = ""
 
     def run(self, argv: list[str]) -> str:
+        if "filter" in argv:
+            return self.filters
         if "show" in argv:
             return self.listings[argv[0]]
         self.ran.append(argv)
@@ -96,7 +98,6 @@ def test_another_rate_differs_and_the_former_one_comes_back() -> None:
     former = {**SHAPE, "bits": 8_000_000}
     on = FakeHost(*in_namespace(*shaping.commands(former)))
     found = part(on, SHAPE)
-    assert not [undo for undo in found.undo() if isinstance(undo, parts.UndoLost)]
     difference = found.difference()
     assert difference.missing == ("20000 kbit/s out of lo, burst 5000 bytes, queue 99 packets",)
     assert difference.foreign[0].startswith("8000 kbit/s out of lo")
@@ -119,13 +120,37 @@ def test_the_way_back_is_harmless_where_nothing_happened() -> None:
     assert twice["lo"].queue == shaping.parse_trees(*in_namespace())["lo"].queue
 
 
-def test_a_discipline_that_could_send_packets_elsewhere_is_foreign_and_goes() -> None:
-    on = FakeHost(*in_namespace(["tc", "qdisc", "add", "dev", "lo", "handle", "ffff:", "ingress"]))
+@pytest.mark.parametrize("kind", ["ingress", "clsact"])
+def test_a_discipline_that_could_send_packets_elsewhere_is_foreign_and_goes(tmp_path: Path, kind: str) -> None:
+    add = ["tc", "qdisc", "add", "dev", "lo", kind]
+    on = FakeHost(*in_namespace(add))
     found = part(on)
-    assert found.difference().foreign == ("ingress ffff: on lo",)
-    assert found.undo()[-1] == parts.UndoLost("ingress ffff: on lo: a discipline of another kind is not brought back")
+    assert found.difference().foreign == (f"{kind} ffff: on lo",)
+    found.judge(tmp_path)
+    back = [list(undo.argv) for undo in found.undo()]
+    for before in ([add], [["true"]]):
+        trees = shaping.parse_trees(*in_namespace(*before, *tolerant([*back, *back])))
+        assert [each["kind"] for each in trees["lo"].disciplines] == [kind]
     found.apply()
-    assert on.ran == [[shaping.TC, "qdisc", "del", "dev", "lo", "ingress"]]
+    assert on.ran == [[shaping.TC, "qdisc", "del", "dev", "lo", kind]]
+    on = FakeHost(*in_namespace(add, *shaping.commands(SHAPE)))
+    found = part(on, SHAPE)
+    assert found.difference(), "beside what is intended, too"
+    found.judge(tmp_path)
+    back = [list(undo.argv) for undo in found.undo()]
+    assert shaping.parse_trees(*in_namespace(*tolerant(back)))["lo"].disciplines == found._trees["lo"].disciplines
+
+
+def test_what_the_way_back_could_not_build_again_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
+    """As a queue that somebody set by hand, or filters."""
+    on = FakeHost(*in_namespace(["tc", "qdisc", "add", "dev", "lo", "root", "handle", "7:", "pfifo", "limit", "77"]))
+    with pytest.raises(parts.RefusedError, match=r"pfifo 7: on lo. Take that away .*qdisc del dev lo root.*, then run"):
+        part(on, SHAPE).judge(tmp_path)
+    on = FakeHost(*in_namespace(["tc", "qdisc", "add", "dev", "lo", "clsact"]))
+    on.filters = "filter protocol all pref 49152 matchall chain 0"
+    with pytest.raises(parts.RefusedError, match=r"filters of clsact on lo. Take that away .*qdisc del dev lo clsact"):
+        part(on).judge(tmp_path)
+    assert on.ran == []
 
 
 def test_a_port_that_is_not_there_is_named_and_not_missed() -> None:

@@ -186,11 +186,6 @@ def test_a_directory_that_the_change_made_goes_and_none_that_somebody_uses(tmp_p
     assert (ours.exists(), used.exists()) == (False, True)
 
 
-def test_what_cannot_be_brought_back_is_told(tmp_path: Path) -> None:
-    lost = way_back.plain("shaping", parts.UndoLost("fq 8001: on wan0 is not brought back"))
-    assert going_back([json.loads(json.dumps(lost))], "timer") == ["shaping: fq 8001: on wan0 is not brought back"]
-
-
 # ---- who else ----
 
 
