@@ -4,7 +4,8 @@
 
 `plan` is the compiled record (SwitchPlan), `flows` the path of the candidate's file with all flows of the bridge. What
 is in the database of Open vSwitch is changed by one transaction of it: no frame ever sees half of the change. The
-database outlives a reboot by itself, so the way back holds a copy of it, for what runs and for the next boot.
+database outlives a reboot by itself, so the way back holds a copy of it, for what runs and for the next boot; also
+where Open vSwitch does not run when the change begins.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from ansible.module_utils.wardnet_switch import (
     transaction,
 )
 from ansible.module_utils.wardnet_units import unmask
+from ansible.module_utils.wardnet_way_back import keep_file
 
 VSCTL, OFCTL = "/usr/bin/ovs-vsctl", "/usr/bin/ovs-ofctl"
 CLIENT, TOOL = "/usr/bin/ovsdb-client", "/usr/bin/ovsdb-tool"
@@ -178,7 +180,7 @@ class Switch(Part):
         """The database as it was, in one transaction where it runs, as a file before it starts at a boot."""
         back: list[Undo] = [UndoCommand((SYSTEMCTL, "disable", "--quiet", name)) for name in self._not_at_boot]
         if self._stopped:
-            back.append(UndoCommand((SYSTEMCTL, "stop", SERVICE), harmless=GONE))
+            back += self._former_file()
         else:
             back.append(UndoFile(str(DATABASE), self._backup.encode(), mode=0o640, when=BOOT))
             # ovsdb-client reads no pipe.
@@ -206,6 +208,21 @@ class Switch(Part):
         for link, address in sorted(wanted - self._running.addresses):
             back.append(UndoCommand((IP, "address", "delete", address, "dev", link), harmless=GONE))
         return back
+
+    def _former_file(self) -> list[Undo]:
+        """Where not all of it runs: the database as it is on disk, put back while nobody has it open."""
+        was = [name for name in DAEMONS if self.host.unit(name).get("ActiveState") == "active"]
+        former = keep_file(DATABASE, BOOT)
+        there = former.content is not None
+        put = f"test ! -e {FORMER} || cmp -s {FORMER} {DATABASE} || mv -f {FORMER} {DATABASE}; rm -f {FORMER}"
+        return [
+            former,
+            *([replace(former, path=str(FORMER), when=RUNNING)] if there else []),
+            UndoCommand((SYSTEMCTL, "stop", SERVICE), harmless=GONE),
+            UndoCommand((SYSTEMCTL, "stop", *DAEMONS), harmless=GONE),
+            UndoCommand(("/bin/sh", "-ec", put if there else f"rm -f {DATABASE}")),
+            *(UndoCommand((SYSTEMCTL, "start", name)) for name in was),
+        ]
 
     def _former_description(self) -> list[Undo]:
         """How fragments were treated, and ports that somebody had set; the database knows neither."""

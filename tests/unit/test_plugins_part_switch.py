@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plugins_support import DAY, TAY_HO, load
+from tests.unit.plugins_support import DAY, TAY_HO, going_back, load
 from wardnet.compile import compile_plan, to_plain
 from wardnet.inventory import read_district
 
@@ -265,6 +265,38 @@ def test_open_vswitch_that_does_not_run_is_started_and_stopped_again_on_the_way_
     one.judge(tmp_path)
     commands = [entry.argv for entry in one.undo() if hasattr(entry, "argv")]
     assert ("/usr/bin/systemctl", "stop", "openvswitch-switch.service") in commands
+
+
+@pytest.mark.parametrize("mode", ["running", "boot"])
+@pytest.mark.parametrize("there", [True, False])
+def test_the_database_of_a_switch_that_did_not_run_comes_back_on_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, there: bool
+) -> None:
+    """Else the next boot would come up with what nobody has confirmed."""
+    database = tmp_path / "conf.db"
+    monkeypatch.setattr(part, "DATABASE", database)
+    monkeypatch.setattr(part, "FORMER", tmp_path / "former.db")
+    if there:
+        database.write_bytes(b"OVSDB JSON as it was")
+        database.chmod(0o640)
+    back = [entry for entry in made({"ip": (0, LINKS, "")}).undo() if getattr(entry, "argv", ["sh"])[0] != part.IP]
+    calls = [" ".join(entry.argv) for entry in back if hasattr(entry, "argv")]
+    (put,) = [at for at, call in enumerate(calls) if str(database) in call]
+    assert calls[put - 2 : put] == [
+        "/usr/bin/systemctl stop openvswitch-switch.service",
+        "/usr/bin/systemctl stop ovsdb-server.service ovs-vswitchd.service",
+    ]
+    ours = [
+        entry for entry in back if not hasattr(entry, "argv") or entry.argv[0] == "/bin/sh"
+    ]  # this machine's services are left alone
+    log = [load("module_utils", "wardnet_way_back").plain("switch", entry) for entry in ours]
+    for change in (True, False):
+        if change:
+            database.write_bytes(b"unconfirmed")
+        assert going_back(log, mode) == []
+        assert (database.read_bytes() if database.exists() else None) == (b"OVSDB JSON as it was" if there else None)
+        assert not (tmp_path / "former.db").exists()
+    assert not there or database.stat().st_mode & 0o777 == 0o640
 
 
 def test_what_no_boot_starts_is_no_right_one_and_the_way_back_leaves_it_so() -> None:
