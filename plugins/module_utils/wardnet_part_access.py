@@ -3,16 +3,22 @@
     access: {accounts: [{name, home, shell, comment, system: true}], service: ssh.service}
 
 Accounts are made without a password and without a home of their own; what they own is in `files`. The server reads its
-configuration again with the change, so that the connection that confirms it has come in by the new one.
+configuration again with the change, so that the connection that confirms it has come in by the new one. The way back
+has it read what it had read before, which need not be what is on disk.
 """
 
 from __future__ import annotations
 
+import json
 import pwd
+from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError
+from ansible.module_utils import wardnet_taken_up as taken_up
+from ansible.module_utils.wardnet_confirmed import confirmed_files
+from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, Undo, UndoCommand
+from ansible.module_utils.wardnet_way_back import keep_file
 
 SSHD = "/usr/sbin/sshd"
 
@@ -49,7 +55,18 @@ class Access(Part):
             UndoCommand(("/usr/sbin/usermod", *former, account["name"]), harmless=("no changes",))
             for account, former in self._differing
         ]
-        return [*back, *(UndoCommand((SYSTEMCTL, "try-reload-or-restart", name)) for name in self._services())]
+        files = self._not_taken_up()
+        if not files:
+            return [*back, *(UndoCommand((SYSTEMCTL, "try-reload-or-restart", name)) for name in self._services())]
+        given = json.dumps({"services": self._services(), "files": files}).encode()
+        back += [keep_file(Path(path)) for path in files]
+        return [*back, UndoCommand((PYTHON, "-I", str(self.host.library / "taken_up.py")), given)]
+
+    def _not_taken_up(self) -> dict[str, str | None]:
+        """Files that were edited and not reloaded, as the server has them."""
+        folders = (taken_up.CONFIG.parent, taken_up.MORE)
+        known = confirmed_files(self.host, self.name)
+        return taken_up.late({path: text for path, text in known.items() if Path(path).parent in folders})
 
     def _services(self) -> list[str]:
         return sorted({str(step.arguments.get("service") or "ssh.service") for step in self.steps})

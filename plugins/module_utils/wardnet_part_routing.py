@@ -6,7 +6,8 @@
 The running configuration of all daemons is compared with the candidate's file, line by line with the section that a
 line stands in. FRR writes lines in an order of its own, and says some that nobody wrote; neither is a difference.
 A change goes in by FRR's own reload, which leaves sessions alone that it does not concern; a change of which daemons
-run, by a restart. The way back is the same with the former files. Whether neighbours answer is the probes' business.
+run, by a restart. The way back is the same with the former files, or with what ran where they said something else.
+Whether neighbours answer is the probes' business.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError
-from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_part import (
+    RUNNING,
+    Difference,
+    Part,
+    PartError,
+    RefusedError,
+    Undo,
+    UndoCommand,
+    UndoFile,
+)
 from ansible.module_utils.wardnet_units import Times, decide, is_started, unmask
 from ansible.module_utils.wardnet_way_back import keep_masks
 
 VTYSH = "/usr/bin/vtysh"
+RELOAD = "/usr/lib/frr/frr-reload.py"  # what the service's own reload runs
+FORMER = Path("/var/lib/wardnet/former-frr.conf")
 FRR = "frr.service"
 NEVER = Times(0, 0, 0, 0)
 # Said by every daemon, or about the program and not about what it does.
@@ -41,6 +53,10 @@ def parse_lines(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def read_text(path: str) -> str:
+    return Path(path).read_text() if Path(path).exists() else ""
+
+
 class Routing(Part):
     name = "routing"
 
@@ -59,12 +75,17 @@ class Routing(Part):
         self._path = str(next((each["path"] for each in arguments if each.get("path")), "/etc/frr/frr.conf"))
         self._daemons = str(next((each["daemons"] for each in arguments if each.get("daemons")), "/etc/frr/daemons"))
         self._intended = parse_lines(self.content(self._path))
+        self._ran = ""
         self._running = self._look() if self._was_active else None
 
     def _look(self) -> frozenset[str] | None:
         """None where FRR does not answer."""
         code, out, _ = self.host.attempt([VTYSH, "-c", "show running-config"])
-        return parse_lines(out) if code == 0 else None
+        if code != 0:
+            return None
+        said = (line for line in out.splitlines() if not line.startswith(("Building conf", "Current conf")))
+        self._ran = self._ran or "\n".join([*said, ""])
+        return parse_lines(out)
 
     def difference(self) -> Difference:
         if self._off:
@@ -97,7 +118,14 @@ class Routing(Part):
             return [UndoCommand((SYSTEMCTL, "start", FRR))] if self._was_active else []
         if not self._was_active:
             return [*keep_masks(FRR), UndoCommand((SYSTEMCTL, "stop", FRR), harmless=("not loaded",))]
-        return [UndoCommand((SYSTEMCTL, self._verb(), FRR))]
+        back: list[Undo] = []
+        if self._ran and parse_lines(read_text(self._path)) != self._running:
+            # Somebody has edited the file, or typed what is not in it: what ran is brought, not the file.
+            back = [UndoFile(str(FORMER), self._ran.encode(), mode=0o600, when=RUNNING)]
+            back.append(UndoCommand(("/bin/sh", "-ec", f"{RELOAD} --reload {FORMER}; rm -f {FORMER}")))
+        if back and self._verb() == "reload":
+            return back
+        return [UndoCommand((SYSTEMCTL, self._verb(), FRR)), *back]
 
     def _verb(self) -> str:
         restart = self._running is None or any(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,11 +18,11 @@ from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils import wardnet_units as units
 from ansible.module_utils.wardnet_bundle import Bundle, BundleError, Change, read_bundle
 from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step, read_step
+from ansible.module_utils.wardnet_confirmed import CONFIRMED, read_confirmed
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError
 from ansible.module_utils.wardnet_parts import PARTS
 
-CONFIRMED = "confirmed.json"
 LISTS = ("packages", "files", "directories", "validate", "units", "after")
 # A candidate of an earlier wardnet may have another shape.
 UNREADABLE = (
@@ -272,16 +272,6 @@ def _in_words(part: str, difference: Difference) -> list[dict[str, str]]:
 def was_confirmed(host: Host, token: str) -> bool:
     """Whether the change that the token names is the one that was confirmed last."""
     return bool(token) and read_confirmed(host)["token"] == token
-
-
-def read_confirmed(host: Host) -> dict[str, Any]:
-    """What was confirmed last, by the steps' keys: their hashes (`steps`), and themselves (`candidates`) with hashes of
-    their secret files; and the `token` of the change."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads((host.state / CONFIRMED).read_text())
-        candidates = dict(record.get("candidates") or {})
-        return {"steps": dict(record["steps"]), "candidates": candidates, "token": str(record["token"])}
-    return {"steps": {}, "candidates": {}, "token": ""}
 
 
 def _without_secrets(step: Step) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from types import ModuleType
 from typing import Any
 
 from ansible.module_utils import wardnet_ran as ran
+from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_part import Undo, UndoFile
 
 UNIT = "wardnet-undo.service"
-SCRIPTS = {"undo.py": undo, "ran.py": ran}
+SCRIPTS = {"undo.py": undo, "ran.py": ran, "taken_up.py": taken_up}
 MASKS = (("/etc/systemd/system", "always"), ("/run/systemd/system", "running"))
 
 BOOT_UNIT = """\

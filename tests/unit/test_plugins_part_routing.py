@@ -100,6 +100,12 @@ class FakeHost:
         return ""
 
 
+@pytest.fixture(autouse=True)
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs is on disk, unless a test has it otherwise."""
+    monkeypatch.setattr(routing, "read_text", lambda _path: RUNNING)
+
+
 def part(on: FakeHost, text: str = INTENDED, **arguments: Any) -> Any:
     file = {"path": "/etc/frr/frr.conf", "content": text}
     step = candidate.read_step({"role": "wan_routing", "part": "routing", "files": [file], "routing": arguments})
@@ -169,6 +175,27 @@ def test_sessions_live_through_a_change_but_not_through_another_set_of_daemons()
     assert [undo.argv[1] for undo in changed.undo()] == ["reload"], "its line in the inventory has moved"
     changed.files = [bundle.Change(Path("/etc/frr/daemons"), "write", None)]
     assert [undo.argv[1] for undo in changed.undo()] == ["restart"]
+
+
+def test_the_way_back_brings_what_ran_where_the_file_says_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "frr.conf"
+    path.write_text(INTENDED.replace("10 30", "7 21"))
+    monkeypatch.setattr(routing, "read_text", lambda _path: path.read_text())
+    found = part(FakeHost(RUNNING), INTENDED.replace("10 30", "5 15"))
+    former, reload = found.undo()
+    assert (former.path, routing.parse_lines(former.content.decode())) == (
+        str(routing.FORMER),
+        routing.parse_lines(RUNNING),
+    )
+    assert "configuration" not in former.content.decode()
+    assert reload.argv[-1].startswith(f"{routing.RELOAD} --reload {routing.FORMER}")
+    found.files = [bundle.Change(Path("/etc/frr/daemons"), "write", None)]
+    assert [undo.argv[1] for undo in found.undo() if hasattr(undo, "argv")] == ["restart", "-ec"]
+    path.write_text(INTENDED)
+    found.files = []
+    assert [undo.argv[1] for undo in found.undo()] == ["reload"], "what ran is what is on disk"
 
 
 def test_a_gateway_announces_its_own_networks_and_believes_the_wans() -> None:
