@@ -28,6 +28,7 @@ from ansible.module_utils.wardnet_way_back import install, plain
 SYSTEMD_RUN = "/usr/bin/systemd-run"
 # The second is started before the first is stopped, so that there is no moment without one.
 TIMERS = ("wardnet-rollback-apply", "wardnet-rollback-confirm")
+CLAIMED = 300  # seconds after which a confirmation that died is taken back
 GOES_BACK = "goes-back"  # beside the lock: when the change goes back, by the steady clock
 
 
@@ -97,11 +98,13 @@ class Transaction:
         if present is None:
             self._wait_for_undo()
             return
-        if self._timer_runs():
+        # Whoever was confirming held the lock, which is this run's now: it has died.
+        if self._timer_runs() and (self._folder / undo.ARMED).exists():
             left = self._seconds_left()
             doing = f"has made a change that is not confirmed yet and goes back by itself in {left} s; it waits"
             raise HeldError(*_held(present, doing, left))
         undo.take_back(self._host.state, "now", "the run that made the change died before it was confirmed")
+        self.disarm()
         self._wait_for_undo()
 
     def holder(self) -> dict[str, Any] | None:
@@ -206,15 +209,17 @@ class Transaction:
         return report
 
     def claim(self, token: str) -> dict[str, Any]:
-        """The log of the change that the token names, which from now on no timer takes back; PartError where there is
-        none any more, HeldError where there is another. A confirmation that died after it had begun is gone on with:
-        the caller holds the lock, so that nobody else is at it."""
+        """The log of the change that the token names; PartError where there is none any more, HeldError where there is
+        another. From now on a timer takes it back only where the caller, who holds the lock, dies before end(). A
+        confirmation that died after it had begun is gone on with: nobody else is at it."""
         armed, confirming = self._folder / undo.ARMED, self._folder / undo.CONFIRMING
         try:
             log = _parse(armed.read_bytes())
             if log.get("token") != token:
                 message, holder = _held(log, "has changed this host")
                 raise HeldError(f"another change than the one to be confirmed waits here: {message}", holder)
+            self._token = token
+            self.arm(0, CLAIMED, "the run that was confirming the change died")
             armed.replace(confirming)
         except FileNotFoundError:
             log = {}
@@ -222,7 +227,9 @@ class Transaction:
                 log = _parse(confirming.read_bytes())
             if log.get("token") != token:
                 raise PartError(self._gone(token), taken_back=True) from None
-        self.disarm()
+            self._token = token
+            self.arm(0, CLAIMED, "the run that was confirming the change died")
+        self.disarm(1)
         return log
 
     def _gone(self, token: str) -> str:
@@ -241,6 +248,7 @@ class Transaction:
             said = "the change was taken back while it was being confirmed"
             raise PartError(f"{said}: look at the host", taken_back=True) from None
         undo.sync(self._folder)
+        self.disarm()
 
 
 def last_rollback(host: Host) -> dict[str, Any] | None:

@@ -45,7 +45,7 @@ def take_back(
 ) -> dict[str, Any] | None:
     """The report of what was taken back, also written to `state`; None where there was nothing to take back. With a
     token, only the change that it names. A change that is being confirmed is taken only with `confirming`, by
-    default the timer alone leaves it: it is the manager's, until it is seen that it died."""
+    default the timer alone leaves it: it is the manager's, until it is seen that it died, as the lock tells."""
     folder = state / FOLDER
     claimed = folder / UNDOING
     taken = mode != "timer" if confirming is None else confirming
@@ -312,8 +312,12 @@ def main(arguments: list[str]) -> int:
     if mode == "boot":
         why = why or "the host was started again before the change was confirmed"
     lock = hold(LOCK)
+    logs = state / FOLDER
+    while mode == "timer" and lock is None and (logs / CONFIRMING).exists() and not (logs / ARMED).exists():
+        time.sleep(1)  # it may yet die
+        lock = hold(LOCK)
     # Whoever has the lock may be confirming.
-    confirming = mode == "boot" or (mode == "now" and lock is not None)
+    confirming = mode == "boot" or lock is not None
     report = take_back(state, mode, why or "nobody confirmed the change", token, confirming)
     if report is None and mode == "now":
         busy = ": a run is at work here, which may be confirming it" if lock is None else ""

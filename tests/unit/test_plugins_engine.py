@@ -231,8 +231,6 @@ def test_a_reboot_in_the_middle_of_the_confirmation_comes_up_on_the_old_state(
 ) -> None:
     token = commit(host, step(tmp_path))["token"]
     transaction.Transaction(host).claim(token)
-    undo.main(["timer", "late", str(host.state)])
-    assert running(tmp_path) == "new"  # it belongs to the confirmation now
     undo.main(["boot", "", str(host.state)])
     assert running(tmp_path) == "old"
     assert report(host)["boot"]

@@ -26,6 +26,12 @@ from tests.unit.plugins_engine import (
 )
 from tests.unit.plugins_support import going_back
 
+# The host's own program, with the lock of the test.
+WAITS = (
+    "import sys, pathlib; from tests.unit.plugins_engine import undo; undo.LOCK = pathlib.Path(sys.argv[1]); "
+    "undo.say = lambda _: None; sys.exit(undo.main(['timer', 'died', sys.argv[2], sys.argv[3]]))"
+)
+
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSystemd:
@@ -124,6 +130,41 @@ def test_no_other_token_goes_on_with_a_confirmation(tmp_path: Path, host: FakeSy
     with pytest.raises(parts.PartError, match="no trace of another"):
         confirm(host, "another", step(tmp_path))
     assert logs(host) == ["confirming.json"]
+
+
+def test_a_confirmation_that_died_is_taken_back_by_its_timer(tmp_path: Path, host: FakeSystemd) -> None:
+    """With the controller, too: nobody would go on with it."""
+    token = commit(host, step(tmp_path))["token"]
+    with transaction.locked(host, "anh", "run-1"):
+        transaction.Transaction(host).claim(token)
+        assert host.timers() == ["wardnet-rollback-apply"]
+        # The lock is held: whoever confirms is alive.
+        with subprocess.Popen([sys.executable, "-c", WAITS, host.lock, host.state, token]) as waiting:
+            with pytest.raises(subprocess.TimeoutExpired):
+                waiting.wait(timeout=4)
+            assert (running(tmp_path), logs(host)) == ("new", ["confirming.json"])
+            waiting.kill()
+    assert undo.main(["timer", "the run died", str(host.state), "another token"]) == 0
+    assert logs(host) == ["confirming.json"]
+    assert undo.main(["timer", "the run died", str(host.state), token]) == 0
+    assert (running(tmp_path), logs(host)) == ("old", [])
+
+
+def test_a_timer_waits_for_a_confirmation_that_is_at_work(tmp_path: Path, host: FakeSystemd) -> None:
+    steps = [step(tmp_path)]
+    token = commit(host, *steps)["token"]
+    with transaction.locked(host, "anh", "run-1"):
+        transaction.Transaction(host).claim(token)
+        with subprocess.Popen([sys.executable, "-c", WAITS, host.lock, host.state, token]) as waiting:
+            assert confirm(host, token, *steps)["confirmed"]
+            assert waiting.wait(timeout=60) == 0
+    assert (running(tmp_path), logs(host), host.timers()) == ("new", [], [])
+
+
+def test_a_later_run_does_not_wait_for_a_confirmation_that_died(tmp_path: Path, host: FakeSystemd) -> None:
+    transaction.Transaction(host).claim(commit(host, step(tmp_path))["token"])
+    transaction.Transaction(host).finish_former()
+    assert (running(tmp_path), logs(host), host.timers()) == ("old", [], [])
 
 
 # ---- what fails ----
