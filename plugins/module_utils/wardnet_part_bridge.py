@@ -17,7 +17,7 @@ from typing import Any
 from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started, unmask
-from ansible.module_utils.wardnet_way_back import keep_masks
+from ansible.module_utils.wardnet_way_back import as_it_ran, keep_masks
 
 NETWORKD = "systemd-networkd.service"
 TAKEN_UP = 5.0  # seconds after which networkd is asked again for what is still missing
@@ -91,7 +91,7 @@ class Bridge(Part):
         ]
         foreign = sorted(self._running - self._intended)
         back += [UndoCommand((IP, *words), harmless=THERE) for words in map(bringing, foreign)]
-        return back
+        return [*back, as_it_ran(self.host)]
 
     def apply(self) -> None:
         try:

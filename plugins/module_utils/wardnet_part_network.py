@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import wardnet_network_files as network_files
-from ansible.module_utils import wardnet_ran as ran
-from ansible.module_utils.wardnet_host import IP, NETWORKCTL, PYTHON, SYSTEMCTL, CommandError
+from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_intent import Intent, compare, is_of_vrfs, join_intents, read_intent
 from ansible.module_utils.wardnet_ip_words import NoWordsError, command_for, is_exact
 from ansible.module_utils.wardnet_kernel import (
@@ -35,7 +34,7 @@ from ansible.module_utils.wardnet_kernel import (
 )
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started, unmask
-from ansible.module_utils.wardnet_way_back import keep_file, keep_masks
+from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file, keep_masks
 
 NETWORKD = "systemd-networkd.service"
 VLANS = Path("/proc/net/vlan/config")  # where the kernel has 802.1Q devices
@@ -159,13 +158,7 @@ class Network(Part):
                 continue  # comes back with who learned it
             verb = "add" if isinstance(item, Rule) else "replace"
             back.append(UndoCommand(tuple(command_for(item, verb)), harmless=THERE))
-        return [*back, self._as_it_ran()]
-
-    def _as_it_ran(self) -> UndoCommand:
-        """Networkd has taken up what is on disk, which need not be what ran: that is set, compared, and told."""
-        without = self._intent.dynamic | self._intent.dialled
-        given = {"ran": ran.look(self.host.run, without), "without": sorted(without)}
-        return UndoCommand((PYTHON, "-I", str(self.host.library / "ran.py")), json.dumps(given).encode())
+        return [*back, as_it_ran(self.host, self._intent.dynamic | self._intent.dialled)]
 
     def prepare(self) -> None:
         """Files that are not in /etc are somebody's, as a package's: they stay, behind masks."""

@@ -46,7 +46,7 @@ from ansible.module_utils.wardnet_switch import (
     transaction,
 )
 from ansible.module_utils.wardnet_units import unmask
-from ansible.module_utils.wardnet_way_back import keep_file
+from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file
 
 VSCTL, OFCTL = "/usr/bin/ovs-vsctl", "/usr/bin/ovs-ofctl"
 CLIENT, TOOL = "/usr/bin/ovsdb-client", "/usr/bin/ovsdb-tool"
@@ -207,7 +207,7 @@ class Switch(Part):
         wanted = {(self._intent.management, address) for address in self._intent.addresses}
         for link, address in sorted(wanted - self._running.addresses):
             back.append(UndoCommand((IP, "address", "delete", address, "dev", link), harmless=GONE))
-        return back
+        return [*back, as_it_ran(self.host)]
 
     def _former_file(self) -> list[Undo]:
         """Where not all of it runs: the database as it is on disk, put back while nobody has it open."""

@@ -5,6 +5,7 @@ Standard library only.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import stat
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 from ansible.module_utils import wardnet_ran as ran
 from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils import wardnet_undo as undo
-from ansible.module_utils.wardnet_host import CommandError, Host
-from ansible.module_utils.wardnet_part import Undo, UndoFile
+from ansible.module_utils.wardnet_host import PYTHON, CommandError, Host
+from ansible.module_utils.wardnet_part import Undo, UndoCommand, UndoFile
 
 UNIT = "wardnet-undo.service"
 SCRIPTS = {"undo.py": undo, "ran.py": ran, "taken_up.py": taken_up}
@@ -67,6 +68,13 @@ def keep_masks(name: str) -> list[UndoFile]:
         if path.is_symlink() and str(path.readlink()) == os.devnull:
             found.append(keep_file(path, when))
     return found
+
+
+def as_it_ran(host: Host, without: frozenset[str] = frozenset()) -> UndoCommand:
+    """Systemd-networkd has taken up what is on disk, which need not be what ran: that is set, compared, and told. Links
+    `without` have what a provider gives them."""
+    given = {"ran": ran.look(host.run, without), "without": sorted(without)}
+    return UndoCommand((PYTHON, "-I", str(host.library / "ran.py")), json.dumps(given).encode())
 
 
 def plain(part: str, entry: Undo) -> dict[str, Any]:

@@ -208,6 +208,7 @@ class Fake:
         self._answers = answers
 
         self.at_boot = "enabled"
+        self.library = Path("/usr/local/lib/wardnet")
 
     def unit(self, _name: str) -> dict[str, str]:
         return {"ActiveState": "inactive", "UnitFileState": self.at_boot}
@@ -265,6 +266,7 @@ def test_open_vswitch_that_does_not_run_is_started_and_stopped_again_on_the_way_
     one.judge(tmp_path)
     commands = [entry.argv for entry in one.undo() if hasattr(entry, "argv")]
     assert ("/usr/bin/systemctl", "stop", "openvswitch-switch.service") in commands
+    assert commands[-1][-1] == "/usr/local/lib/wardnet/ran.py"
 
 
 @pytest.mark.parametrize("mode", ["running", "boot"])
