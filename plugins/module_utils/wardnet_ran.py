@@ -121,8 +121,13 @@ def bring(ran: Ran, without: frozenset[str], ask: Ask = run, sleep: Callable[[fl
 
 def _beyond(one: Ran, other: Ran) -> Ran:
     """What the one has and the other has not."""
-    known = {kind: set(lines) for kind, lines in other.items()}
-    return {kind: [line for line in lines if line not in known[kind]] for kind, lines in one.items()}
+    known = {kind: set(map(_key, lines)) for kind, lines in other.items()}
+    return {kind: [line for line in lines if _key(line) not in known[kind]] for kind, lines in one.items()}
+
+
+def _key(line: str) -> str:
+    """Another step may have brought the same with these words."""
+    return line.replace(" proto static", "").replace(" onlink", "")
 
 
 def _do(ask: Ask, kind: str, verb: str, lines: list[str]) -> None:

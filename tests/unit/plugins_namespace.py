@@ -51,20 +51,26 @@ def run(*argv: str, given: str | None = None) -> str:
     return done.stdout
 
 
+def library() -> Path:
+    """As install() lays it there."""
+    folder = Path(tempfile.mkdtemp(prefix="wardnet-test-"))
+    atexit.register(shutil.rmtree, folder)
+    for name, module in way_back.SCRIPTS.items():
+        (folder / name).write_text(way_back.source(module))
+    return folder
+
+
 def filter_part(ruleset: str = RULESET) -> Any:
-    # As install() lays it there.
-    library = Path(tempfile.mkdtemp(prefix="wardnet-test-"))
-    atexit.register(shutil.rmtree, library)
-    (library / "undo.py").write_text(way_back.source())
-    host = host_module.Host(shown=STARTED, library=library)
+    host = host_module.Host(shown=STARTED, library=library())
     step = {"role": "r", "part": "filter", "files": [{"path": "/etc/nftables.conf", "content": ruleset}]}
     part = packet_filter.Filter(candidate.read_steps([step]), host)
     part.read()
     return part
 
 
-def go_back(part: Any) -> list[str]:
-    entries = [way_back.plain(part.name, entry) for entry in part.undo()]
+def go_back(part: Any, back: list[Any] | None = None) -> list[str]:
+    """By the way back as it was before the change, where that is given."""
+    entries = [way_back.plain(part.name, entry) for entry in back or part.undo()]
     failed: list[str] = going_back(entries, "timer")
     return failed
 
@@ -237,7 +243,7 @@ def network_is_read_and_goes_back() -> None:
     shown = {network.NETWORKD: {"ActiveState": "active", "UnitFileState": "enabled"}}
 
     def read() -> Any:
-        part = network.Network(candidate.read_steps([step]), host_module.Host(shown=shown))
+        part = network.Network(candidate.read_steps([step]), host_module.Host(shown=shown, library=library()))
         part.read()
         return part
 
@@ -250,13 +256,14 @@ def network_is_read_and_goes_back() -> None:
         "route ::/0 via fd20:31:1::1 dev wan0 metric 100 table 100",
         "rule 1900 IPv4: iif lo lookup 100",
     }, difference
+    back = part.undo()
     # Whatever was there is gone and whatever was to come has come, as half way through the change.
     run("ip", "address", "flush", "dev", "wan0", "scope", "global")
     run("ip", "address", "add", "10.31.9.2/30", "dev", "wan0", "noprefixroute")
     run("ip", "-6", "address", "add", "fd20:31:1::2/64", "dev", "wan0", "nodad", "noprefixroute")
     run("ip", "rule", "delete", "priority", "1900")
     for _ in range(2):
-        failed = [said for said in go_back(part) if "networkctl" not in said]
+        failed = [said for said in go_back(part, back) if "networkctl" not in said]
         assert failed == [], failed
     assert run("ip", "rule").count("1900:") == 1
     again = read().difference()
@@ -308,7 +315,7 @@ def network_brings_back_what_is_unusual_just_as_it_was() -> None:
         return sorted(line for line in "".join(shows).splitlines() if not any(one in line for one in of_kernel))
 
     def read() -> Any:
-        part = network.Network(candidate.read_steps([step]), host_module.Host(shown=shown))
+        part = network.Network(candidate.read_steps([step]), host_module.Host(shown=shown, library=library()))
         part.read()
         return part
 
@@ -322,11 +329,12 @@ def network_brings_back_what_is_unusual_just_as_it_was() -> None:
     rules = [item for item in foreign if isinstance(item, kernel.Rule)]
     assert len(routes) + len(rules) == len(UNUSUAL), foreign
     part.judge(Path("/"))
+    back = part.undo()
     for item in [*routes, *rules]:
         part._delete(item)
     assert listing() == ours
     for _ in range(2):
-        failed = [said for said in go_back(part) if "networkctl" not in said]
+        failed = [said for said in go_back(part, back) if "networkctl" not in said]
         assert failed == [], failed
 
     def plain(lines: list[str]) -> set[str]:
