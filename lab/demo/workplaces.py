@@ -137,7 +137,7 @@ def clerk(stage: Stage) -> None:
         return done.stdout.decode().strip()
 
     with stage.console.status("  the portal in the clerk's browser"):
-        as_clerk(f"firefox-esr --headless --window-size=1366,768 --screenshot demo.png {shlex.quote(page)}")
+        as_clerk(f"firefox-esr --headless --window-size=1366,768 --screenshot ~/demo.png {shlex.quote(page)}")
     _keep(stage, "clerk's page", "clerk", stage.lab.shell(chosen.clerk.id, ["cat", f"/home/{account}/demo.png"]).stdout)
 
     with stage.console.status("  a page from the scanner"):
