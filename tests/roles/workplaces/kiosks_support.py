@@ -8,28 +8,14 @@ from __future__ import annotations
 
 import re
 
-from lab import Lab
+from lab import Lab, screens
 from tests.lab.lab_support import LABS
 from tests.roles.roles_support import Run, eventually, inside, play
 
 NAME = f"{LABS}-kiosks"
 TOUCH, CITIZEN = "buoi-touch-1", "buoi-citizen-1"
-SIZE = (1280, 1024)
-TOOLS = ("scrot", "xvfb")  # what the tests look with; not of the roles
+SIZE = screens.SIZE
 PATIENCE = 300  # seconds that a browser may take on a machine with other work
-
-SCREEN = f"""mkdir -p /run/systemd/system/wardnet-screen.service.d /run/systemd/system/wardnet-kiosk.service.d
-cat > /run/systemd/system/wardnet-screen.service.d/test.conf <<'EOF'
-[Unit]
-ConditionPathExistsGlob=
-[Service]
-ExecStart=
-ExecStart=/usr/bin/Xvfb :0 -screen 0 {SIZE[0]}x{SIZE[1]}x24 -nolisten tcp -auth /run/wardnet-screen/authority
-EOF
-printf '[Unit]\\nConditionPathExistsGlob=\\n' > /run/systemd/system/wardnet-kiosk.service.d/test.conf
-systemctl daemon-reload
-systemctl restart wardnet-screen.service wardnet-kiosk.service
-"""
 
 
 def as_root(lab: Lab, host: str, command: str, *, timeout: float = 600) -> str:
@@ -39,14 +25,9 @@ def as_root(lab: Lab, host: str, command: str, *, timeout: float = 600) -> str:
     return said.strip()
 
 
-def put_up_screen(lab: Lab, host: str) -> None:
-    as_root(lab, host, f"apt-get -qq -y --no-install-recommends install {' '.join(TOOLS)}", timeout=1200)
-    as_root(lab, host, SCREEN)
-
-
 def at_screen(lab: Lab, host: str, command: str) -> str:
     """Output of a shell command with the kiosk's screen."""
-    return as_root(lab, host, f"export DISPLAY=:0 XAUTHORITY=/run/wardnet-screen/authority; {command}")
+    return screens.at_screen(lab, host, command)
 
 
 def windows(lab: Lab, host: str) -> list[tuple[str, tuple[int, int, int, int]]]:
@@ -113,12 +94,6 @@ def overlaid(lab: Lab, host: str) -> int:
 def said_by_kiosk(lab: Lab, host: str, since: str) -> str:
     """What the sitting with that id, and none other, has told the journal."""
     return as_root(lab, host, f"journalctl -q -o cat _SYSTEMD_INVOCATION_ID={since}")
-
-
-def picture(lab: Lab, host: str, name: str) -> bytes:
-    """A PNG of the whole screen."""
-    at_screen(lab, host, f"scrot -o /run/{name}.png")
-    return lab.shell(host, ["cat", f"/run/{name}.png"]).stdout
 
 
 def policed(lab: Lab, host: str, words: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, open_lab
+from lab import Lab, open_lab, screens
 from tests.lab.lab_support import lab_command
 from tests.roles.pictures import pdf_says
 from tests.roles.roles_support import Probe, answered, eventually, inside, play
@@ -24,12 +24,10 @@ from tests.roles.workplaces.kiosks_support import (
     at_screen,
     converge,
     overlaid,
-    picture,
     policed,
     press,
     program,
     publish,
-    put_up_screen,
     said_by_kiosk,
     selected,
     shows,
@@ -75,7 +73,7 @@ def kiosks() -> Iterator[Lab]:
     status = pulled(lab, CITIZEN)
     assert status["result"] in ("changed", "converged"), status
     for host in (TOUCH, CITIZEN):
-        put_up_screen(lab, host)
+        screens.put_up(lab, host)
     yield lab
     if not os.environ.get("WARDNET_LAB_KEEP"):
         lab_command("down", "--name", NAME)
@@ -111,7 +109,7 @@ def keep(data: bytes, name: str) -> None:
 def test_the_board_fills_a_touch_screen(touch: Lab) -> None:
     ((_, place),) = windows(touch, TOUCH)
     assert place == (*SIZE, 0, 0)
-    keep(picture(touch, TOUCH, "board"), "board")
+    keep(screens.picture(touch, TOUCH), "board")
 
 
 def test_a_second_run_changes_nothing(touch: Lab) -> None:
@@ -129,7 +127,7 @@ def test_while_the_portal_is_away_a_page_of_its_own_says_so_and_goes_by_itself(t
     inside(touch, "portal", "systemctl", "stop", "lab-portal.service")
     try:
         assert eventually(lambda: "the portal is not reached" in said_by_kiosk(touch, TOUCH, now), PATIENCE)
-        keep(picture(touch, TOUCH, "offline"), "offline")
+        keep(screens.picture(touch, TOUCH), "offline")
         assert overlaid(touch, TOUCH) == 1
     finally:
         inside(touch, "portal", "systemctl", "start", "lab-portal.service")
@@ -170,7 +168,7 @@ def test_a_resident_types_vietnamese_by_touch(citizen: Lab) -> None:
     for x, y in ((1090, 745), (660, 823), (958, 745), (250, 823)):  # p h o s
         tap(citizen, CITIZEN, x, y)
         at_screen(citizen, CITIZEN, "sleep 0.5")
-    keep(picture(citizen, CITIZEN, "typed"), "typed")
+    keep(screens.picture(citizen, CITIZEN), "typed")
     press(citizen, CITIZEN, 50, 110)  # Shift and Home
     assert eventually(lambda: selected(citizen, CITIZEN) == "phó", PATIENCE), selected(citizen, CITIZEN)
 
@@ -183,7 +181,7 @@ def test_a_resident_scans_into_the_sitting(citizen: Lab) -> None:
     tap(citizen, CITIZEN, 577, 427)  # the one scanner that is offered
     file = f"{scans}/trang-1.pdf"
     assert eventually(lambda: as_root(citizen, CITIZEN, f"ls -A {scans}") == "trang-1.pdf", PATIENCE)
-    keep(picture(citizen, CITIZEN, "scanned"), "scanned")
+    keep(screens.picture(citizen, CITIZEN), "scanned")
     said = pdf_says(citizen.shell(CITIZEN, ["cat", file]).stdout)
     assert (said["pages"], said["colour"]) == (1, True)
 
@@ -196,7 +194,7 @@ def test_no_chord_leads_out(citizen: Lab) -> None:
         assert windows(citizen, CITIZEN) == before, chord
     tap(citizen, CITIZEN, 900, 500)
     at_screen(citizen, CITIZEN, "xdotool click 3; sleep 1")
-    keep(picture(citizen, CITIZEN, "refused"), "refused")
+    keep(screens.picture(citizen, CITIZEN), "refused")
     assert windows(citizen, CITIZEN) == before
     assert sitting(citizen, CITIZEN) == now
 
@@ -220,12 +218,12 @@ def test_nothing_of_a_sitting_is_left(citizen: Lab) -> None:
     as_root(citizen, CITIZEN, f"touch {home}/left-behind && test -d {home}/browser")
     press(citizen, CITIZEN, 23)
     tap(citizen, CITIZEN, SIZE[0] - 120, 40)
-    keep(picture(citizen, CITIZEN, "finish"), "finish")
+    keep(screens.picture(citizen, CITIZEN), "finish")
     tap(citizen, CITIZEN, 545, 441)  # of the two that are offered, the one that ends
     assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
     assert "the guest has finished" in said_by_kiosk(citizen, CITIZEN, now)
     assert shows(citizen, CITIZEN, HOME)
-    keep(picture(citizen, CITIZEN, "wiped"), "wiped")
+    keep(screens.picture(citizen, CITIZEN), "wiped")
     assert selected(citizen, CITIZEN) == ""
     fresh = f"/proc/{program(citizen, CITIZEN, 'chromium')}/root/home/wardnet-kiosk"
     assert "left-behind" not in as_root(citizen, CITIZEN, f"ls -A {fresh}")
@@ -243,7 +241,7 @@ def test_a_resident_who_has_left_is_warned_and_forgotten(citizen: Lab) -> None:
         now = sitting(citizen, CITIZEN)
         press(citizen, CITIZEN, 23)
         assert eventually(lambda: overlaid(citizen, CITIZEN) == 3, PATIENCE)  # bar, hint, and the warning
-        keep(picture(citizen, CITIZEN, "warned"), "warned")
+        keep(screens.picture(citizen, CITIZEN), "warned")
         assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
         assert "nobody has touched the screen" in said_by_kiosk(citizen, CITIZEN, now)
         assert shows(citizen, CITIZEN, HOME)
