@@ -1,7 +1,5 @@
 """A lab of one ward with a touch screen and a citizen point, each with a screen in memory in the place of Xorg: that
 and nothing else is not as at a real one. What is seen and pressed there is seen and pressed by X clients of root's.
-
-WARDNET_LAB_KEEP=1 leaves the lab running. WARDNET_LAB_KEPT=1 takes one that was left so, as it is.
 """
 
 from __future__ import annotations

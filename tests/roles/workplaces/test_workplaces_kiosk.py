@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, open_lab, screens
-from tests.lab.lab_support import lab_command
+from lab import Lab, screens
 from tests.roles.pictures import pdf_says
-from tests.roles.roles_support import Probe, answered, eventually, inside, play
+from tests.roles.roles_support import Probe, answered, eventually, inside
 from tests.roles.test_roles_pull import pulled
 from tests.roles.workplaces.kiosks_support import (
     CITIZEN,
@@ -36,6 +35,7 @@ from tests.roles.workplaces.kiosks_support import (
     title,
     windows,
 )
+from tests.roles.workplaces.labs import made, must_play
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(5400)]
 
@@ -51,32 +51,22 @@ CHORDS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def kiosks() -> Iterator[Lab]:
-    """The lab, with its gateway, the touch screen and the citizen point come to what they are to be."""
-    if os.geteuid() != 0:
-        pytest.fail("tests of the roles need root: run them with sudo, or leave them out with -m 'not lab'")
-    if os.environ.get("WARDNET_LAB_KEPT"):
-        yield open_lab(NAME)
-        return
-    lab_command("down", "--name", NAME)
-    done = lab_command("up", "--name", NAME, "--wards", "1", "--workplaces", timeout=3600)
-    if done.returncode != 0:
-        pytest.fail(f"the lab did not come up:\n{done.stdout}\n{done.stderr}")
-    lab = open_lab(NAME)
+def _set_up(lab: Lab) -> None:
     for host in (TOUCH, CITIZEN):  # no power will be cut here
         as_root(lab, host, "echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/lab")
-    for playbook, hosts in (("channels.yml", "tay-ho-hub,buoi-gw"), ("wards.yml", TOUCH), ("publish.yml", CITIZEN)):
-        run = play(lab, playbook, "--limit", hosts)
-        if run.status != 0:
-            pytest.fail(f"{playbook} failed:\n{run.tail}")
+    must_play(lab, "wards.yml", TOUCH)
+    must_play(lab, "publish.yml", CITIZEN)
     status = pulled(lab, CITIZEN)
     assert status["result"] in ("changed", "converged"), status
     for host in (TOUCH, CITIZEN):
         screens.put_up(lab, host)
-    yield lab
-    if not os.environ.get("WARDNET_LAB_KEEP"):
-        lab_command("down", "--name", NAME)
+
+
+@pytest.fixture(scope="module")
+def kiosks() -> Iterator[Lab]:
+    """The lab, with its gateway, the touch screen and the citizen point come to what they are to be."""
+    with made(NAME, _set_up) as lab:
+        yield lab
 
 
 @pytest.fixture
