@@ -29,7 +29,6 @@ from wardnet.inventory import InventoryErrors, find_inventory, read_district
 
 # The table needs this width; where nobody sets one (a log, a pipe), it is taken.
 out = Console() if sys.stdout.isatty() else Console(width=120)
-_WARDS = {False: 2, True: 1}  # without and with --workplaces
 
 
 def _steps() -> str:
@@ -41,7 +40,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def demo(
-    wards: Annotated[int | None, typer.Option(min=1, help="How many wards, in the inventory's order.")] = None,
+    wards: Annotated[
+        int | None, typer.Option(min=1, help="How many wards, in the inventory's order; 2, or 1 with --workplaces.")
+    ] = None,
     workplaces: Annotated[
         bool, typer.Option("--workplaces", help="Of a ward's workplaces instead of its lines.")
     ] = False,
@@ -53,15 +54,15 @@ def demo(
     """Show the main job on the lab district. Ends with 0 only if each thing was really seen."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(143))
     claims = Claims()
+    wards = wards or (1 if workplaces else 2)
     try:
         if preflight.not_root():
-            preflight.require(wards or _WARDS[workplaces])
+            preflight.require(wards)
         chosen = _chosen(SCRIPTS["workplaces" if workplaces else "lines"], only)
         lab = Lab(Layout(name))
         if only:
             record = require_record(lab.layout)
             inventory, wards, keep = Path(record.inventory), len(record.wards), True
-        wards = wards or _WARDS[workplaces]
         folder = inventory or find_inventory(CHECKOUT / "inventory")
         ward = choose_wards(read_district(folder), wards)[0]
     except (InventoryErrors, LabError) as error:

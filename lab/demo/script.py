@@ -21,13 +21,16 @@ class Step:
     shows: tuple[tuple[str, str, str], ...]
 
 
+_INVENTORY = Step("inventory", "The inventory", setup.inventory, (
+    ("inventory", "the inventory is right", "no error"),
+))  # fmt: skip
+_BOOT = Step("boot", "A district in a box", setup.boot, (
+    ("booted", "the district's hosts boot", "all of them"),
+))  # fmt: skip
+
 _LINES = (
-    Step("inventory", "The inventory", setup.inventory, (
-        ("inventory", "the inventory is right", "no error"),
-    )),
-    Step("boot", "A district in a box", setup.boot, (
-        ("booted", "the district's hosts boot", "all of them"),
-    )),
+    _INVENTORY,
+    _BOOT,
     Step("provision", "Ansible provisions over SSH, from the controller's station", setup.provision, (
         ("provisioned", "Ansible sets the hosts up over SSH", "none failed, none unreachable"),
     )),
@@ -59,8 +62,8 @@ _LINES = (
 )  # fmt: skip
 
 _WORKPLACES = (
-    _LINES[0],
-    _LINES[1],
+    _INVENTORY,
+    _BOOT,
     Step("provision", "Ansible provisions a clerk's PC, a scanner's box and the lines to them", workplaces.provision, (
         ("provisioned", "a clerk's PC and a scanner become whole over SSH", "none failed, none unreachable"),
     )),

@@ -90,11 +90,16 @@ def pull(stage: Stage) -> None:
     published = play(stage, "publish.yml", "--limit", chosen.pulled)
     if not published.good:
         raise LabError(published.why)
-    results = {host: _pulled(stage, host) for host in (chosen.building_gateway, chosen.citizen.id)}
+    results = _pull_both(stage, chosen)
     figure = ", ".join(f"{host}: {result}" for host, result in results.items())
     stage.say(figure)
     if not stage.claims["pulled"].settle(set(results.values()) <= {"changed", "converged"}, figure):
         raise LabError(f"journalctl -u wardnet-pull says why: {figure}")
+
+
+def _pull_both(stage: Stage, chosen: Workplace) -> dict[str, str]:
+    """The gateway first: the citizen point is behind it."""
+    return {host: _pulled(stage, host) for host in (chosen.building_gateway, chosen.citizen.id)}
 
 
 def _pulled(stage: Stage, host: str) -> str:
@@ -113,7 +118,7 @@ def again(stage: Stage) -> None:
         play(stage, "wards.yml", "--limit", chosen.pushed),
         play(stage, "publish.yml", "--limit", chosen.pulled),
     ]
-    results = {host: _pulled(stage, host) for host in (chosen.building_gateway, chosen.citizen.id)}
+    results = _pull_both(stage, chosen)
     changed = [host for run in runs for host in run.changed]
     anew = [f"{host} {result}" for host, result in results.items() if result != "converged"]
     figure = f"{len(changed)} changed, {len(anew)} pulled anew" + "".join(f" ({what})" for what in (*changed, *anew))
@@ -150,9 +155,13 @@ def clerk(stage: Stage) -> None:
     with stage.console.status("  the form with that scan"):
         argv = ["runuser", "-u", account, "--", "python3", "-", page, password, f"/home/{account}/demo-scan.png"]
         sent = stage.lab.shell(chosen.clerk.id, argv, stdin=UPLOAD.read_bytes(), timeout=BROWSER_SECONDS)
-    status, _code, board, *state = (sent.stdout.decode().split() or [sent.stderr.decode()[-300:], "", "", ""])[:99]
-    figure = f"HTTP {status}, {_code} {' '.join(state)}, {'on' if board == 'yes' else 'not on'} the board"
-    stage.claims["sent"].settle((status, board) == ("201", "yes"), figure)
+    if sent.returncode == 0:
+        status, code, board, state = sent.stdout.decode().strip().split(" ", 3)
+        figure = f"HTTP {status}, {code} {state}, {'on' if board == 'yes' else 'not on'} the board"
+        taken = (status, board) == ("201", "yes")
+    else:
+        figure, taken = sent.stderr.decode()[-300:].strip(), False
+    stage.claims["sent"].settle(taken, figure)
     stage.say(figure)
 
 
@@ -179,13 +188,12 @@ def resident(stage: Stage) -> None:
     stage.claims["held"].settle(not led, figure)
     stage.say(figure)
     stage.lab.shell(host, ["systemctl", "kill", "wardnet-kiosk.service"])
-    stage.wait("waiting for the next sitting", BROWSER_SECONDS, lambda: _sitting(stage, host) not in ("", sitting))
-    left = stage.lab.shell(host, ["find", "/", "-xdev", "-user", "wardnet-kiosk"]).stdout.decode().split()
-    next_one = _sitting(stage, host)
-    figure = (
-        f"{'another' if next_one not in ('', sitting) else 'the same'} sitting, {len(left)} files of the former one"
+    another = bool(
+        stage.wait("waiting for the next sitting", BROWSER_SECONDS, lambda: _sitting(stage, host) not in ("", sitting))
     )
-    stage.claims["forgotten"].settle(next_one not in ("", sitting) and not left, figure)
+    left = stage.lab.shell(host, ["find", "/", "-xdev", "-user", "wardnet-kiosk"]).stdout.decode().split()
+    figure = f"{'another' if another else 'no other'} sitting, {len(left)} files of the former one"
+    stage.claims["forgotten"].settle(another and not left, figure)
     stage.say(figure)
 
 
