@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from lab import Lab
+import pytest
+
+from lab import Lab, open_lab
 
 # Two runs of the tests on one machine take each its own labs: give one of them another WARDNET_TEST_LABS.
 LABS = os.environ.get("WARDNET_TEST_LABS") or "wardnet"
@@ -19,6 +23,30 @@ def lab_command(*words: str, timeout: float = 600) -> subprocess.CompletedProces
     """`python -m lab`, from the checkout."""
     argv = [sys.executable, "-m", "lab", *words]
     return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=timeout)
+
+
+@contextmanager
+def own_lab(name: str, set_up: Callable[[Lab], None], *words: str, timeout: float = 1200) -> Iterator[Lab]:
+    """A lab for some slow tests alone, brought up with `words` and then set up; gone afterwards.
+
+    WARDNET_LAB_KEEP=1 leaves it running. WARDNET_LAB_KEPT=1 takes one that was left so, as it is.
+    """
+    if os.geteuid() != 0:
+        pytest.fail("tests with a lab need root: run them with sudo, or leave them out with -m 'not lab'")
+    if os.environ.get("WARDNET_LAB_KEPT"):
+        yield open_lab(name)
+        return
+    lab_command("down", "--name", name)
+    done = lab_command("up", "--name", name, *words, timeout=timeout)
+    if done.returncode != 0:
+        pytest.fail(f"the lab did not come up:\n{done.stdout}\n{done.stderr}")
+    lab = open_lab(name)
+    try:
+        set_up(lab)
+        yield lab
+    finally:
+        if not os.environ.get("WARDNET_LAB_KEEP"):
+            lab_command("down", "--name", name)
 
 
 def command(lab: Lab, playbook: str) -> list[str]:

@@ -1,20 +1,17 @@
 """A lab of its own, whose gateways are taken over by guests, one at a time. Its hub is set up; its other gateways are
-booted and left as they are.
-
-WARDNET_LAB_KEEP=1 leaves the lab running, with its guests. WARDNET_LAB_KEPT=1 takes one that was left so.
+booted and left as they are. One that is kept (tests/lab/lab_support.py) is kept with its guests.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab import Lab, open_lab
+from lab import Lab
 from lab.qemu import Guest, find, take_over
-from tests.lab.lab_support import lab_command
+from tests.lab.lab_support import own_lab
 from tests.qemu import district
 from tests.qemu.guests import NAME, must_converge, ruleset, running
 
@@ -27,23 +24,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", name="lab")
 def with_a_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    if os.geteuid() != 0:
-        pytest.fail("guests need root: run the tests with sudo, or leave them out with -m 'not lab'")
-    if os.environ.get("WARDNET_LAB_KEPT"):
-        yield open_lab(NAME)
-        return
-    inventory = district.write(tmp_path_factory.mktemp("district") / "tay-ho")
-    lab_command("down", "--name", NAME)
-    done = lab_command("up", "--name", NAME, "--wards", "2", "--inventory", str(inventory), timeout=1200)
-    if done.returncode != 0:
-        pytest.fail(f"the lab did not come up:\n{done.stdout}\n{done.stderr}")
-    lab = open_lab(NAME)
-    try:
-        must_converge(lab, gateway="tay-ho-hub")
+    inventory = tmp_path_factory.mktemp("district") / "tay-ho"
+    words = ("--wards", "2", "--inventory", str(district.write(inventory)))
+    with own_lab(NAME, lambda lab: must_converge(lab, gateway="tay-ho-hub"), *words) as lab:
         yield lab
-    finally:
-        if not os.environ.get("WARDNET_LAB_KEEP"):
-            lab_command("down", "--name", NAME)
 
 
 def _in_the_place_of(lab: Lab, gateway: str) -> Iterator[Guest]:

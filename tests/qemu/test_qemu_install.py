@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, open_lab
+from lab import Lab
 from lab.layout import CACHE_ROOT
 from lab.qemu.bare import DOWN, ENTER, BareMachine, unpack
-from tests.lab.lab_support import CHECKOUT, LABS, lab_command
+from tests.lab.lab_support import CHECKOUT, LABS, own_lab
 from tests.qemu.district import SAMPLE
 from tests.qemu.guests import SLOWLY
 from tests.roles.roles_support import Run, play
@@ -48,24 +48,14 @@ def write_inventory(folder: Path) -> Path:
 @pytest.fixture(scope="module", name="lab")
 def with_a_ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One ward, whose gateway lets management and its PCs through."""
-    if os.geteuid() != 0:
-        pytest.fail("guests need root: run the tests with sudo, or leave them out with -m 'not lab'")
-    if os.environ.get("WARDNET_LAB_KEPT"):
-        yield open_lab(NAME)
-        return
     inventory = write_inventory(tmp_path_factory.mktemp("district") / "tay-ho")
-    lab_command("down", "--name", NAME)
-    done = lab_command("up", "--name", NAME, "--wards", "1", "--inventory", str(inventory), timeout=1200)
-    if done.returncode != 0:
-        pytest.fail(f"the lab did not come up:\n{done.stdout}\n{done.stderr}")
-    lab = open_lab(NAME)
-    try:
-        set_up = play(lab, "channels.yml", "--limit", "tay-ho-hub:buoi-gw")
-        assert set_up.status == 0, set_up.tail
+    with own_lab(NAME, _channels, "--wards", "1", "--inventory", str(inventory)) as lab:
         yield lab
-    finally:
-        if not os.environ.get("WARDNET_LAB_KEEP"):
-            lab_command("down", "--name", NAME)
+
+
+def _channels(lab: Lab) -> None:
+    done = play(lab, "channels.yml", "--limit", "tay-ho-hub:buoi-gw")
+    assert done.status == 0, done.tail
 
 
 @pytest.fixture(scope="module")
