@@ -52,7 +52,7 @@ class Installation:
             *self._package,
             HostFile("/etc/wardnet/pull.json", (json.dumps(config, indent=1) + "\n").encode()),
             HostFile("/etc/wardnet/pull-signers", signers.encode()),
-            HostFile("/etc/systemd/system/wardnet-pull-boot.timer.d/05-lab.conf", _AT_ONCE),
+            HostFile("/usr/lib/systemd/system/wardnet-pull-boot.timer.d/05-lab.conf", _AT_ONCE),
         ]
 
 

@@ -13,10 +13,10 @@ UNITS = ("wardnet-screen.service", "wardnet-kiosk.service")
 _PUT_UP = f"""set -eu
 apt-get -qq -y --no-install-recommends install {" ".join(PACKAGES)} >/dev/null
 for unit in {" ".join(UNITS)}; do
-  mkdir -p /run/systemd/system/$unit.d
-  printf '[Unit]\\nConditionPathExistsGlob=\\n' > /run/systemd/system/$unit.d/lab.conf
+  mkdir -p /usr/lib/systemd/system/$unit.d
+  printf '[Unit]\\nConditionPathExistsGlob=\\n' > /usr/lib/systemd/system/$unit.d/lab.conf
 done
-cat >> /run/systemd/system/{UNITS[0]}.d/lab.conf <<'EOF'
+cat >> /usr/lib/systemd/system/{UNITS[0]}.d/lab.conf <<'EOF'
 [Service]
 ExecStart=
 ExecStart=/usr/bin/Xvfb :0 -screen 0 {SIZE[0]}x{SIZE[1]}x24 -nolisten tcp -auth /run/wardnet-screen/authority
@@ -27,7 +27,7 @@ systemctl restart {" ".join(UNITS)}
 
 
 def put_up(lab: Lab, host: str, *, timeout: float = 1200) -> None:
-    """The host's kiosk begins a sitting at a screen in memory, until its power is off. LabError where it does not."""
+    """The host's kiosk begins a sitting at a screen in memory, as at each later boot. LabError where it does not."""
     _shell(lab, host, _PUT_UP, timeout)
 
 

@@ -35,7 +35,7 @@ RIGHTS: dict[str, type] = {"owner": str, "group": str, "tag": str}
 FILE: dict[str, type] = {"path": str, "content": str, "link": str, "mode": str, "secret": bool, **RIGHTS}
 SHAPES: dict[str, dict[str, type]] = {
     "files": {**FILE, "template": str, "each": list},
-    "directories": {"path": str, "mode": str, "purge": list, **RIGHTS},
+    "directories": {"path": str, "mode": str, "purge": list, "lent": bool, **RIGHTS},
     "units": {
         "name": str,
         "state": str,

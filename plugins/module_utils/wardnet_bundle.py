@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.wardnet_network_files import is_kept
+from ansible.module_utils.wardnet_packages import brought_by_packages
 
 # Where in the inventory it is from, in a comment.
 SOURCE = re.compile(rb"^([#!] .*\.ya?ml):\d+", re.MULTILINE)
@@ -46,7 +47,7 @@ class Entry:
 class Directory:
     """`purge` holds name patterns: what matches and is no entry of the bundle goes away. The last pattern that
     matches a name decides; one that begins with ! keeps it. A pattern that ends with / is for folders: the files in
-    them go."""
+    them go. One that is `lent` is another's: it is neither made nor changed itself, and what packages brought stays."""
 
     path: Path
     mode: int
@@ -54,6 +55,7 @@ class Directory:
     group: str
     purge: tuple[str, ...]
     tag: str | None
+    lent: bool = False
 
 
 @dataclass
@@ -136,6 +138,8 @@ class Bundle:
     def _directory_changes(self, directory: Directory) -> list[Change]:
         found = []
         status = _lstat(directory.path)
+        if directory.lent:
+            return self._purges(directory) if directory.path.is_dir() else []
         wanted = (directory.mode, *self._ids(directory.owner, directory.group))
         if status is None or not stat.S_ISDIR(status.st_mode):
             if status is not None:
@@ -143,8 +147,11 @@ class Bundle:
             found.append(Change(directory.path, "directory", directory.tag, after=_rights(wanted)))
         elif (have := (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)) != wanted:
             found.append(Change(directory.path, "directory", directory.tag, _rights(have), _rights(wanted)))
-        if not directory.purge or status is None:
-            return found
+        return found if status is None else [*found, *self._purges(directory)]
+
+    def _purges(self, directory: Directory) -> list[Change]:
+        if not directory.purge:
+            return []
         kept = {entry.path for entry in self.entries} | {other.path for other in self.directories} | self.beside
         of_folders = tuple(pattern for pattern in directory.purge if pattern.endswith("/"))
         of_files = tuple(pattern for pattern in directory.purge if not pattern.endswith("/"))
@@ -156,8 +163,10 @@ class Bundle:
             elif _purged(path.name, of_files):
                 foreign.append(path)
         foreign = [path for path in foreign if path not in kept and not is_kept(path)]
-        found += [Change(path, "remove", directory.tag, before=_readable(path)) for path in foreign]
-        return found
+        brought = brought_by_packages(foreign) if directory.lent and foreign else frozenset()
+        return [
+            Change(path, "remove", directory.tag, before=_readable(path)) for path in foreign if path not in brought
+        ]
 
     def _entry_change(self, entry: Entry) -> Change | None:
         status = _lstat(entry.path)
@@ -247,6 +256,7 @@ def read_bundle(
             group=item.get("group") or "root",
             purge=tuple(item.get("purge") or ()),
             tag=item.get("tag"),
+            lent=bool(item.get("lent", False)),
         )
         for item in directories
     )

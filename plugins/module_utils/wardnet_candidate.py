@@ -11,14 +11,17 @@ A step is what one task of one role adds:
     start        false: installing the packages starts no service
     files        [{path, content | link, mode '0644', owner root, group root, tag, secret}]; content is text.
                  A file with secret: true is never shown, neither in a diff nor in a result
-    directories  [{path, mode '0755', owner, group, purge [patterns], tag}]; what matches purge and is no file of
-                 the whole candidate goes away; a pattern that ends with / is for the files in folders
+    directories  [{path, mode '0755', owner, group, purge [patterns], tag, lent}]; what matches purge and is no file of
+                 the whole candidate goes away; a pattern that ends with / is for the files in folders. lent: true where
+                 the folder is another's: it is not made, keeps its rights, and what packages brought stays
     validate     [[argv]]; must succeed on the candidate before anything is touched. '{root}' in an argument is the
                  folder that holds all files of the candidate under their final paths
     units        [{name, state running|off|masked, files [paths], reload_files [paths], line, conditional}]; held after
-                 all is confirmed. line: true where a line goes over it: who answered before it is started again must
-                 answer after it. conditional: any where it is enough to have asked for it, as its own conditions may
-                 say that it is not for this machine; container where that counts in a container alone
+                 all is confirmed. What adds to a unit that runs, or that files here make, and is no file of a package
+                 or of the whole candidate goes away (wardnet_drop_ins.py). line: true where a line goes over it: who
+                 answered before it is started again must answer after it. conditional: any where it is enough to have
+                 asked for it, as its own conditions may say that it is not for this machine; container where that
+                 counts in a container alone
     after        [{tag, command [argv]}]; run when a file of this step with the tag changed, before units
     <part>       the part's own arguments, a dict under the part's name; what is in it, the part's class says
 

@@ -183,9 +183,10 @@ def finish(host: Host, survey: Survey, options: Options, former: dict[str, list[
                 host.run([str(word) for word in item["command"]])
                 done.append(" ".join(str(word) for word in item["command"]))
     survey.read_units()
-    if any(str(change.path).startswith("/etc/systemd/system") for change in survey.all_changes()):
+    if any("/systemd/system" in str(change.path) for change in survey.all_changes()):
         host.run([units.SYSTEMCTL, "daemon-reload"])
     over = {unit["name"] for step in survey.steps for unit in step.units if unit.get("line")}
+    over |= {name for part in survey.parts for name in part.services()}
     lines = [name for _, name in survey.due_units if name in over]
     demands = probe.demanded(probe.ask(probe.questions(options.probes))) if lines else ()
     units.carry_out(host, survey.due_units, host.shown, survey.conditional)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ansible.module_utils.wardnet_host import CommandError, Host
 
 FORMAT = r"${Package}\t${db:Status-Status}\t${Version}\n"
+LISTS = Path("/var/lib/dpkg/info")
 POLICY = Path("/usr/sbin/policy-rc.d")
 FORBIDS = "#!/bin/sh\n# wardnet: services wait for their configuration\nexit 101\n"
 APT = ["/usr/bin/env", "DEBIAN_FRONTEND=noninteractive", "/usr/bin/apt-get"]
@@ -44,6 +45,21 @@ def read_due(host: Host, wanted: list[str]) -> list[str]:
     # dpkg-query exits 1 where a name is unknown to it, which is an answer here
     _, out, _ = host.attempt(["/usr/bin/dpkg-query", "--show", f"--showformat={FORMAT}", *names])
     return missing(list(dict.fromkeys(wanted)), parse_installed(out))
+
+
+def brought_by_packages(paths: Collection[Path]) -> frozenset[Path]:
+    """Those of the files that are of an installed package; all, where the host does not know. Names in /usr/lib may be
+    listed as in /lib."""
+    names = {str(path).encode(): path for path in paths}
+    names.update({name[len("/usr") :]: path for name, path in names.items() if name.startswith(b"/usr/lib/")})
+    found: set[Path] = set()
+    listings = list(LISTS.glob("*.list"))
+    if not listings:
+        return frozenset(paths)
+    for listing in listings:
+        text = b"\n" + listing.read_bytes()
+        found.update(path for name, path in names.items() if b"\n%b\n" % name in text)
+    return frozenset(found)
 
 
 def install(host: Host, due: list[str], start: bool) -> None:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import wardnet_drop_ins as drop_ins
 from ansible.module_utils import wardnet_packages as packages
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils import wardnet_units as units
@@ -72,8 +73,13 @@ class Survey:
                 if known[:2] != (item.get("content"), item.get("link")):
                     raise CandidateError(f"{item['path']} is given differently by {known[2]} and {step}")
         every = frozenset(Path(item["path"]) for step in self.steps for item in step.files) | beside
+        of_parts = [
+            (step.key, part((step,), self.host)) for step in self.steps for part in PARTS if part.name == step.part
+        ]
+        lent = drop_ins.lent(self.steps, {key: part.services() for key, part in of_parts})
         for step in self.steps:
-            bundle = read_bundle(step.files, step.directories, lenient=True, beside=every)
+            folders = (*step.directories, *lent.get(step.key, ()))
+            bundle = read_bundle(step.files, folders, lenient=True, beside=every)
             self.bundles[step.key] = bundle
             self.changes[step.key] = bundle.changes()
 
@@ -99,6 +105,8 @@ class Survey:
         wanted = units.resolve(self.host, (unit for step in self.steps for unit in step.units))
         self.conditional = frozenset(unit["name"] for unit in wanted if unit["conditional"])
         self.due_units = units.plan(wanted, self.host.shown)
+        own = {name for part in self.parts for name in part.services()} - {name for _, name in self.due_units}
+        self.due_units += units.with_lost_drop_ins(sorted(own), self.host.shown)
 
     def read_parts(self) -> None:
         for part in self.parts:

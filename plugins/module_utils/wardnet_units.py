@@ -24,6 +24,7 @@ PROPERTIES = (
     "StateChangeTimestampMonotonic",
     "ConditionResult",
     "ConditionTimestampMonotonic",
+    "DropInPaths",
 )
 CLOCK_ERROR = 5  # seconds that a clock may be set back without more ado
 STEADY = 20  # seconds, or `settle`, within which a started unit must be active, and stay so on a second look
@@ -120,6 +121,16 @@ def plan(units: Iterable[dict[str, Any]], shown: dict[str, dict[str, str]]) -> l
         (verb, unit["name"])
         for unit in units
         for verb in decide(unit, shown[unit["name"]], times(unit, shown[unit["name"]]))
+    ]
+
+
+def with_lost_drop_ins(names: Iterable[str], shown: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
+    """The restart of each of these units whose process was started with a drop-in that is there no more."""
+    return [
+        ("restart", name)
+        for name in dict.fromkeys(names)
+        if shown[name].get("MainPID") not in (None, "", "0")
+        and not all(Path(path).exists() for path in shown[name].get("DropInPaths", "").split())
     ]
 
 

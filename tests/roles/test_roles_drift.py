@@ -20,6 +20,9 @@ nft delete rule inet wardnet forward handle $handle"""
 ADD_TO_A_FILE = """mkdir -p /etc/systemd/network/10-wardnet-wan-wan0.network.d
 echo '[Network]' > /etc/systemd/network/10-wardnet-wan-wan0.network.d/mine.conf"""
 
+# With the folder after it.
+DROP_IN = r"drop_in() { mkdir -p $1; printf '[Service]\nEnvironment=MINE=1\n' > $1/mine.conf; }; drop_in"
+
 # (host, what somebody does, what the check must say about it)
 DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     "a rule deleted": (
@@ -140,6 +143,31 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "buoi-pc-1", "echo 1 > /proc/sys/net/ipv4/conf/all/accept_redirects", "-net/ipv4/conf/all/accept_redirects = 1",
     ),
     "a service unmasked": ("buoi-pc-1", "systemctl unmask --quiet rpcbind.socket", None),
+    "more for the SSH server's unit": (
+        "buoi-gw", f"{DROP_IN} /etc/systemd/system/ssh.service.d; systemctl daemon-reload",
+        "before: /etc/systemd/system/ssh.service.d/mine.conf (remove)",
+    ),
+    "more for networkd": (
+        "buoi-gw", f"{DROP_IN} /etc/systemd/system/systemd-networkd.service.d; systemctl daemon-reload",
+        "before: /etc/systemd/system/systemd-networkd.service.d/mine.conf (remove)",
+    ),
+    "more for the filter until the next boot": (
+        "tay-ho-hub", f"{DROP_IN} /run/systemd/system/nftables.service.d",
+        "before: /run/systemd/system/nftables.service.d/mine.conf (remove)",
+    ),
+    "more for all servers of names": (
+        "buoi-gw", f"{DROP_IN} /etc/systemd/system/wardnet-names@.service.d",
+        "before: /etc/systemd/system/wardnet-names@.service.d/mine.conf (remove)",
+    ),
+    "more for what has a like name": (
+        "monitoring", f"{DROP_IN} /usr/local/lib/systemd/system/prometheus-.service.d",
+        "before: /usr/local/lib/systemd/system/prometheus-.service.d/mine.conf (remove)",
+    ),
+    "a unit of one's own in front of the package's": (
+        "monitoring",
+        "cp /usr/lib/systemd/system/prometheus-alertmanager.service /etc/systemd/system/; systemctl daemon-reload",
+        "before: /etc/systemd/system/prometheus-alertmanager.service (remove)",
+    ),
     "no rules for the audit log": (
         "buoi-gw", "echo -D > /etc/audit/rules.d/zz.rules", "before: /etc/audit/rules.d/zz.rules (remove)",
     ),
@@ -187,5 +215,8 @@ def test_services_run_again_with_what_is_intended(drift: Drift, converged: Lab) 
     for host, unit in (("buoi-gw", "wardnet-link-exporter"), ("monitoring", "prometheus"), ("tay-ho-hub", "nftables")):
         assert inside(converged, host, "systemctl", "is-active", unit) == "active"
         assert inside(converged, host, "systemctl", "is-enabled", unit) == "enabled"
+    for unit in ("ssh", "systemd-networkd", "wardnet-names@clerks0", "prometheus"):
+        host = "monitoring" if unit == "prometheus" else "buoi-gw"
+        assert "mine.conf" not in inside(converged, host, "systemctl", "show", "--property=DropInPaths", unit)
     settings = inside(converged, "buoi-pc-1", "sshd", "-T")
     assert "passwordauthentication no" in settings.splitlines()

@@ -333,7 +333,7 @@ def test_a_line_that_is_dialled_again_and_leads_nowhere_fails_loudly(monkeypatch
     made = candidate.read_step({"role": "r", "part": "filter", "units": [unit]}, "r/filter/1")
     done: list[str] = []
     survey = SimpleNamespace(
-        steps=(made,), changes={made.key: []}, bundles={}, due_units=[], conditional=frozenset(),
+        steps=(made,), changes={made.key: []}, bundles={}, due_units=[], conditional=frozenset(), parts=(),
         read_units=lambda: None, all_changes=list, remember=lambda _run: done.append("remembered"),
     )  # fmt: skip
     asked = SimpleNamespace(probes=(), run="r")
