@@ -168,6 +168,21 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "cp /usr/lib/systemd/system/prometheus-alertmanager.service /etc/systemd/system/; systemctl daemon-reload",
         "before: /etc/systemd/system/prometheus-alertmanager.service (remove)",
     ),
+    "sockets with addresses of others": (
+        "buoi-gw", "echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind", "-net/ipv4/ip_nonlocal_bind = 1",
+    ),
+    "packets beside their connections": (
+        "tay-ho-hub", "echo 1 > /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal",
+        "-net/netfilter/nf_conntrack_tcp_be_liberal = 1",
+    ),
+    "a setting for the next boot where packages have theirs": (
+        "buoi-gw", "echo net.ipv4.ip_forward=1 > /usr/lib/sysctl.d/zz-mine.conf",
+        "before: /usr/lib/sysctl.d/zz-mine.conf (remove)",
+    ),
+    "a setting until the next boot": (
+        "buoi-pc-1", "mkdir -p /run/sysctl.d; echo net.ipv4.ip_forward=1 > /run/sysctl.d/zz-mine.conf",
+        "before: /run/sysctl.d/zz-mine.conf (remove)",
+    ),
     "no rules for the audit log": (
         "buoi-gw", "echo -D > /etc/audit/rules.d/zz.rules", "before: /etc/audit/rules.d/zz.rules (remove)",
     ),
