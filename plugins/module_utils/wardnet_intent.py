@@ -175,6 +175,7 @@ def compare(running: Running, intent: Intent) -> Difference:
     ]
     foreign += [r for r in running.rules if r not in intent.known_rules and not (intent.vrf_tables and is_of_vrfs(r))]
     foreign += [m for m in running.members if m.port in intent.ports and m not in intent.members]
+    foreign += [n for n in running.neighbours if MAIN in intent.tables or n.port in intent.ports]
     return Difference(
         missing=_in_order(item for item in expected if item not in present),
         foreign=_in_order(foreign),

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.wardnet_host import IP
-from ansible.module_utils.wardnet_kernel import Address, Item, Member, Route, Rule
+from ansible.module_utils.wardnet_kernel import Address, Item, Member, Neighbour, Route, Rule
 
 # What numbers of the kernel mean to ip(8).
 ACTIONS = {"6": "blackhole", "7": "unreachable", "8": "prohibit"}
@@ -27,6 +27,15 @@ def command_for(item: Item, verb: str) -> list[str]:
         return [IP, "address", verb, item.address, "dev", item.port, *plain]
     if isinstance(item, Member):
         return [IP, "link", "set", "dev", item.port, *(["nomaster"] if verb == "del" else ["master", item.vrf])]
+    if isinstance(item, Neighbour):
+        where = [item.address, "dev", item.port] if item.mac else ["proxy", item.address, "dev", item.port]
+        return [
+            IP,
+            "neigh",
+            verb,
+            *where,
+            *(["lladdr", item.mac, "nud", "permanent"] if verb != "del" and item.mac else []),
+        ]
     if isinstance(item, Rule):
         return _rule(item, verb)
     return _route(item, verb)

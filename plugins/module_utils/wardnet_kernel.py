@@ -82,7 +82,19 @@ class Member:
         return f"port {self.port} in {self.vrf}"
 
 
-Item = Address | Route | Rule | Member
+@dataclass(frozen=True, order=True)
+class Neighbour:
+    """One that nobody has to ask for: of a MAC address that somebody gave it, or answered for by this host."""
+
+    port: str
+    address: str
+    mac: str = ""  # empty: this host answers for it
+
+    def __str__(self) -> str:
+        return f"neighbour {self.address} on {self.port}, {f'always {self.mac}' if self.mac else 'answered for'}"
+
+
+Item = Address | Route | Rule | Member | Neighbour
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,7 @@ class Running:
     rules: frozenset[Rule]
     carrier: frozenset[str]  # ports that are there and have a link
     members: frozenset[Member] = frozenset()
+    neighbours: frozenset[Neighbour] = frozenset()
 
 
 def parse_addresses(text: str) -> tuple[frozenset[Address], frozenset[Address]]:
@@ -120,6 +133,12 @@ def parse_carrier(text: str) -> frozenset[str]:
 def parse_members(text: str) -> frozenset[Member]:
     """Links that another one, of whatever kind, is the master of; from `ip -j link show`."""
     return frozenset(Member(link["ifname"], link["master"]) for link in json.loads(text or "[]") if "master" in link)
+
+
+def parse_neighbours(text: str) -> frozenset[Neighbour]:
+    """From `ip -j neigh show nud permanent`, and from `ip -j neigh show proxy`."""
+    found = json.loads(text or "[]")
+    return frozenset(Neighbour(one["dev"], one["dst"], one.get("lladdr", "")) for one in found if one.get("dev"))
 
 
 _ROUTE_PLAIN = {"dst", "table", "metric", "dev", "gateway", "type", "protocol", "scope", "pref", "prefsrc"}

@@ -29,8 +29,22 @@ from ansible.module_utils.wardnet_kernel import (
     parse_addresses,
     parse_carrier,
     parse_members,
+    parse_neighbours,
     parse_routes,
     parse_rules,
+)
+from ansible.module_utils.wardnet_links import (
+    Fault,
+    Link,
+    Stray,
+    faults,
+    most,
+    parse_links,
+    parse_strays,
+    parse_vlans,
+    standing_upon,
+    stray_vlan,
+    wanted_mtus,
 )
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started, unmask
@@ -52,33 +66,46 @@ class Network(Part):
         self._intent = join_intents([read_step(step.arguments) for step in self.steps])
         self._running, self._links = self._look()
         self._difference = compare(self._running, self._intent)
-        self._stray_vlans = self._strays()
-        parents = {
-            port["parent"]
+        self._parents = {
+            port["name"]: port["parent"]
             for step in self.steps
             for port in step.arguments["gateway"]["ports"]
             if port["channel"] == step.arguments["channel"] and port.get("parent")
         }
         own = [item["path"] for step in self.steps for item in step.files]
+        parents = set(self._parents.values())
         self._overriding = network_files.overriding(own, self._intent.ports | self._intent.vrfs | parents | {"lo"})
         self._held_up = (self._intent.ports - self._intent.dialled) | parents  # a session's own goes with it
+        self._stray = self._strays(self._links)
+        self._wrong = self._faults(self._links)
 
-    def _strays(self) -> dict[str, tuple[str, str]]:
-        """VLAN devices that are no port of the gateway, as (parent, tag): networkd makes them and takes none away."""
+    def _strays(self, links: dict[str, Link]) -> dict[str, Stray]:
+        """Devices that are no port: VLANs, which networkd makes and takes none away, and what stands upon a port."""
         if MAIN not in self._intent.tables:
             return {}
-        found = parse_vlans(VLANS.read_text() if VLANS.exists() else "")
         ports = [port for step in self.steps for port in step.arguments["gateway"]["ports"]]
         dialled_over = {f"{port['name'][:10]}-line" for port in ports if port.get("dialled")}  # as the roles name it
-        return {name: where for name, where in found.items() if name not in self._intent.all_ports | dialled_over}
+        known = self._intent.all_ports | dialled_over
+        vlans = parse_vlans(VLANS.read_text() if VLANS.exists() else "")
+        found = {name: stray_vlan(name, *where) for name, where in vlans.items() if name not in known}
+        others = standing_upon(links, self._held_up | self._intent.all_ports | dialled_over, known | set(found))
+        return {**found, **parse_strays(self._details(), others)} if others else found
 
-    def _switched_off(self, links: dict[str, bool]) -> list[str]:
-        return sorted(name for name in self._held_up if links.get(name) is False)
+    def _faults(self, links: dict[str, Link]) -> list[Fault]:
+        mtus = wanted_mtus(links, self._held_up, self._parents)
+        if any(links[name].mtu != mtu for name, mtu in mtus.items()):
+            largest = most(self._details())
+            mtus = {name: min(mtu, largest.get(name, mtu)) for name, mtu in mtus.items()}
+        return faults(links, self._held_up, mtus)
 
-    def _look(self) -> tuple[Running, dict[str, bool]]:
-        """What runs, and which links there are, by whether they are up. Two processes: one a family."""
-        links, *four = self._batch("-4", "link show", "address show", "route show table all", "rule show")
-        six = self._batch("-6", "address show", "route show table all", "rule show")
+    def _details(self) -> list[dict[str, Any]]:
+        return list(json.loads(self.host.run([IP, "-d", "-j", "link", "show"]) or "[]"))
+
+    def _look(self) -> tuple[Running, dict[str, Link]]:
+        """What runs, and which links there are. Two processes: one a family."""
+        both = ("address show", "route show table all", "rule show", "neigh show nud permanent", "neigh show proxy")
+        links, *four = self._batch("-4", "link show", *both)
+        six = self._batch("-6", *both)
         (plain, tentative), (plain6, tentative6) = (parse_addresses(json.dumps(family[0])) for family in (four, six))
         running = Running(
             addresses=plain | plain6,
@@ -87,8 +114,9 @@ class Network(Part):
             rules=parse_rules(json.dumps(four[2]), 4) | parse_rules(json.dumps(six[2]), 6),
             carrier=parse_carrier(json.dumps(links)),
             members=parse_members(json.dumps(links)),
+            neighbours=frozenset().union(*(parse_neighbours(json.dumps(one)) for one in (*four[3:], *six[3:]))),
         )
-        return running, {link["ifname"]: "UP" in link.get("flags", []) for link in links}
+        return running, parse_links(links)
 
     def _batch(self, family: str, *commands: str) -> list[list[dict[str, Any]]]:
         text = self.host.run([IP, "-N", "-j", family, "-batch", "-"], "\n".join([*commands, ""]))
@@ -109,18 +137,19 @@ class Network(Part):
             missing=tuple(map(str, self._difference.missing)),
             foreign=(
                 *map(str, self._difference.foreign),
-                *(f"VLAN {tag} of {parent} as {name}" for name, (parent, tag) in sorted(self._stray_vlans.items())),
+                *(stray.words for _, stray in sorted(self._stray.items())),
                 *(f"file {path}, which {NETWORKD} takes before wardnet's" for path in self._overriding.values()),
             ),
             needs=(
                 *(() if is_started(self.host.unit(NETWORKD)) else (f"start {NETWORKD}",)),
-                *(f"switch on {name}" for name in self._switched_off(self._links)),
+                *(fault.words for fault in self._wrong),
             ),
             facts={"without_link": sorted(self._intent.ports - self._running.carrier)},
         )
 
     def judge(self, root: Path) -> None:  # noqa: ARG002 - its files are judged by networkd alone
         lost = [str(item) for item in self._difference.foreign if not is_learned(item) and not is_exact(item)]
+        lost += [stray.words for _, stray in sorted(self._stray.items()) if not stray.again]
         if lost:
             raise RefusedError(
                 f"the way back is refused: it could not bring back as it is: {'; '.join(lost)}. "
@@ -140,9 +169,9 @@ class Network(Part):
                 UndoCommand((IP, family, "rule", "del", "priority", "1000", "l3mdev"), harmless=GONE)
                 for family in ("-4", "-6")
             ]
-        for name, (parent, tag) in sorted(self._stray_vlans.items()):
-            words = ("link", "add", "link", parent, "name", name, "type", "vlan", "id", tag)
-            back += [UndoCommand((IP, *words), harmless=THERE), UndoCommand((IP, "link", "set", "dev", name, "up"))]
+        for name, stray in sorted(self._stray.items()):
+            back.append(UndoCommand((IP, "link", "add", *stray.again), harmless=THERE))
+            back.append(UndoCommand((IP, "link", "set", "dev", name, "up")))
         if self._stopped():
             back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
             back.append(UndoCommand((SYSTEMCTL, "stop", NETWORKD)))
@@ -150,7 +179,8 @@ class Network(Part):
             back += [UndoCommand((NETWORKCTL, "reload")), UndoCommand((NETWORKCTL, "reconfigure", "lo", *ports))]
             if not is_started(self.host.unit(NETWORKD)):
                 back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
-        back += [UndoCommand((IP, "link", "set", "dev", port, "up")) for port in ports if self._links[port]]
+        back += [UndoCommand((IP, "link", "set", "dev", port, "up")) for port in ports if self._links[port].up]
+        back += [UndoCommand((IP, "link", "set", *fault.back)) for fault in self._wrong if fault.back]
         back.append(UndoCommand(("/usr/bin/sleep", "2")))
         back += [UndoCommand(tuple(command_for(item, "del")), harmless=GONE) for item in self._difference.missing]
         for item in self._difference.foreign:
@@ -183,25 +213,25 @@ class Network(Part):
         right_since = None
         while True:
             running, links = self._look()
-            difference, off = compare(running, self._intent), self._switched_off(links)
+            difference, wrong = compare(running, self._intent), self._faults(links)
             # Whoever still learns a route would bring it again: part routing sees to that first, then verify().
             difference = replace(difference, foreign=tuple(i for i in difference.foreign if not is_learned(i)))
             now = time.monotonic()
-            if not difference and not off:
+            if not difference and not wrong:
                 right_since = now if right_since is None else right_since
                 if not changed or now >= right_since + TAKEN_UP:
-                    for name in self._strays():
+                    for name in self._strays(links):
                         self.host.run([IP, "link", "delete", "dev", name])
                     return
                 time.sleep(0.2)
                 continue
             right_since = None
-            for name in off:
-                self.host.run([IP, "link", "set", "dev", name, "up"])
+            for fault in wrong:
+                self.host.run([IP, "link", "set", *fault.mend])
             if now > begun + self.host.settle:
                 raise PartError(
                     "the kernel does not come to what is intended: see missing, foreign and not_usable",
-                    missing=[*map(str, difference.missing), *(f"port {name} switched on" for name in off)],
+                    missing=[*map(str, difference.missing), *(fault.words for fault in wrong)],
                     foreign=list(map(str, difference.foreign)),
                     not_usable=list(map(str, difference.waiting)),
                 )
@@ -267,12 +297,6 @@ def has_selectors_of(rule: Rule, other: Rule) -> bool:
     same = all(getattr(rule, name) in (getattr(other, name), "", 0) for name in plain)
     more = json.loads(rule.other or "{}").items() <= json.loads(other.other or "{}").items()
     return same and more and (rule.family, rule.priority) == (other.family, other.priority)
-
-
-def parse_vlans(text: str) -> dict[str, tuple[str, str]]:
-    """VLAN devices by name, each with its parent and tag; from /proc/net/vlan/config."""
-    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    return {row[0]: (row[2], row[1]) for row in rows if len(row) == 3}
 
 
 def read_step(arguments: dict[str, Any]) -> Intent:

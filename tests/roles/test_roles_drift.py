@@ -183,6 +183,20 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "buoi-pc-1", "mkdir -p /run/sysctl.d; echo net.ipv4.ip_forward=1 > /run/sysctl.d/zz-mine.conf",
         "before: /run/sysctl.d/zz-mine.conf (remove)",
     ),
+    "a port of small packets": ("buoi-gw", "ip link set dev wifi0 mtu 1400", "+MTU 1500 on wifi0"),
+    "a port that asks for nobody": (
+        "buoi-gw", "ip link set dev citizen0 arp off", "+let citizen0 ask for neighbours",
+    ),
+    "somebody else's MAC address": (
+        "buoi-gw", "ip neigh replace 10.20.1.11 lladdr 02:00:00:00:00:99 dev clerks0 nud permanent",
+        "-neighbour 10.20.1.11 on clerks0, always 02:00:00:00:00:99",
+    ),
+    "answers for others": (
+        "buoi-gw", "ip neigh add proxy 10.20.1.250 dev clerks0", "-neighbour 10.20.1.250 on clerks0, answered for",
+    ),
+    "a device upon the internet's port": (
+        "buoi-gw", "ip link add mine0 link inet0 type macvlan mode bridge", "-macvlan mine0 upon inet0",
+    ),
     "no rules for the audit log": (
         "buoi-gw", "echo -D > /etc/audit/rules.d/zz.rules", "before: /etc/audit/rules.d/zz.rules (remove)",
     ),
