@@ -65,6 +65,7 @@ def ansible_vars(layout: Layout, record: Record, topology: Topology, suite: str,
         # Tests say when security updates come; the lab's own setting of congestion control is no drift.
         "hardening_upgrade_at": "*-01-01 04:00",
         "hardening_sysctl_keep": ["05-bootstrap-tcp.conf"],
+        "wardnet_administrator_keys": [(layout.ssh / "controller.pub").read_text().strip()],
         "wardnet_audit_public_keys": [(layout.ssh / "auditor.pub").read_text().strip()],
         # Which of the inventory's hosts exist here.
         "lab_name": layout.name,

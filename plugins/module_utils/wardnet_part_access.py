@@ -1,10 +1,11 @@
 """Part `access`: how one logs in: accounts, the SSH server's files, keys, sudoers.
 
-    access: {accounts: [{name, home, shell, comment, system: true}], service: ssh.service}
+    access: {accounts: [{name, home, shell, comment, system: true}], service: ssh.service, root: [names]}
 
 Accounts are made without a password and without a home of their own; what they own is in `files`. The server reads its
 configuration again with the change, so that the connection that confirms it has come in by the new one. The way back
-has it read what it had read before, which need not be what is on disk.
+has it read what it had read before, which need not be what is on disk. Where `root` is given, no account but root and
+these is open with the number 0: it is locked.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import json
 import pwd
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils.wardnet_confirmed import confirmed_files
 from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, Undo, UndoCommand
+from ansible.module_utils.wardnet_part_accounts import FILES, NOLOGIN, parse_logins
 from ansible.module_utils.wardnet_way_back import keep_file
 
 SSHD = "/usr/sbin/sshd"
@@ -25,6 +27,7 @@ SSHD = "/usr/sbin/sshd"
 
 class Access(Part):
     name = "access"
+    etc: ClassVar[Path] = Path("/etc")
 
     def read(self) -> None:
         self._missing: list[dict[str, Any]] = []
@@ -40,14 +43,26 @@ class Access(Part):
             if wrong:
                 self._differing.append((account, [word for key in wrong for word in (FLAGS[key], have[key])]))
 
+        self._roots = self._other_roots()
+
+    def _other_roots(self) -> list[str]:
+        given = [step.arguments["root"] for step in self.steps if step.arguments.get("root") is not None]
+        if not given:
+            return []
+        known = {"root", *(name for names in given for name in names)}
+        logins = parse_logins(*((self.etc / name).read_text() for name in ("passwd", "shadow", "group")))
+        return [one.name for one in logins.values() if one.uid == 0 and one.name not in known and not one.locked]
+
     def difference(self) -> Difference:
         return Difference(
             missing=tuple(f"account {account['name']}" for account in self._missing),
+            foreign=tuple(f"account {name}, which is root" for name in self._roots),
             needs=tuple(f"change account {account['name']}" for account, _ in self._differing),
         )
 
     def undo(self) -> list[Undo]:
-        back: list[Undo] = [
+        back: list[Undo] = [keep_file(self.etc / name) for name in FILES] if self._roots else []
+        back += [
             UndoCommand(("/usr/sbin/userdel", account["name"]), harmless=("does not exist",))
             for account in self._missing
         ]
@@ -88,6 +103,11 @@ class Access(Part):
             raise PartError(str(error)) from error
 
     def apply(self) -> None:
+        try:
+            for name in self._roots:
+                self.host.run(["/usr/sbin/usermod", "--lock", "--expiredate=1", f"--shell={NOLOGIN}", name])
+        except CommandError as error:
+            raise PartError(str(error)) from error
         if not any("/ssh/" in str(change.path) for change in self.files):
             return
         try:

@@ -197,6 +197,21 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     "a device upon the internet's port": (
         "buoi-gw", "ip link add mine0 link inet0 type macvlan mode bridge", "-macvlan mine0 upon inet0",
     ),
+    "one more key for the administrator": (
+        "buoi-pc-1", "echo ssh-ed25519 AAAA mine >> /home/wardnet/.ssh/authorized_keys",
+        "before: /home/wardnet/.ssh/authorized_keys (write)",
+    ),
+    "keys under another name": (
+        "buoi-gw", "echo ssh-ed25519 AAAA mine > /home/wardnet/.ssh/authorized_keys2",
+        "before: /home/wardnet/.ssh/authorized_keys2 (remove)",
+    ),
+    "a key for root": (
+        "buoi-gw", "mkdir -p /root/.ssh; echo ssh-ed25519 AAAA mine > /root/.ssh/authorized_keys",
+        "before: /root/.ssh/authorized_keys (remove)",
+    ),
+    "another root": (
+        "buoi-gw", "useradd --non-unique --uid 0 --gid 0 --no-create-home toor", "-account toor, which is root",
+    ),
     "no rules for the audit log": (
         "buoi-gw", "echo -D > /etc/audit/rules.d/zz.rules", "before: /etc/audit/rules.d/zz.rules (remove)",
     ),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.unit.plugins_namespace import candidate, go_back, host_module, network, run
+from tests.unit.plugins_namespace import candidate, go_back, host_module, library, network, run
 
 GATEWAY = {
     "ports": [{"name": name, "channel": "wan", "ipv4": None, "ipv6": None} for name in ("wan0", "clerks0")],
@@ -40,7 +40,7 @@ class Host(host_module.Host):  # type: ignore[misc, name-defined]
 def look() -> Any:
     step = {"role": "r", "part": "network", "network": {"gateway": GATEWAY, "channel": "wan", "hold_main": True}}
     shown = {network.NETWORKD: {"ActiveState": "active", "UnitFileState": "enabled"}}
-    part = network.Network(candidate.read_steps([step]), Host(shown=shown))
+    part = network.Network(candidate.read_steps([step]), Host(shown=shown, library=library()))
     part.read()
     return part
 
