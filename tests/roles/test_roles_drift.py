@@ -188,8 +188,8 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "buoi-gw", "ip link set dev citizen0 arp off", "+let citizen0 ask for neighbours",
     ),
     "somebody else's MAC address": (
-        "buoi-gw", "ip neigh replace 10.20.1.11 lladdr 02:00:00:00:00:99 dev clerks0 nud permanent",
-        "-neighbour 10.20.1.11 on clerks0, always 02:00:00:00:00:99",
+        "buoi-gw", "ip neigh replace 10.20.1.240 lladdr 02:00:00:00:00:99 dev clerks0 nud permanent",
+        "-neighbour 10.20.1.240 on clerks0, always 02:00:00:00:00:99",
     ),
     "answers for others": (
         "buoi-gw", "ip neigh add proxy 10.20.1.250 dev clerks0", "-neighbour 10.20.1.250 on clerks0, answered for",
@@ -259,7 +259,7 @@ def test_services_run_again_with_what_is_intended(drift: Drift, converged: Lab) 
     for host, unit in (("buoi-gw", "wardnet-link-exporter"), ("monitoring", "prometheus"), ("tay-ho-hub", "nftables")):
         assert inside(converged, host, "systemctl", "is-active", unit) == "active"
         assert inside(converged, host, "systemctl", "is-enabled", unit) == "enabled"
-    for unit in ("ssh", "systemd-networkd", "wardnet-names@clerks0", "prometheus"):
+    for unit in ("ssh", "systemd-networkd", "prometheus"):
         host = "monitoring" if unit == "prometheus" else "buoi-gw"
         assert "mine.conf" not in inside(converged, host, "systemctl", "show", "--property=DropInPaths", unit)
     settings = inside(converged, "buoi-pc-1", "sshd", "-T")
