@@ -169,3 +169,11 @@ def test_a_missed_budget_is_no_success(
     out = capsys.readouterr().out
     assert "a no-op: 1.0 s" in out
     assert said in out
+
+
+def test_handlers_of_one_name_do_the_same() -> None:
+    """Ansible runs the last one that has the name, whichever role's it is."""
+    known: dict[str, object] = {}
+    for path in sorted(PLAIN.glob("roles/*/handlers/main.yml")):
+        for handler in yaml.safe_load(path.read_text()):
+            assert known.setdefault(handler["name"], handler) == handler, f"{path}: {handler['name']}"
