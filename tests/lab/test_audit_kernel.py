@@ -16,10 +16,10 @@ import pytest
 from collectors.parsers.linux import parse_device
 from tests.lab.kernel_configurations import Generator
 from tests.lab.kernel_support import PORTS, Router, Sent, router
-from wardnet.audit.concrete import Probe
-from wardnet.audit.pipeline import Pipeline
-from wardnet.audit.space import Bdd
-from wardnet.audit.trace import Tracer
+from wardnet.audit.sets.pipeline import Pipeline
+from wardnet.audit.sets.space import Bdd
+from wardnet.audit.steps.concrete import Probe
+from wardnet.audit.steps.trace import Tracer
 from wardnet.model.device import Device
 from wardnet.model.packet import Field, State
 

@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 
-from wardnet.audit.chains import Chains, Walk
-from wardnet.audit.concrete import Probe
-from wardnet.audit.conditions import Conditions
-from wardnet.audit.space import Space
-from wardnet.audit.trace import Tracer
+from wardnet.audit.sets.chains import Chains, Walk
+from wardnet.audit.sets.conditions import Conditions
+from wardnet.audit.sets.space import Space
+from wardnet.audit.steps.concrete import Probe
+from wardnet.audit.steps.trace import Tracer
 from wardnet.model.device import (
     Chain,
     Choose,

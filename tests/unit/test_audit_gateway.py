@@ -32,8 +32,8 @@ from tests.unit.audit_support import (
     with_rule,
     with_setting,
 )
-from wardnet.audit.pipeline import Pipeline
 from wardnet.audit.records import DeviceResult, Verdict
+from wardnet.audit.sets.pipeline import Pipeline
 
 WAN_TO_INTERNET = ("wan", "internet")
 INTERNET_TO_WAN = ("internet", "wan")

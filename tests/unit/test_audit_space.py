@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardnet.audit.errors import AuditError
-from wardnet.audit.space import Space, manager
+from wardnet.audit.sets.space import Space, manager
 from wardnet.model.packet import Field, Masked
 from wardnet.model.span import Span
 

@@ -8,7 +8,7 @@ from typing import Any
 from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
 from wardnet.compile.hosts import GROUP_OF_ROLE
-from wardnet.compile.policy import NO_SWITCHES, PULLED
+from wardnet.compile.policy import NO_HOSTS, NO_SWITCHES, PULLED
 from wardnet.compile.switches import BRIDGE
 from wardnet.inventory.checks.names import GROUPS
 from wardnet.inventory.values import TAKEN_INTERFACES
@@ -186,10 +186,12 @@ def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest
             assert port.label == (own.zone if is_network else own.reference)
             assert port.prefixes == ((own.ipv4.network, own.ipv6.network) if is_network else ())
     subjects = {device.device for device in policy.devices} | {a.subject for a in policy.assumptions}
-    assert {gateway.id for gateway in plan.gateways} <= subjects
+    assert {item.id for item in (*plan.gateways, *plan.hosts)} <= subjects, "neither audited nor an assumption"
     assert {assumption.subject: assumption.reason for assumption in policy.assumptions} == {
         item.id: item.unmanaged_reason or PULLED for item in (*plan.gateways, *plan.hosts) if not item.reached
-    } | {switch.id: NO_SWITCHES for switch in plan.switches}
+    } | {host.id: NO_HOSTS for host in plan.hosts if host.reached} | {
+        switch.id: NO_SWITCHES for switch in plan.switches
+    }
 
 
 def test_a_grant_of_the_policy_is_one_family_and_carries_who_answers_for_it() -> None:

@@ -6,23 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wardnet.audit import suggest
-from wardnet.audit.chains import Walk
-from wardnet.audit.concrete import Probe
-from wardnet.audit.grants import allowed
-from wardnet.audit.pipeline import Pipeline
 from wardnet.audit.problems import bridge_of, problems_of
 from wardnet.audit.programs import programs_of
+from wardnet.audit.question import FAMILIES, circuits_of, crossing_pairs
 from wardnet.audit.records import Crossing, DeviceResult, Hop, OpenPoint, Packet, Pair, Verdict, worst
-from wardnet.audit.space import Bdd, Guess
-from wardnet.audit.trace import Trace, Tracer
-from wardnet.audit.witness import Witness, choose, flow_behind, needed_unknowns, packet
+from wardnet.audit.sets.chains import Walk
+from wardnet.audit.sets.grants import allowed
+from wardnet.audit.sets.pipeline import Pipeline
+from wardnet.audit.sets.space import Bdd, Guess
+from wardnet.audit.sets.witness import Witness, choose, flow_behind, needed_unknowns, packet
+from wardnet.audit.steps.concrete import Probe
+from wardnet.audit.steps.trace import Trace, Tracer
 from wardnet.model.device import Device, Hook
 from wardnet.model.intent import Channel, IPNetwork
 from wardnet.model.packet import Field, State
 from wardnet.model.policy import DevicePolicy, PolicyPort
 from wardnet.model.span import Span
-
-FAMILIES = (4, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,8 @@ def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | N
     crossings: list[Crossing] = []
     states: tuple[tuple[str, ...], ...] = ()
     if len({port.channel for port in policy.ports}) > 1:
-        circuits = tuple(port.interface for port in policy.ports if not port.prefixes)
-        between = [(source.interface, destination.interface) for source, destination in _crossing_pairs(policy)]
+        circuits = circuits_of(policy)
+        between = [(source.interface, destination.interface) for source, destination in crossing_pairs(policy)]
         pipelines = [Pipeline(device, family, circuits, backend, between) for family in FAMILIES]
         problems += programs_of(device, policy, pipelines)
         for family, pipeline in zip(FAMILIES, pipelines, strict=True):
@@ -61,7 +60,7 @@ def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | N
                 reason = "runs before or after a chain of the same priority in another table, and one changes packets"
                 problems.append(OpenPoint(span, reason, "give the two chains different priorities"))
             states = tuple(tuple(sorted(state)) for state in examiner.pipeline.states)
-            for source, destination in _crossing_pairs(policy):
+            for source, destination in crossing_pairs(policy):
                 found = examiner.examine(source, destination)
                 verdict = worst([crossing.verdict for crossing in found])
                 if verdict is Verdict.PROVED and problems:
@@ -90,13 +89,6 @@ def _in_order(device: str, crossings: list[Crossing]) -> tuple[Crossing, ...]:
         return opened.get((hop.span, crossing.family), "") if hop is not None and hop.span is not None else ""
 
     return tuple(replace(crossing, follows=follows(crossing)) for crossing in numbered)
-
-
-def _crossing_pairs(policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPort]]:
-    for source in policy.ports:
-        for destination in policy.ports:
-            if source.channel is not destination.channel:
-                yield source, destination
 
 
 # --- one family

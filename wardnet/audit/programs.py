@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from wardnet.audit.pipeline import Pipeline
 from wardnet.audit.records import OpenPoint
+from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.model.device import Device, Listener, Server
 from wardnet.model.intent import Channel, IPAddress
 from wardnet.model.packet import Field

@@ -11,6 +11,8 @@ from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, P
 PULLED = N_("only on the internet channel: management does not reach it")
 NO_SWITCHES = N_("a switch: what it carries is taken on trust, the gateway is looked into")
 
+NO_HOSTS = N_("a host: that it has one channel only, and passes nothing on to the other, is not looked into")
+
 
 def compile_policy(district: District, plan: Plan) -> AuditPolicy:
     today = on_day(district, plan.as_of)
@@ -19,6 +21,7 @@ def compile_policy(district: District, plan: Plan) -> AuditPolicy:
     assumptions = [
         Assumption(item.id, item.unmanaged_reason or PULLED, item.source) for item in listed if not item.reached
     ]
+    assumptions += [Assumption(host.id, NO_HOSTS, host.source) for host in plan.hosts if host.reached]
     assumptions += [Assumption(switch.id, NO_SWITCHES, switch.source) for switch in plan.switches]
     return AuditPolicy(
         district=plan.district,

@@ -3,8 +3,8 @@ source that has a way back."""
 
 from __future__ import annotations
 
-from wardnet.audit.routing import Routing
-from wardnet.audit.space import Bdd, Space
+from wardnet.audit.sets.routing import Routing
+from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import Device
 from wardnet.model.packet import Field, looks_at
 from wardnet.model.span import Span

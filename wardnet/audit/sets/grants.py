@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wardnet.audit.space import Bdd, Space
+from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.intent import IPNetwork, Ports
 from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP, Field, State
 from wardnet.model.policy import DevicePolicy, PolicyPort

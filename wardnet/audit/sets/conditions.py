@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from wardnet.audit.space import Bdd, Space
+from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.packet import (
     All,
     AnyOf,

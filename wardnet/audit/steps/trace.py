@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from wardnet.audit.concrete import Concrete, Guessed, Probe
 from wardnet.audit.records import Hop
+from wardnet.audit.steps.concrete import Concrete, Guessed, Probe
 from wardnet.model.device import (
     Chain,
     Choose,

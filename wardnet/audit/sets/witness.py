@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from wardnet.audit.chains import Translation
 from wardnet.audit.records import Packet
-from wardnet.audit.space import Bdd, Guess, Space
+from wardnet.audit.sets.chains import Translation
+from wardnet.audit.sets.space import Bdd, Guess, Space
 from wardnet.model.intent import IPNetwork
 from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP, Field, State
 from wardnet.model.span import Span

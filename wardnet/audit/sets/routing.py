@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from wardnet.audit.conditions import Conditions
-from wardnet.audit.space import Bdd, Space
+from wardnet.audit.sets.conditions import Conditions
+from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import Device, KernelRoute, PolicyRule, RouteType, RuleAction
 from wardnet.model.packet import Field
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wardnet.audit.space import Bdd, Space
+from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.packet import ICMP, ICMPV6, Field, State
 from wardnet.model.span import Span
 

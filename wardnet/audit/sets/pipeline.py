@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
-from wardnet.audit.chains import Chains, Translation, Walk
-from wardnet.audit.conditions import Conditions
-from wardnet.audit.kernel import Kernel
-from wardnet.audit.routing import Routing
-from wardnet.audit.space import Bdd, Space
-from wardnet.audit.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
+from wardnet.audit.question import link_states
+from wardnet.audit.sets.chains import Chains, Translation, Walk
+from wardnet.audit.sets.conditions import Conditions
+from wardnet.audit.sets.kernel import Kernel
+from wardnet.audit.sets.routing import Routing
+from wardnet.audit.sets.space import Bdd, Space
+from wardnet.audit.sets.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
 from wardnet.model.device import Chain, Device, Hook, Table
 from wardnet.model.packet import Field, State
 from wardnet.model.span import Span
 
 CONNTRACK = -200
 SOURCE_NAT = 100
-_MANY = 4  # uplinks up to which pairs of failures are looked at too
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +273,3 @@ def entrances(device: Device) -> tuple[str, ...]:
         for link in device.links
         if link.up and not link.loopback and (link.master is None or masters.get(link.master) == "vrf")
     )
-
-
-def link_states(circuits: tuple[str, ...], ports: tuple[str, ...]) -> tuple[frozenset[str], ...]:
-    """All up as captured; each circuit down; with few circuits also two at a time; and each other port down."""
-    uplinks = [name for name in circuits if name in ports]
-    found = [frozenset[str](), *(frozenset({name}) for name in uplinks)]
-    if len(uplinks) <= _MANY:
-        found.extend(frozenset(pair) for pair in combinations(uplinks, 2))
-    found.extend(frozenset({name}) for name in ports if name not in uplinks)
-    return tuple(found)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wardnet.audit.conditions import Conditions
-from wardnet.audit.space import Bdd, Space
+from wardnet.audit.sets.conditions import Conditions
+from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import (
     Chain,
     Choose,

@@ -1,0 +1,1 @@
+"""The first engine: sets of packets as BDDs."""

@@ -1,0 +1,1 @@
+"""Single packets, followed with plain numbers: the example of a set, shown."""
