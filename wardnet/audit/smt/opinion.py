@@ -1,0 +1,103 @@
+"""The second opinion on a device: what may cross it in one family, by z3.
+
+Possible is what comes true for some packet and some values of the unknowns; certain, what one packet does for all of
+them. Where a packet has to belong to a connection, that connection's first packet is a second one in the same script: it
+is added only where something would cross without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wardnet.audit.question import Answer, Ends, Question
+from wardnet.audit.records import Verdict
+from wardnet.audit.smt.conditions import UnencodableError
+from wardnet.audit.smt.grants import granted
+from wardnet.audit.smt.packet import Unknown
+from wardnet.audit.smt.passage import Passage, Passed
+from wardnet.audit.smt.solver import GaveUpError, Limits, Solver, load
+from wardnet.audit.smt.terms import FALSE, Script, Term, both, conj, disj, neg
+from wardnet.audit.smt.tracking import belongs
+from wardnet.model.packet import State
+
+ENGINE = "z3"
+_STATES = (State.NEW, State.INVALID, State.ESTABLISHED, State.RELATED)
+
+
+def second_opinion(question: Question, limits: Limits | None = None) -> Answer:
+    """Never raises for what stands in a device: what it has no words for, it gives up on. Raises AuditError without z3."""
+    load()
+    try:
+        verdicts = dict(_Opinion(question, limits or Limits()).verdicts())
+    except GaveUpError as error:
+        return _none(question, str(error))
+    except UnencodableError as error:
+        return _none(question, f"is not encoded: {error}")
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, AssertionError) as error:
+        return _none(question, f"could not be encoded: {type(error).__name__}: {error}")
+    for ends, verdict in _bridged(question).items():
+        if verdicts[ends] is not Verdict.VIOLATED:
+            verdicts[ends] = verdict
+    return Answer(ENGINE, verdicts)
+
+
+def _none(question: Question, reason: str) -> Answer:
+    return Answer(ENGINE, dict.fromkeys(question.pairs), dict.fromkeys(question.pairs, reason))
+
+
+class _Opinion:
+    def __init__(self, question: Question, limits: Limits) -> None:
+        self._question = question
+        self._limits = limits
+        self._passage = Passage(question.device, question.family)
+        self._script = Script()
+        self._packet = Unknown(self._script, "p", question.family, self._passage.names)
+
+    def verdicts(self) -> Mapping[Ends, Verdict]:
+        pairs = self._question.pairs
+        calm = Verdict.UNKNOWN if self._passage.unordered() else Verdict.PROVED
+        moved, passed = self._passed()
+        crossings = [self._crossing(passed, ends) for ends in pairs]
+        if all(crossing == FALSE for crossing in crossings):
+            return dict.fromkeys(pairs, calm)
+        states = self._question.link_states
+        self._script.demand(self._packet.link_state(states))
+        solver = Solver(self._limits)
+        possible = solver.which(self._script, crossings)
+        if possible:
+            first = Unknown(self._script, "first", self._question.family, self._passage.names)
+            self._script.demand(belongs(self._passage, passed, moved, first, states))
+            possible = solver.which(self._script, crossings)
+        certain = {place for place in possible if solver.certain(self._script, crossings[place])}
+        return {
+            ends: Verdict.VIOLATED if place in certain else Verdict.UNKNOWN if place in possible else calm
+            for place, ends in enumerate(pairs)
+        }
+
+    def _passed(self) -> tuple[Term, Passed]:
+        passage = self._passage
+        moved: Term = self._packet.fresh(0) if passage.translates() else FALSE
+        pairs = list(self._question.pairs)
+        if passage.diverts():  # then a packet matters that would leave by another port
+            pairs = [(one, other) for one in passage.entrances for other in passage.up]
+        return moved, passage.run(self._packet, _STATES, pairs, moved)
+
+    def _crossing(self, passed: Passed, ends: Ends) -> Term:
+        source, destination = ends
+        leaves = passed.last.outgoing.are(destination)
+        beyond = neg(granted(self._question.policy, passed.last, source, destination))
+        crosses = disj((conj((passed.passes, leaves, beyond)), passed.diverted))
+        return self._script.share(both(passed.last.incoming.are(source), crosses))
+
+
+def _bridged(question: Question) -> dict[Ends, Verdict]:
+    """Ports of one bridge: frames pass below all of this. Whether chains of bridges stop them is not encoded."""
+    device = question.device
+    filtered = any(table.layer == 2 and table.chains for table in device.ruleset.tables)
+    bridges = {link.name for link in device.links if link.kind == "bridge"}
+    member = {link.name: link.master for link in device.links if link.up and link.master in bridges}
+    return {
+        (one, other): Verdict.UNKNOWN if filtered else Verdict.VIOLATED
+        for one, other in question.pairs
+        if one in member and member[one] == member.get(other)
+    }
