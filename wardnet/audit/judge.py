@@ -6,15 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wardnet.audit import suggest
+from wardnet.audit.agreement import Opinion, agree, asked, doubted
 from wardnet.audit.problems import bridge_of, problems_of
 from wardnet.audit.programs import programs_of
-from wardnet.audit.question import FAMILIES, circuits_of, crossing_pairs
-from wardnet.audit.records import Crossing, DeviceResult, Hop, OpenPoint, Packet, Pair, Verdict, worst
+from wardnet.audit.question import FAMILIES, Answer, Ends, Question, circuits_of, crossing_pairs
+from wardnet.audit.records import Crossing, DeviceResult, Disagreement, Hop, OpenPoint, Packet, Pair, Verdict, worst
 from wardnet.audit.sets.chains import Walk
 from wardnet.audit.sets.grants import allowed
 from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.audit.sets.space import Bdd, Guess
 from wardnet.audit.sets.witness import Witness, choose, flow_behind, needed_unknowns, packet
+from wardnet.audit.smt.opinion import second_opinion
+from wardnet.audit.smt.solver import load
 from wardnet.audit.steps.concrete import Probe
 from wardnet.audit.steps.trace import Trace, Tracer
 from wardnet.model.device import Device, Hook
@@ -43,36 +46,74 @@ class Places:
         return tuple(network for network in self.networks.get(port.channel, ()) if network not in own)
 
 
-def judge(device: Device, policy: DevicePolicy, places: Places, backend: str | None = None) -> DeviceResult:
-    """The verdict on a device that was read. Never raises for what stands in its artefacts."""
+def judge(
+    device: Device,
+    policy: DevicePolicy,
+    places: Places,
+    backend: str | None = None,
+    opinion: Opinion | None = second_opinion,
+) -> DeviceResult:
+    """The verdict on a device that was read, of both engines; of the sets alone, for comparisons, without `opinion`.
+    Never raises for what stands in the artefacts; raises AuditError where a package is missing."""
     problems = list(problems_of(device, policy))
     pairs: list[Pair] = []
     crossings: list[Crossing] = []
+    disagreements: list[Disagreement] = []
     states: tuple[tuple[str, ...], ...] = ()
     if len({port.channel for port in policy.ports}) > 1:
-        circuits = circuits_of(policy)
-        between = [(source.interface, destination.interface) for source, destination in crossing_pairs(policy)]
-        pipelines = [Pipeline(device, family, circuits, backend, between) for family in FAMILIES]
-        problems += programs_of(device, policy, pipelines)
-        for family, pipeline in zip(FAMILIES, pipelines, strict=True):
-            examiner = _Examiner(pipeline, policy, places)
-            for span in examiner.pipeline.disordered():
-                reason = "runs before or after a chain of the same priority in another table, and one changes packets"
-                problems.append(OpenPoint(span, reason, "give the two chains different priorities"))
-            states = tuple(tuple(sorted(state)) for state in examiner.pipeline.states)
-            for source, destination in crossing_pairs(policy):
-                found = examiner.examine(source, destination)
-                verdict = worst([crossing.verdict for crossing in found])
-                if verdict is Verdict.PROVED and problems:
-                    verdict = Verdict.UNKNOWN
-                pairs.append(
-                    Pair(source.interface, source.channel, destination.interface, destination.channel, family, verdict)
-                )
-                crossings += found
-    numbered = _in_order(policy.device, crossings)
+        if opinion is second_opinion:
+            load()
+        questions = [Question(device, policy, family) for family in FAMILIES]
+        with asked(opinion, questions) as answers:
+            pipelines = [
+                Pipeline(device, family, circuits_of(policy), backend, questions[0].pairs) for family in FAMILIES
+            ]
+            problems += programs_of(device, policy, pipelines)
+            for family, pipeline in zip(FAMILIES, pipelines, strict=True):
+                found = _family(pipeline, policy, places, problems)
+                crossings += found.crossings
+                states = tuple(tuple(sorted(state)) for state in pipeline.states)
+                for pair in found.pairs:
+                    disagreement = None
+                    if family in answers:
+                        pair, disagreement = agree(pair, found.answer, answers[family].result())
+                    pairs.append(pair)
+                    disagreements += [disagreement] if disagreement else []
+    numbered = _in_order(policy.device, [doubted(crossing, disagreements) for crossing in crossings])
     verdict = worst([pair.verdict for pair in pairs] + ([Verdict.UNKNOWN] if problems else []))
     return DeviceResult(policy.device, policy.ward, policy.site, policy.platform, verdict, True, tuple(pairs),
-                        numbered, tuple(problems), device.coverage, states)  # fmt: skip
+                        numbered, tuple(problems), device.coverage, states, tuple(disagreements))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the sets say in one family: `answer` by themselves, `pairs` with what is unknown of the whole device."""
+
+    pairs: list[Pair]
+    crossings: list[Crossing]
+    answer: Answer
+
+
+def _family(pipeline: Pipeline, policy: DevicePolicy, places: Places, problems: list[OpenPoint]) -> _Found:
+    examiner = _Examiner(pipeline, policy, places)
+    disordered = pipeline.disordered()
+    for span in disordered:
+        reason = "runs before or after a chain of the same priority in another table, and one changes packets"
+        problems.append(OpenPoint(span, reason, "give the two chains different priorities"))
+    verdicts: dict[Ends, Verdict | None] = {}
+    pairs: list[Pair] = []
+    crossings: list[Crossing] = []
+    for source, destination in crossing_pairs(policy):
+        found = examiner.examine(source, destination)
+        crossings += found
+        verdict = worst([crossing.verdict for crossing in found] + ([Verdict.UNKNOWN] if disordered else []))
+        verdicts[source.interface, destination.interface] = verdict
+        if verdict is Verdict.PROVED and problems:
+            verdict = Verdict.UNKNOWN
+        pairs.append(
+            Pair(source.interface, source.channel, destination.interface, destination.channel, pipeline.family, verdict)
+        )
+    return _Found(pairs, crossings, Answer("BDD", verdicts))
 
 
 def _in_order(device: str, crossings: list[Crossing]) -> tuple[Crossing, ...]:

@@ -98,7 +98,8 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An ordered pair of a device's ports on different channels, in one family."""
+    """An ordered pair of a device's ports on different channels, in one family. `second` is what the second engine says
+    of it; None where it came to no verdict."""
 
     from_port: str
     from_channel: str
@@ -106,11 +107,25 @@ class Pair:
     to_channel: str
     family: int
     verdict: Verdict
+    second: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Two engines that don't say the same of a pair of ports. `verdicts` by engine, None where one gave up."""
+
+    from_port: str
+    to_port: str
+    family: int
+    verdicts: Mapping[str, Verdict | None]
+    reason: str
+    settle: str
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceResult:
-    """`problems` hold for the device as a whole: without them settled nothing on it is proved."""
+    """`problems` hold for the device as a whole: without them settled nothing on it is proved. Where there are
+    `disagreements`, the audit itself failed on a pair of ports."""
 
     device: str
     ward: str
@@ -123,6 +138,7 @@ class DeviceResult:
     problems: tuple[OpenPoint, ...]
     coverage: tuple[Coverage, ...]
     link_states: tuple[tuple[str, ...], ...]
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +177,7 @@ class AuditResult:
     inventory_sha256: str
     model_sha256: str
     version: str
+    engines: tuple[str, ...]  # with their packages' versions
     devices: tuple[DeviceResult, ...]
     grants: tuple[GrantInForce, ...]
     assumptions: tuple[AssumptionMade, ...]

@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collectors.parsers.artefact import ParseError
 from collectors.parsers.linux import parse_device
 from wardnet import __version__
+from wardnet.audit.agreement import Opinion
 from wardnet.audit.errors import AuditError
 from wardnet.audit.judge import Places, channel_networks, judge
 from wardnet.audit.records import (
@@ -24,6 +26,7 @@ from wardnet.audit.records import (
     Verdict,
     worst,
 )
+from wardnet.audit.smt.opinion import second_opinion
 from wardnet.audit.snapshot import Snapshot
 from wardnet.compile import compile_plan, compile_policy
 from wardnet.inventory import parse_district, read_district
@@ -31,6 +34,7 @@ from wardnet.model.intent import Platform, Ports
 from wardnet.model.policy import AuditPolicy, DevicePolicy
 from wardnet.model.span import Span
 
+ENGINES = ("dd", "z3-solver")
 READERS = {Platform.LINUX: parse_device}
 
 
@@ -47,17 +51,21 @@ def day_of(snapshot: Snapshot, timezone: str) -> date:
 
 
 def audit(
-    snapshot: Snapshot, policy: AuditPolicy, wards: Collection[str] = (), backend: str | None = None
+    snapshot: Snapshot,
+    policy: AuditPolicy,
+    wards: Collection[str] = (),
+    backend: str | None = None,
+    opinion: Opinion | None = second_opinion,
 ) -> AuditResult:
     """The verdict on every device of the policy; of some wards only, where they are named. Raises ParseError for an
-    artefact that can't be read: a verdict on the rest would hide it."""
+    artefact that can't be read: a verdict on the rest would hide it; and AuditError without an engine's package."""
     known = {device.ward for device in policy.devices}
     unknown = sorted(set(wards) - known)
     if unknown:
         raise AuditError(f"no ward {unknown[0]} in the policy; it has {', '.join(sorted(known))}")
     devices = tuple(device for device in policy.devices if not wards or device.ward in wards)
     places = channel_networks(policy.devices)
-    results = tuple(_device(snapshot, device, places, backend) for device in devices)
+    results = tuple(_device(snapshot, device, places, backend, opinion) for device in devices)
     if not results:
         raise AuditError("the policy names no device")
     if not any(result.pairs for result in results):
@@ -73,6 +81,7 @@ def audit(
         inventory_sha256=manifest.inventory_sha256,
         model_sha256=policy.model_sha256,
         version=__version__,
+        engines=tuple(f"{name} {version(name)}" for name in ENGINES),
         devices=results,
         grants=tuple(grant for device in devices for grant in _grants(device)),
         assumptions=tuple(AssumptionMade(a.subject, a.reason, str(a.source)) for a in policy.assumptions),
@@ -82,7 +91,9 @@ def audit(
     )
 
 
-def _device(snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: str | None) -> DeviceResult:
+def _device(
+    snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: str | None, opinion: Opinion | None
+) -> DeviceResult:
     entry = snapshot.entry(policy.device)
     if entry is None or not entry.collected:
         reason = "is not in the snapshot" if entry is None else f"could not be collected: {entry.reason}"
@@ -93,7 +104,8 @@ def _device(snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: s
         return _unread(policy, f"{policy.device} is {found}, which this version can't read", "audit it by hand")
     collected_at = int(snapshot.manifest.collected_at.timestamp())
     with _uncollected():
-        return judge(reader(policy.device, snapshot.contents[policy.device], collected_at), policy, places, backend)
+        device = reader(policy.device, snapshot.contents[policy.device], collected_at)
+        return judge(device, policy, places, backend, opinion)
 
 
 def _nothing_compared(result: DeviceResult) -> DeviceResult:

@@ -1,8 +1,8 @@
 """Chains of rules as terms: one packet runs through, and at each rule a term says whether it is still there.
 
-What a rule changes in the packet becomes a choice between the new value and the old one, by whether it got there. This is
-net/netfilter/nf_tables_core.c: a verdict map without a fitting case ends its rule, `continue` goes on with the rule's next
-statement, and a jump comes back to the rule after it.
+What a rule changes in the packet becomes a choice between the new value and the old one, by whether it got there. As
+net/netfilter/nf_tables_core.c has it, a verdict map without a fitting case ends its rule, `continue` goes on with the
+rule's next statement, and a jump comes back to the rule after it.
 """
 
 from __future__ import annotations
@@ -149,9 +149,7 @@ class Run:
             rewrites = packet.unknown(statement.span, f"{reason}: rewrites")
             # To what is unknown too: for all that is known the packet does not come out as this or that one.
             lost = both(rewrites, neg(packet.unknown(statement.span, f"{reason}: rewrites to this")))
-            self.write(
-                both(there, rewrites), {name: packet.fresh(width(name, packet.family)) for name in _REWRITABLE}
-            )
+            self.write(both(there, rewrites), {name: packet.fresh(width(name, packet.family)) for name in _REWRITABLE})
             return both(there, both(accepts, neg(lost))), both(there, disj((both(neg(accepts), drops), lost)))
         return both(there, accepts), both(there, both(neg(accepts), drops))
 

@@ -22,10 +22,11 @@ def granted(policy: DevicePolicy, view: View, source: str, destination: str) -> 
         if grant.sender.version != view.packet.family:
             continue
         if (source, destination) == (grant.from_interface, grant.to_interface):
-            found.append(conj((_from(view, grant.sender), _to(view, grant.receiver), _carried(view, grant, Field.DESTINATION_PORT))))
+            carried = _carried(view, grant, Field.DESTINATION_PORT)
+            found.append(conj((_from(view, grant.sender), _to(view, grant.receiver), carried)))
         if (destination, source) == (grant.from_interface, grant.to_interface):
-            answer = conj((_from(view, grant.receiver), _to(view, grant.sender), _carried(view, grant, Field.SOURCE_PORT)))
-            found.append(both(answer, view.is_state(State.ESTABLISHED)))
+            carried = both(_carried(view, grant, Field.SOURCE_PORT), view.is_state(State.ESTABLISHED))
+            found.append(conj((_from(view, grant.receiver), _to(view, grant.sender), carried)))
         for near, far, end in (
             (grant.from_interface, grant.to_interface, grant.sender),
             (grant.to_interface, grant.from_interface, grant.receiver),

@@ -114,5 +114,3 @@ class Kernel:
 
     def helped(self) -> bool:
         return self._device.settings.get("net.netfilter.nf_conntrack_helper") == "1"
-
-

@@ -1,8 +1,7 @@
 """The second opinion on a device: what may cross it in one family, by z3.
 
 Possible is what comes true for some packet and some values of the unknowns; certain, what one packet does for all of
-them. Where a packet has to belong to a connection, that connection's first packet is a second one in the same script: it
-is added only where something would cross without it.
+them. Where a packet has to belong to a connection, that connection's first packet is a second one in the same script.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _STATES = (State.NEW, State.INVALID, State.ESTABLISHED, State.RELATED)
 
 
 def second_opinion(question: Question, limits: Limits | None = None) -> Answer:
-    """Never raises for what stands in a device: what it has no words for, it gives up on. Raises AuditError without z3."""
+    """Gives up on what it has no words for, and never raises for it. Raises AuditError without z3."""
     load()
     try:
         verdicts = dict(_Opinion(question, limits or Limits()).verdicts())
@@ -62,12 +61,10 @@ class _Opinion:
             return dict.fromkeys(pairs, calm)
         states = self._question.link_states
         self._script.demand(self._packet.link_state(states))
+        first = Unknown(self._script, "first", self._question.family, self._passage.names)
+        self._script.demand(belongs(self._passage, passed, moved, first, states))
         solver = Solver(self._limits)
         possible = solver.which(self._script, crossings)
-        if possible:
-            first = Unknown(self._script, "first", self._question.family, self._passage.names)
-            self._script.demand(belongs(self._passage, passed, moved, first, states))
-            possible = solver.which(self._script, crossings)
         certain = {place for place in possible if solver.certain(self._script, crossings[place])}
         return {
             ends: Verdict.VIOLATED if place in certain else Verdict.UNKNOWN if place in possible else calm

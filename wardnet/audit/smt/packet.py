@@ -94,9 +94,7 @@ class Unknown:
 
     def link_state(self, states: Sequence[Collection[str]]) -> Term:
         """One of these sets of ports is down, and nothing else."""
-        return disj(
-            conj(term if name in state else neg(term) for name, term in self._down.items()) for state in states
-        )
+        return disj(conj(term if name in state else neg(term) for name, term in self._down.items()) for state in states)
 
 
 @dataclass(frozen=True, slots=True)

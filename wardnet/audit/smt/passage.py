@@ -1,6 +1,7 @@
 """One packet's way through a device, as a term that says when it passes.
 
-    enters -> ingress -> raw prerouting -> connection tracking -> prerouting -> route -> forward -> postrouting -> egress
+    enters -> ingress -> raw prerouting -> connection tracking -> prerouting -> route -> forward -> postrouting ->
+    egress -> leaves
 
 Netfilter runs a hook's chains by priority, of equal ones the later registered first (net/netfilter/core.c). Chains that
 translate see packets that start a connection, and after the first translation in a hook the others are not asked
@@ -54,7 +55,7 @@ class Passage:
         self._hooks: dict[Hook, list[tuple[Table, Chain]]] = {hook: [] for hook in Hook}
         for table in reversed(device.ruleset.tables):
             if table.layer == 3 and family in table.families:
-                for chain in reversed(table.chains.values()):
+                for chain in reversed(list(table.chains.values())):
                     if chain.hook is not None:
                         self._hooks[chain.hook].append((table, chain))
         for found in self._hooks.values():
@@ -79,9 +80,9 @@ class Passage:
         for found in self._hooks.values():
             for place, (table, chain) in enumerate(found):
                 for other_table, other in found[place + 1 :]:
-                    if chain.rank == other.rank and table is not other_table:
-                        if changes(table, chain.name) or changes(other_table, other.name):
-                            return True
+                    apart = chain.rank == other.rank and table is not other_table
+                    if apart and (changes(table, chain.name) or changes(other_table, other.name)):
+                        return True
         return False
 
     def diverts(self) -> bool:

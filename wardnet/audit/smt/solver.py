@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardnet.audit.errors import AuditError
-from wardnet.audit.smt.terms import Script, Term
+from wardnet.audit.smt.terms import Script, Term, disj
 
 _ROUNDS = 200  # counterexamples looked at before giving up on a certain packet
 
@@ -34,7 +34,9 @@ def load() -> Any:
     try:
         return importlib.import_module("z3")
     except ImportError:
-        raise AuditError("the audit's second opinion needs the package z3-solver: pip install 'wardnet[audit]'") from None
+        raise AuditError(
+            "the audit's second opinion needs the package z3-solver: pip install 'wardnet[audit]'"
+        ) from None
 
 
 class Solver:
@@ -47,6 +49,8 @@ class Solver:
 
     def which(self, script: Script, choices: Sequence[Term]) -> set[int]:
         """Of the choices, by their places, those that can be true. Raises GaveUpError."""
+        if not self._any(script, choices):
+            return set()
         names = [f"choice.{place}" for place in range(len(choices))]
         lines = [script.text()]
         lines += [f"(declare-const {name} Bool)" for name in names]
@@ -67,6 +71,14 @@ class Solver:
             left = {place: name for place, name in left.items() if place not in here}
         return found
 
+    def _any(self, script: Script, choices: Sequence[Term]) -> bool:
+        """Mostly none can, and then this is the quickest way to show it."""
+        z3, context = self._z3, self._context
+        solver = self._limited(z3.Then("simplify", "bit-blast", "sat", ctx=context).solver())
+        text = f"{script.text()}\n(assert {disj(choices)})"
+        self._guarded(lambda: solver.from_string(text))
+        return self._check(solver)
+
     def certain(self, script: Script, choice: Term) -> bool:
         """Whether one packet makes it true whatever the unknowns turn out to be. Packets are proposed against all values
         of the unknowns that refuted an earlier one, until none is left or one can't be refuted. Raises GaveUpError."""
@@ -76,10 +88,10 @@ class Solver:
         if not script.unknowns:
             return True
         unknowns = [z3.Bool(name, context) for name in script.unknowns]
-        proposing, known = self._solver(), [z3.is_true(z3.BoolVal(False, context))] * 0
+        proposing = self._solver()
         values: list[list[Any]] = [[z3.BoolVal(value, context)] * len(unknowns) for value in (False, True)]
-        constants = [name for name in _constants(z3, whole) if name.get_id() not in {u.get_id() for u in unknowns}]
-        del known
+        hidden = {unknown.get_id() for unknown in unknowns}
+        constants = [name for name in _constants(z3, whole) if name.get_id() not in hidden]
         for value in values:
             proposing.add(z3.substitute(whole, *zip(unknowns, value, strict=True)))
         for _ in range(_ROUNDS):
@@ -97,7 +109,9 @@ class Solver:
         raise GaveUpError(f"no end after {_ROUNDS} proposals")
 
     def _solver(self) -> Any:
-        solver = self._z3.SolverFor("QF_BV", ctx=self._context)
+        return self._limited(self._z3.SolverFor("QF_BV", ctx=self._context))
+
+    def _limited(self, solver: Any) -> Any:
         solver.set("timeout", int(self._limits.seconds * 1000))
         solver.set("rlimit", self._limits.steps)
         return solver

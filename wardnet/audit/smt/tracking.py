@@ -11,7 +11,21 @@ from collections.abc import Sequence
 from wardnet.audit.smt.chains import Log, Run, changes
 from wardnet.audit.smt.packet import Unknown, View
 from wardnet.audit.smt.passage import Passage, Passed
-from wardnet.audit.smt.terms import FALSE, Term, between, both, choose, conj, disj, either, implies, neg, number, one_of, same
+from wardnet.audit.smt.terms import (
+    FALSE,
+    Term,
+    between,
+    both,
+    choose,
+    conj,
+    disj,
+    either,
+    implies,
+    neg,
+    number,
+    one_of,
+    same,
+)
 from wardnet.model.device import Hook
 from wardnet.model.packet import ICMP, ICMPV6, Field, State, width
 from wardnet.model.span import Span
@@ -30,7 +44,8 @@ def belongs(passage: Passage, packet: Passed, moved: Term, first: Unknown, state
     script.demand(first.link_state(states))
     own = first.fresh(0)  # it is the device's own, and not one that was forwarded
     unsure = first.unknown(
-        Span(passage.device.id, "nft-ruleset.json", "output and input"), "a flow of the device's own may have these ends"
+        Span(passage.device.id, "nft-ruleset.json", "output and input"),
+        "a flow of the device's own may have these ends",
     )
     forwarded = conj((neg(own), started.passes, started.last.is_state(State.NEW)))
     forwarded = both(forwarded, implies(moved, started.translated))
