@@ -24,8 +24,8 @@ Opinion = Callable[[Question], Answer]
 
 @contextmanager
 def asked(opinion: Opinion | None, questions: Sequence[Question]) -> Iterator[Mapping[int, Future[Answer]]]:
-    """The answers to come, by family. z3 works while Python waits for it, so that it costs little beside the sets. None without an
-    opinion."""
+    """The answers to come, by family. z3 works while Python waits for it, so that it costs little beside the sets.
+    Without an opinion there are none."""
     if opinion is None:
         yield {}
         return

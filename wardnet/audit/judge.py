@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wardnet.audit import suggest
 from wardnet.audit.agreement import Opinion, agree, asked, doubted
+from wardnet.audit.places import Places, channel_networks
 from wardnet.audit.problems import bridge_of, problems_of
 from wardnet.audit.programs import programs_of
 from wardnet.audit.question import FAMILIES, Answer, Ends, Question, circuits_of, crossing_pairs
@@ -15,35 +16,16 @@ from wardnet.audit.sets.chains import Walk
 from wardnet.audit.sets.grants import allowed
 from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.audit.sets.space import Bdd, Guess
+from wardnet.audit.sets.tracking import UNTRACKED_ICMPV6
 from wardnet.audit.sets.witness import Witness, choose, flow_behind, needed_unknowns, packet
 from wardnet.audit.smt.opinion import second_opinion
 from wardnet.audit.smt.solver import load
 from wardnet.audit.steps.concrete import Probe
 from wardnet.audit.steps.trace import Trace, Tracer
 from wardnet.model.device import Device, Hook
-from wardnet.model.intent import Channel, IPNetwork
-from wardnet.model.packet import Field, State
+from wardnet.model.packet import ICMPV6, Field, State
 from wardnet.model.policy import DevicePolicy, PolicyPort
 from wardnet.model.span import Span
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Networks of each channel, the district over: where the far ends of circuits may be."""
-
-    networks: Mapping[Channel, tuple[IPNetwork, ...]]
-
-    @property
-    def everywhere(self) -> tuple[IPNetwork, ...]:
-        return tuple(network for networks in self.networks.values() for network in networks)
-
-    def behind(self, port: PolicyPort, device: DevicePolicy) -> tuple[IPNetwork, ...]:
-        if port.prefixes:
-            return port.prefixes
-        own = {prefix for other in device.ports for prefix in other.prefixes}
-        if port.channel is Channel.INTERNET:
-            return ()
-        return tuple(network for network in self.networks.get(port.channel, ()) if network not in own)
 
 
 def judge(
@@ -152,6 +134,9 @@ class _Examiner:
         left = leaving & ~allowed(space, self._policy, source, destination)
         for rule, packets in self._by_rule(left):
             found.append(self._crossing(source, destination, packets, rule))
+        if all(c.verdict is not Verdict.VIOLATED for c in found) and self._certain(left) != space.false:
+            # Some packet gets through by one rule or the other, whatever the unknowns turn out to be.
+            found.append(self._crossing(source, destination, left, None))
         for span, packets in passage.diverted:
             diverted = packets & space.entering(source.interface) & space.leaving(destination.interface)
             if diverted != space.false:
@@ -181,9 +166,9 @@ class _Examiner:
 
     def _crossing(self, source: PolicyPort, destination: PolicyPort, packets: Bdd, rule: Hop | None) -> Crossing:
         space, pipeline = self._space, self.pipeline
-        certain = space.certain(packets)
+        certain = self._certain(packets)
         verdict = Verdict.UNKNOWN if certain == space.false else Verdict.VIOLATED
-        chosen = packets if certain == space.false else certain
+        chosen = packets if certain == space.false else packets & certain
         passage = pipeline.passage
         senders = self._places.behind(source, self._policy)
         receivers = self._places.behind(destination, self._policy)
@@ -222,6 +207,10 @@ class _Examiner:
         )
         return replace(crossing, suggestion=suggest.suggestion(crossing))
 
+    def _certain(self, packets: Bdd) -> Bdd:
+        """Those that pass whatever the unknowns turn out to be, with whatever mark."""
+        return self._space.certain(self._space.forget(packets, Field.MARK))
+
     def _needed_flow(self, witness: Witness) -> tuple[Packet | None, Hop | None]:
         """The first packet of a flow to which an established or related witness belongs, and what lets it through."""
         space = self._space
@@ -242,7 +231,7 @@ class _Examiner:
             self.pipeline.family,
             self.pipeline.states[witness.link],
             witness.guessed,
-            state=State.NEW if witness.state is State.UNTRACKED else witness.state,
+            state=_tracked_as(witness),
             translated_to=wanted,
         )
         start = {**witness.sent, Field.MARK: 0, Field.STATE: State.INVALID}
@@ -286,17 +275,14 @@ class _Examiner:
         )  # fmt: skip
 
 
+def _tracked_as(witness: Witness) -> State:
+    """What connection tracking makes of it, where no rule kept it from being tracked."""
+    alone = witness.fields[Field.PROTOCOL] == ICMPV6 and witness.fields[Field.ICMP_TYPE] in UNTRACKED_ICMPV6
+    return State.NEW if witness.state is State.UNTRACKED and not alone else witness.state
+
+
 def _settled(guess: Guess) -> OpenPoint:
     return OpenPoint(guess.span, guess.reason, suggest.settle(guess.span))
 
 
-__all__ = ["FAMILIES", "Places", "judge"]
-
-
-def channel_networks(policies: Sequence[DevicePolicy]) -> Places:
-    """Where each channel's networks are, by all devices' policies."""
-    found: dict[Channel, list[IPNetwork]] = {}
-    for device in policies:
-        for port in device.ports:
-            found.setdefault(port.channel, []).extend(port.prefixes)
-    return Places({channel: tuple(networks) for channel, networks in found.items()})
+__all__ = ["FAMILIES", "Places", "channel_networks", "judge"]

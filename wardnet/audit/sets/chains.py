@@ -56,8 +56,8 @@ class Chains:
     """The chains of one table in one family."""
 
     def __init__(self, space: Space, conditions: Conditions, table: Table) -> None:
-        self._space = space
-        self._conditions = conditions
+        self.space = self._space = space
+        self.conditions = self._conditions = conditions
         self._table = table
         self._pure: dict[str, bool] = {}
         self._functions: dict[str, tuple[Bdd, Bdd]] = {}
@@ -134,15 +134,17 @@ class Chains:
                     hit = self._conditions.within(predicate, hit)
                     if hit == space.false:
                         return after
-                case Decide():
+                case Decide() if statement.verdict is not Verdict.CONTINUE:
                     return bdd.ite(hit, self._decided(statement, after, end), after)
                 case Choose(cases=cases):
-                    # The cases come first; what none of them decides goes on with the next statement.
+                    # What fits no case is done with the rule; only `continue` goes on with its next statement.
                     rest = self._before(rule, position + 1, after, end)
+                    found = after
                     for predicate, decide in reversed(cases):
-                        chosen = self._conditions.packets(predicate)
-                        rest = bdd.ite(chosen, self._decided(decide, after, end), rest)
-                    return bdd.ite(hit, rest, after)
+                        goes_on = decide.verdict is Verdict.CONTINUE
+                        then = rest if goes_on else self._decided(decide, after, end)
+                        found = bdd.ite(self._conditions.packets(predicate), then, found)
+                    return bdd.ite(hit, found, after)
                 case Opaque(span=span, reason=reason):
                     rest = self._before(rule, position + 1, after, end)
                     accepts = space.guess("unknown", span, f"{reason}: accepts")
@@ -158,8 +160,6 @@ class Chains:
                 return self._space.false
             case Verdict.RETURN:
                 return end
-            case Verdict.CONTINUE:
-                return after
         accepted, passed = self._function(decide.target)
         return accepted | (passed & (after if decide.verdict is Verdict.JUMP else end))
 
@@ -188,14 +188,6 @@ class Chains:
     def jump(self, target: str, packets: Bdd, walk: Walk) -> tuple[Bdd, Bdd]:
         return self._walk(self._table.chains[target], packets, walk)
 
-    @property
-    def space(self) -> Space:
-        return self._space
-
-    @property
-    def conditions(self) -> Conditions:
-        return self._conditions
-
 
 class _Step:
     """A set of packets at one rule: `accepted`, `returned`, and `left` for the next."""
@@ -223,14 +215,15 @@ class _Step:
                 self.left = self.left | (here & ~hit if hit != space.false else here)
                 return hit
             case Decide():
-                self._decide(statement, here)
-                return space.false
+                return self._decide(statement, here)
             case Choose(cases=cases):
+                goes_on = space.false
                 for predicate, decide in cases:
                     hit = here & packets(predicate)
                     here = here & ~hit
-                    self._decide(decide, hit)
-                return here
+                    goes_on = goes_on | self._decide(decide, hit)
+                self.left = self.left | here
+                return goes_on
             case SetMark(keep=keep, flip=flip):
                 return space.set_mark(here, keep, flip)
             case Untrack():
@@ -261,16 +254,15 @@ class _Step:
         self._accept(here & accepts)
         return here & ~accepts & ~drops
 
-    def _decide(self, decide: Decide, here: Bdd) -> None:
-        if here == self._chains.space.false:
-            return
+    def _decide(self, decide: Decide, here: Bdd) -> Bdd:
+        """Those that go on with the rule's next statement."""
+        if here == self._chains.space.false or decide.verdict is Verdict.CONTINUE:
+            return here
         match decide.verdict:
             case Verdict.ACCEPT:
                 self._accept(here)
             case Verdict.RETURN:
                 self.returned = self.returned | here
-            case Verdict.CONTINUE:
-                self.left = self.left | here
             case Verdict.JUMP | Verdict.GOTO:
                 accepted, left = self._chains.jump(decide.target, here, self._walk)
                 self.accepted = self.accepted | accepted
@@ -278,6 +270,7 @@ class _Step:
                     self.left = self.left | left
                 else:
                     self.returned = self.returned | left
+        return self._chains.space.false
 
     def _accept(self, here: Bdd) -> None:
         if here != self._chains.space.false:

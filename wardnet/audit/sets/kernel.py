@@ -63,23 +63,26 @@ class Kernel:
         own = self.routing.local(Field.SOURCE)
         accepting = self._ports_with("accept_local", everywhere=True)
         if any(mode != 0 for mode in modes.values()) or self.routing.has_own_rules():
-            back = self.routing.back(by_mark=False, answering=True)
-            own = own | back.device
+            for marked in {self._marked(port) for port in modes}:
+                here = space.any_of(space.entering(port) for port in modes if self._marked(port) is marked)
+                own = own | (here & self.routing.back(by_mark=marked, answering=True).device)
+        taken = own & accepting  # its own, and accepted: its way back is here, whatever the port
         own = own & ~accepting
         valid = [~own & space.any_of(space.entering(port) for port, mode in modes.items() if mode == 0)]
         for port, mode in modes.items():
             if mode == 0:
                 continue
-            marked = self.setting(f"net.ipv4.conf.{port}.src_valid_mark") == "1" or (
-                self.setting("net.ipv4.conf.all.src_valid_mark") == "1"
-            )
-            back = self.routing.back(by_mark=marked, answering=True)
+            back = self.routing.back(by_mark=self._marked(port), answering=True)
             route = back.ports[port] if mode == 1 else space.any_of(back.ports.values())
             if mode is None:
                 span = self._setting_span(f"net.ipv4.conf.{port}.rp_filter")
                 route = route | space.guess("unknown", span, "is not in the listing")
-            valid.append(space.entering(port) & ~own & route)
+            valid.append(space.entering(port) & ((~own & route) | taken))
         return space.any_of(valid)
+
+    def _marked(self, port: str) -> bool:
+        """Whether the way back is looked up with the packet's mark."""
+        return "1" in (self.setting(f"net.ipv4.conf.{name}.src_valid_mark") for name in (port, "all"))
 
     def _reverse_mode(self, port: str) -> int | None:
         """0 off, 1 strict, 2 loose; None where the listing does not say."""

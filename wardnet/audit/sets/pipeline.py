@@ -22,7 +22,7 @@ from wardnet.audit.sets.kernel import Kernel
 from wardnet.audit.sets.routing import Routing
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.audit.sets.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
-from wardnet.model.device import Chain, Device, Hook, Table
+from wardnet.model.device import Chain, Device, Hook, Opaque, Table
 from wardnet.model.packet import Field, State
 from wardnet.model.span import Span
 
@@ -117,7 +117,7 @@ class Pipeline:
         tracked = space.forget(arrived & ~untracked, Field.STATE)
         fresh = space.value(Field.STATE, State.NEW) | space.value(Field.STATE, State.INVALID)
         wanted = self._wanted(arrived)
-        beginning = (arrived & untracked) | (tracked & fresh)
+        beginning = (arrived & untracked) | (tracked & fresh) | (tracked & self.tracking.left_alone())
         if self._between is not None and self._unchanging():
             # Neither a crossing nor a flow that one belongs to has other ends than these.
             ends = space.forget(wanted, Field.SOURCE, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT)
@@ -132,7 +132,9 @@ class Pipeline:
             touched = [space.value(Field.TRANSLATED, 1), *walk.source_translated]
             moved = space.any_of(space.forget(flows & packets, "in", "out") for packets in touched)
             known = Flows(flows, moved, self._own_flows())
-            passed = passed | self._through(self.tracking.later(tracked, wanted, known), Walk())
+            later = Walk()
+            passed = passed | self._through(self.tracking.later(tracked, wanted, known), later)
+            walk.diverted += later.diverted
         self._divert(walk)
         return Passage(passed, flows, walk.translations, walk.diverted)
 
@@ -174,6 +176,8 @@ class Pipeline:
         moving = [base for base in self.bases(Hook.PREROUTING) if base.chain.priority > CONNTRACK]
         if any(not base.chain.translates and not base.chains.pure(base.chain.name) for base in moving):
             return space.true
+        if any(isinstance(s, Opaque) and s.diverts for rule in self.device.ruleset.rules() for s in rule.statements):
+            return space.true  # diverted packets leave by other ports than they would be led to
         led = self._routed(space.forget(arrived, Field.STATE, *WRITTEN))
         if self._between is not None:
             led = led & space.any_of(space.entering(a) & space.leaving(b) for a, b in self._between)
@@ -240,6 +244,11 @@ class Pipeline:
     def _new_only(self, base: Base, packets: Bdd, walk: Walk) -> Bdd:
         """Chains that translate see a connection's first packet only."""
         new = packets & self.space.value(Field.STATE, State.NEW)
+        # Once its ends are chosen in a hook, the connection's packets don't meet that hook's other translations.
+        if base.chain.hook is Hook.PREROUTING:
+            new = new & self.space.value(Field.TRANSLATED, 0)
+        elif walk.source_translated:
+            new = new & ~self.space.any_of(walk.source_translated)
         return (packets & ~new) | base.chains.walk(base.chain, new, walk)
 
     def _filtered(self, base: Base, packets: Bdd, walk: Walk) -> Bdd:

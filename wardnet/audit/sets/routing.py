@@ -123,6 +123,7 @@ class Routing:
         waiting: list[tuple[int, Bdd]] = []  # sent on by goto, until the rule of that priority
         gathered: dict[str, list[Bdd]] = {port: [] for port in space.ports}
         own: list[Bdd] = []
+        present = {rule.priority for rule in self._rules}
         for rule in self._rules:
             arrived = space.any_of(packets for priority, packets in waiting if priority <= rule.priority)
             waiting = [(priority, packets) for priority, packets in waiting if priority > rule.priority]
@@ -130,8 +131,8 @@ class Routing:
             hit = left & conditions.packets(rule.selector)
             if hit == space.false:
                 continue
-            if rule.action is RuleAction.NOTHING:
-                continue
+            if rule.action is RuleAction.NOTHING or (rule.action is RuleAction.GOTO and rule.goto not in present):
+                continue  # a rule that isn't there is not gone to
             left = left & ~hit
             if rule.action is RuleAction.GOTO:
                 waiting.append((rule.goto, hit))

@@ -10,6 +10,7 @@ from wardnet.model.span import Span
 
 _ERRORS = {4: ((3, 5), (11, 12)), 6: ((1, 4),)}  # ICMP types that speak of another packet; 4 is source quench
 _REQUESTS = {4: (8, 13, 15, 17), 6: (128, 139)}
+UNTRACKED_ICMPV6 = (*range(130, 138), 143)
 WRITTEN = (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_PORT, Field.TRANSLATED)
 NOT_OF_FLOW = (
     Field.FRAGMENT,
@@ -67,6 +68,14 @@ class Tracking:
             related & space.value(Field.STATE, State.RELATED)
         )
 
+    def left_alone(self) -> Bdd:
+        """Neighbour discovery and multicast listeners of IPv6: no connections, nor parts of any, and so untracked."""
+        space = self.space
+        if self.family == 4:
+            return space.false
+        kinds = space.any_of(space.value(Field.ICMP_TYPE, kind) for kind in UNTRACKED_ICMPV6)
+        return space.value(Field.PROTOCOL, ICMPV6) & kinds & space.value(Field.STATE, State.UNTRACKED)
+
     def _starts_none(self) -> Bdd:
         """ICMP that starts no flow: all but requests."""
         space = self.space
@@ -82,7 +91,7 @@ class Tracking:
         """Flows by their addresses, protocol and ports: through any port, with any flags. One that hangs on an unknown
         is an unknown of its own, since it held for another packet."""
         space = self.space
-        flows = flows & ~self._starts_none()
+        flows = space.forget(flows & ~self._starts_none(), Field.MARK)
         beside = ("in", "out", Field.STATE, Field.MARK, *NOT_OF_FLOW)
         certain = space.forget(space.headers(space.certain(flows)), *beside)
         possible = space.forget(space.headers(space.possible(flows)), *beside)

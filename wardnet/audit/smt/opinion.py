@@ -63,13 +63,9 @@ class _Opinion:
         self._script.demand(self._packet.link_state(states))
         first = Unknown(self._script, "first", self._question.family, self._passage.names)
         self._script.demand(belongs(self._passage, passed, moved, first, states))
-        solver = Solver(self._limits)
-        possible = solver.which(self._script, crossings)
-        certain = {place for place in possible if solver.certain(self._script, crossings[place])}
-        return {
-            ends: Verdict.VIOLATED if place in certain else Verdict.UNKNOWN if place in possible else calm
-            for place, ends in enumerate(pairs)
-        }
+        found = Solver(self._script, crossings, self._limits).possible()
+        kinds = {True: Verdict.VIOLATED, False: Verdict.UNKNOWN}
+        return {ends: kinds[found[place]] if place in found else calm for place, ends in enumerate(pairs)}
 
     def _passed(self) -> tuple[Term, Passed]:
         passage = self._passage

@@ -1,7 +1,7 @@
-"""z3: whether a script can come true, and whether it can for all values of what nobody knows.
+"""z3: which choices of a script can come true, and which can for all values of what nobody knows.
 
-Work is limited by z3's own count of steps, so that the same question gives the same answer on any machine; a clock limits
-it too, far behind. Whoever gives up has shown nothing.
+Work is limited by z3's own count of steps, so that the same question gives the same answer on any machine; a clock
+limits it too, far behind. Whoever gives up has shown nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wardnet.audit.errors import AuditError
-from wardnet.audit.smt.terms import Script, Term, disj
+from wardnet.audit.smt.terms import Script, Term
 
+# Of those tried the quickest to show that nothing crosses; a packet with fixed values is simplified away first.
+_SEARCHING = ("simplify", "bit-blast", "sat")
+_CHECKING = ("simplify", "propagate-values", "solve-eqs", "bit-blast", "sat")
 _ROUNDS = 200  # counterexamples looked at before giving up on a certain packet
 
 
@@ -25,8 +28,8 @@ class GaveUpError(Exception):
 class Limits:
     """`steps` as z3 counts them, for each check; `seconds` by the clock."""
 
-    steps: int = 200_000_000
-    seconds: float = 120
+    steps: int = 500_000_000
+    seconds: float = 300
 
 
 def load() -> Any:
@@ -34,93 +37,94 @@ def load() -> Any:
     try:
         return importlib.import_module("z3")
     except ImportError:
-        raise AuditError(
-            "the audit's second opinion needs the package z3-solver: pip install 'wardnet[audit]'"
-        ) from None
+        message = "the audit's second opinion needs the package z3-solver: pip install 'wardnet[audit]'"
+        raise AuditError(message) from None
 
 
 class Solver:
-    """Scripts read in one context of z3, which one thread uses."""
+    """One script, read in a context of its own, which one thread uses. Raises GaveUpError, also later on."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._z3 = load()
+    def __init__(self, script: Script, choices: Sequence[Term], limits: Limits) -> None:
+        self._z3 = z3 = load()
         self._limits = limits
-        self._context = self._z3.Context()
-
-    def which(self, script: Script, choices: Sequence[Term]) -> set[int]:
-        """Of the choices, by their places, those that can be true. Raises GaveUpError."""
-        if not self._any(script, choices):
-            return set()
+        self._context = context = z3.Context()
         names = [f"choice.{place}" for place in range(len(choices))]
         lines = [script.text()]
         lines += [f"(declare-const {name} Bool)" for name in names]
         lines += [f"(assert (= {name} {choice}))" for name, choice in zip(names, choices, strict=True)]
-        solver = self._solver()
-        self._guarded(lambda: solver.from_string("\n".join(lines)))
-        left = {place: self._z3.Bool(name, self._context) for place, name in enumerate(names)}
-        found: set[int] = set()
+        read = list(self._guarded(lambda: z3.parse_smt2_string("\n".join(lines), ctx=context)))
+        cut = len(read) - len(names)
+        self._choices = [equation.arg(1) for equation in read[cut:]]
+        if any(equation.arg(0).decl().name() != name for equation, name in zip(read[cut:], names, strict=True)):
+            raise GaveUpError("z3 read the choices in another order")
+        self._demands = z3.And(*read[:cut], z3.BoolVal(True, context))
+        self._unknowns = [z3.Bool(name, context) for name in script.unknowns]
+
+    def possible(self) -> dict[int, bool]:
+        """The choices that can be true, by their places; and whether one packet makes it true whatever the unknowns
+        turn out to be."""
+        left = dict(enumerate(self._choices))
+        found: dict[int, bool] = {}
         while left:
-            solver.add(self._z3.Or(*left.values(), self._z3.BoolVal(False, self._context)))
-            if not self._check(solver):
+            model = self._model(_SEARCHING, self._demands, self._any(list(left.values())))
+            if model is None:
                 break
-            model = solver.model()
-            here = {place for place, name in left.items() if self._z3.is_true(model.eval(name))}
+            here = [place for place, choice in left.items() if self._z3.is_true(self._value(model, choice))]
             if not here:
-                raise GaveUpError("z3's model shows none of the choices")
-            found |= here
-            left = {place: name for place, name in left.items() if place not in here}
+                raise GaveUpError("z3's packet makes none of the choices true")
+            for place in here:
+                del left[place]
+                found[place] = self._certain(place)
         return found
 
-    def _any(self, script: Script, choices: Sequence[Term]) -> bool:
-        """Mostly none can, and then this is the quickest way to show it."""
-        z3, context = self._z3, self._context
-        solver = self._limited(z3.Then("simplify", "bit-blast", "sat", ctx=context).solver())
-        text = f"{script.text()}\n(assert {disj(choices)})"
-        self._guarded(lambda: solver.from_string(text))
-        return self._check(solver)
-
-    def certain(self, script: Script, choice: Term) -> bool:
-        """Whether one packet makes it true whatever the unknowns turn out to be. Packets are proposed against all values
-        of the unknowns that refuted an earlier one, until none is left or one can't be refuted. Raises GaveUpError."""
-        z3, context = self._z3, self._context
-        text = f"{script.text()}\n(assert {choice})"
-        whole = z3.And(*self._guarded(lambda: z3.parse_smt2_string(text, ctx=context)), z3.BoolVal(True, context))
-        if not script.unknowns:
+    def _certain(self, place: int) -> bool:
+        """Packets are proposed that pass for some values of the unknowns; values that refute one are added to those
+        that the next has to pass with; until none is left, or one can't be refuted."""
+        z3 = self._z3
+        whole = z3.And(self._demands, self._choices[place])
+        if not self._unknowns:
             return True
-        unknowns = [z3.Bool(name, context) for name in script.unknowns]
-        proposing = self._solver()
-        values: list[list[Any]] = [[z3.BoolVal(value, context)] * len(unknowns) for value in (False, True)]
-        hidden = {unknown.get_id() for unknown in unknowns}
-        constants = [name for name in _constants(z3, whole) if name.get_id() not in hidden]
-        for value in values:
-            proposing.add(z3.substitute(whole, *zip(unknowns, value, strict=True)))
+        hidden = {unknown.get_id() for unknown in self._unknowns}
+        fixed = [name for name in self._constants(whole) if name.get_id() not in hidden]
+        no = z3.BoolVal(False, self._context)
+        wanted = [self._with(whole, [no] * len(self._unknowns))]
         for _ in range(_ROUNDS):
-            if not self._check(proposing):
+            model = self._model(_SEARCHING, *wanted)
+            if model is None:
                 return False
-            model = proposing.model()
-            refuting = self._solver()
-            refuting.add(z3.Not(whole))
-            refuting.add(*[name == model.eval(name, model_completion=True) for name in constants])
-            if not self._check(refuting):
+            packet = [(name, self._value(model, name)) for name in fixed]
+            against = self._model(_CHECKING, z3.Not(z3.substitute(whole, *packet)))
+            if against is None:
                 return True
-            against = refuting.model()
-            value = [against.eval(name, model_completion=True) for name in unknowns]
-            proposing.add(z3.substitute(whole, *zip(unknowns, value, strict=True)))
+            wanted.append(self._with(whole, [self._value(against, name) for name in self._unknowns]))
         raise GaveUpError(f"no end after {_ROUNDS} proposals")
 
-    def _solver(self) -> Any:
-        return self._limited(self._z3.SolverFor("QF_BV", ctx=self._context))
+    def _with(self, whole: Any, values: Sequence[Any]) -> Any:
+        return self._z3.substitute(whole, *zip(self._unknowns, values, strict=True))
 
-    def _limited(self, solver: Any) -> Any:
-        solver.set("timeout", int(self._limits.seconds * 1000))
-        solver.set("rlimit", self._limits.steps)
-        return solver
+    def _any(self, terms: Sequence[Any]) -> Any:
+        return self._z3.Or(*terms, self._z3.BoolVal(False, self._context))
 
-    def _check(self, solver: Any) -> bool:
-        result = self._guarded(solver.check)
-        if result == self._z3.unknown:
+    def _value(self, model: Any, term: Any) -> Any:
+        return model.eval(term, model_completion=True)
+
+    def _model(self, tactics: Sequence[str], *terms: Any) -> Any:
+        """Values that make all the terms true, or None where there are none."""
+        z3 = self._z3
+
+        def check() -> tuple[Any, Any]:
+            solver = z3.Then(*tactics, ctx=self._context).solver()
+            solver.set("timeout", int(self._limits.seconds * 1000))
+            solver.set("rlimit", self._limits.steps)
+            solver.add(*terms)
+            return solver.check(), solver
+
+        result, solver = self._guarded(check)
+        if result == z3.unsat:
+            return None
+        if result != z3.sat:
             raise GaveUpError(f"z3 gave up: {solver.reason_unknown()}")
-        return bool(result == self._z3.sat)
+        return self._guarded(solver.model)
 
     def _guarded(self, call: Callable[[], Any]) -> Any:
         try:
@@ -128,16 +132,16 @@ class Solver:
         except self._z3.Z3Exception as error:
             raise GaveUpError(f"z3: {error}") from None
 
-
-def _constants(z3: Any, term: Any) -> list[Any]:
-    """The free constants of a term."""
-    found, seen, waiting = [], set(), [term]
-    while waiting:
-        one = waiting.pop()
-        if one.get_id() in seen:
-            continue
-        seen.add(one.get_id())
-        if z3.is_const(one) and one.decl().kind() == z3.Z3_OP_UNINTERPRETED:
-            found.append(one)
-        waiting.extend(one.children())
-    return found
+    def _constants(self, term: Any) -> list[Any]:
+        """The free constants of a term."""
+        z3 = self._z3
+        found, seen, waiting = [], set(), [term]
+        while waiting:
+            one = waiting.pop()
+            if one.get_id() in seen:
+                continue
+            seen.add(one.get_id())
+            if z3.is_const(one) and one.decl().kind() == z3.Z3_OP_UNINTERPRETED:
+                found.append(one)
+            waiting.extend(one.children())
+        return found

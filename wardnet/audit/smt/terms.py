@@ -1,7 +1,7 @@
 """SMT-LIB 2 as text: terms are strings, and a script gathers declarations and definitions.
 
-Text because one call of z3 reads all of it, where its Python terms cost a call each. Constants fold as terms are made, so
-that what can't matter for the ports asked about never gets to the solver.
+Text because one call of z3 reads all of it, where its Python terms cost a call each. Constants fold as terms are made,
+so that what can't matter for the ports asked about never gets to the solver.
 """
 
 from __future__ import annotations

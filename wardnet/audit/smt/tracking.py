@@ -1,7 +1,8 @@
 """Packets that belong to a connection: there has to be a first one that passed, or that the device itself may have let
 start.
 
-A packet has a connection's ends, or the same ends turned round; an ICMP error is related to it if it goes to one of them.
+A packet has a connection's ends, or the same ends turned round; an ICMP error is related to it if it goes to one of
+them.
 """
 
 from __future__ import annotations

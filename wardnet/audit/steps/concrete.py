@@ -127,7 +127,8 @@ class Concrete:
                 continue
             skip_to = 0
             if rule.action is RuleAction.GOTO:
-                skip_to = rule.goto
+                there = any(other.priority == rule.goto for other in self._device.policy_rules[self._family])
+                skip_to = rule.goto if there else 0
             elif rule.action is RuleAction.LOOKUP:
                 found = self._in_table(rule.table, rule.suppress, probe)
                 if found is not None:

@@ -143,6 +143,8 @@ class Tracer:
         assert chain.hook is not None
         if chain.translates and probe.fields[Field.STATE] != State.NEW:
             return probe
+        if chain.translates and chain.hook is Hook.PREROUTING and probe.fields[Field.TRANSLATED]:
+            return probe  # its ends are chosen
         if chain.hook in (Hook.INGRESS, Hook.EGRESS):
             port = probe.incoming if chain.hook is Hook.INGRESS else probe.outgoing
             if chain.devices is not None and port not in chain.devices:
@@ -183,6 +185,8 @@ class Tracer:
                     decide = statement
                 case Choose(cases=cases):
                     decide = next((d for predicate, d in cases if self._concrete.holds(predicate, probe)), None)
+                    if decide is None:
+                        return None, probe, False
                 case SetMark(keep=keep, flip=flip):
                     probe = probe.with_fields(mark=(probe.fields[Field.MARK] & keep) ^ flip)
                 case Untrack():
@@ -198,8 +202,6 @@ class Tracer:
                         return Outcome(False, probe, rule.span, rule.comment), probe, True
             if decide is not None and decide.verdict is not Verdict.CONTINUE:
                 return self._decided(table, rule, decide, probe)
-            if decide is not None:
-                return None, probe, False
         return None, probe, False
 
     def _decided(
