@@ -33,9 +33,12 @@ def gateway() -> Artefacts:
 def verdict(
     artefacts: Mapping[str, bytes], wanted: DevicePolicy | None = None, backend: str | None = None
 ) -> DeviceResult:
-    return judge(
+    """Of both engines, which must not disagree on any artefacts."""
+    found = judge(
         parse_device(GATEWAY, artefacts), wanted or gateway_policy(), channel_networks(policy().devices), backend
     )
+    assert found.disagreements == ()
+    return found
 
 
 def crossings(result: DeviceResult, source: str, destination: str, family: int) -> list[Crossing]:

@@ -38,6 +38,7 @@ def print_report(result: AuditResult) -> None:
         _following(device)
     for device in result.devices:
         _problems(device)
+        _disagreements(device)
     _grants(result)
     _assumptions(result)
     _coverage(result)
@@ -139,6 +140,25 @@ def _problems(device: DeviceResult) -> None:
         _line("  " + _point(point))
     if len(device.problems) > _SHOWN:
         _line("  " + _("and {count} more, see --json").format(count=len(device.problems) - _SHOWN))
+
+
+def _disagreements(device: DeviceResult) -> None:
+    """Where the audit itself failed: one of its engines is wrong, or came to no verdict."""
+    if not device.disagreements:
+        return
+    out.print()
+    title = _("{device}: the audit failed here").format(device=device.device)
+    out.print(Text.assemble(_shown(Verdict.UNKNOWN), " ", (title, "bold")))
+    for found in device.disagreements:
+        _line(
+            _("  {source} -> {destination}, IPv{family}: {reason}; to settle it: {settle}").format(
+                source=found.from_port,
+                destination=found.to_port,
+                family=found.family,
+                reason=found.reason,
+                settle=found.settle,
+            )
+        )
 
 
 def _grants(result: AuditResult) -> None:
