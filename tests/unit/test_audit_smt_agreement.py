@@ -14,7 +14,21 @@ import pytest
 from collectors.parsers.linux import parse_device
 from tests.unit.audit_faults import FAULTS
 from tests.unit.audit_random import RandomDevice
-from tests.unit.audit_support import ACCEPT, gateway, gateway_policy, iif, oif, payload, policy, verdict, with_rule
+from tests.unit.audit_support import (
+    ACCEPT,
+    DROP,
+    UNKNOWN_MATCH,
+    crossings,
+    gateway,
+    gateway_policy,
+    iif,
+    oif,
+    payload,
+    policy,
+    verdict,
+    with_rule,
+    with_setting,
+)
 from tests.unit.test_audit_command import audit, snapshot
 from tests.unit.test_audit_gateway import forwarding_leak
 from wardnet.audit.errors import AuditError
@@ -121,6 +135,53 @@ def test_a_leak_that_one_engine_does_not_see_is_never_proved(monkeypatch: pytest
     result = judge(device, gateway_policy(), channel_networks(policy().devices))
     assert result.verdict is Verdict.UNKNOWN
     assert ("citizen0", "clerks0", 4) in {(d.from_port, d.to_port, d.family) for d in result.disagreements}
+
+
+# --- what the second opinion found in the sets, and in the steps
+
+
+def choosing(port: int, decision: str) -> dict[str, Any]:
+    key = {"payload": {"protocol": "tcp", "field": "dport"}}
+    return {"vmap": {"key": key, "data": {"set": [[port, {decision: None}]]}}}
+
+
+def test_a_verdict_map_that_fits_nothing_ends_its_rule() -> None:
+    """As the kernel has it: the drop behind it is not reached, so it saves nothing."""
+    result = verdict(with_rule(forwarding_leak(), [choosing(23, "drop"), DROP]))
+    assert result.verdict is Verdict.VIOLATED
+    assert verdict(with_rule(gateway(), [choosing(23, "drop"), ACCEPT])).verdict is Verdict.PROVED
+
+
+def test_only_continue_goes_on_behind_a_verdict_map() -> None:
+    """The leak is closed to one port."""
+    result = verdict(with_rule(forwarding_leak(), [choosing(443, "continue"), DROP]))
+    (crossing,) = [c for c in crossings(result, "citizen0", "clerks0", 4) if c.packet.state == "new"]
+    assert crossing.packet.destination_port == 80
+
+
+@pytest.mark.parametrize("port", ["citizen0", "all"])
+def test_a_source_of_the_devices_own_that_is_accepted_needs_no_way_back(port: str) -> None:
+    """With accept_local, rp_filter lets it in by any port."""
+    strict = with_setting(forwarding_leak(), "net.ipv4.conf.all.rp_filter", "1")
+    own = payload("ip", "saddr", "172.20.1.1")
+    only = with_rule(strict, [iif("citizen0"), oif("clerks0"), {**own, "match": {**own["match"], "op": "!="}}, DROP])
+    assert crossings(verdict(only), "citizen0", "clerks0", 4) == []
+    opened = verdict(with_setting(only, f"net.ipv4.conf.{port}.accept_local", "1"))
+    assert crossings(opened, "citizen0", "clerks0", 4)
+
+
+def test_what_established_packets_are_copied_to_is_unknown() -> None:
+    state = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "established"}}
+    copied = {"dup": {"addr": "203.0.113.9", "dev": "inet0"}}
+    result = verdict(with_rule(gateway(), [iif("clerks0"), state, copied]))
+    assert result.verdict is Verdict.UNKNOWN
+    assert crossings(result, "clerks0", "inet0", 4)
+
+
+def test_what_one_rule_or_another_lets_through_is_certain() -> None:
+    """Whether the first condition holds is not known; the packet passes either way."""
+    both = with_rule(forwarding_leak(), [UNKNOWN_MATCH, iif("citizen0"), ACCEPT])
+    assert verdict(both).verdict is Verdict.VIOLATED
 
 
 # --- no second opinion
