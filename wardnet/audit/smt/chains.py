@@ -7,10 +7,9 @@ rule's next statement, and a jump comes back to the rule after it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from wardnet.audit.smt.conditions import Ends, Lookups, UnencodableError, may_hold, term_of
+from wardnet.audit.smt.conditions import Lookups, Pairs, UnencodableError, may_hold, term_of
 from wardnet.audit.smt.packet import ADDRESSED, View
 from wardnet.audit.smt.terms import FALSE, Term, between, both, choose, disj, neg, number
 from wardnet.model.device import (
@@ -47,7 +46,7 @@ class Run:
     """One packet in the chains of one table. `pairs` are the ports by which it can come in and leave: rules for none
     of them are passed over."""
 
-    def __init__(self, table: Table, view: View, lookups: Lookups, pairs: Collection[Ends], log: Log) -> None:
+    def __init__(self, table: Table, view: View, lookups: Lookups, pairs: Pairs, log: Log) -> None:
         self._table = table
         self.view = view
         self._lookups = lookups
@@ -87,7 +86,7 @@ class Run:
             if not isinstance(statement, Match):
                 return False
             pairs = may_hold(statement.predicate, pairs, self.view.packet.family)
-            if not pairs:
+            if not pairs.pairs:
                 return True
         return False
 

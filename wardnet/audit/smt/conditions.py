@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from typing import Protocol
 
 from wardnet.audit.smt.packet import View
@@ -74,22 +74,42 @@ def term_of(predicate: Predicate, view: View, lookups: Lookups) -> Term:
     raise UnencodableError(f"a condition of kind {type(predicate).__name__}")
 
 
-def may_hold(predicate: Predicate, pairs: Collection[Ends], family: int) -> Collection[Ends]:
-    """The pairs of ports (incoming, outgoing) for which the condition is not plainly false, by what it says of ports
-    and of the family alone."""
+class Pairs:
+    """Pairs of ports (incoming, outgoing; '' for none) by which a packet can come in and leave. What a condition leaves
+    of them is found once: a large ruleset names the same few ports in each rule."""
+
+    def __init__(self, pairs: Iterable[Ends]) -> None:
+        self.pairs = tuple(pairs)
+        self._known: dict[tuple[int, tuple[str, ...], bool], Pairs] = {}
+
+    def where(self, side: int, names: tuple[str, ...], *, named: bool) -> Pairs:
+        """Those whose port on that side (0 incoming, 1 outgoing) is named so, or is not."""
+        key = (side, names, named)
+        if key not in self._known:
+            kept = (p for p in self.pairs if (bool(p[side]) and port_named(p[side], names)) is named)
+            self._known[key] = Pairs(kept)
+        return self._known[key]
+
+
+_NO_PAIRS = Pairs(())
+
+
+def may_hold(predicate: Predicate, pairs: Pairs, family: int) -> Pairs:
+    """The pairs of ports for which the condition is not plainly false, by what it says of ports and of the family
+    alone."""
     match predicate:
         case OfFamily(version=version):
-            return pairs if version == family else ()
+            return pairs if version == family else _NO_PAIRS
         case InPort(names=names):
-            return [pair for pair in pairs if pair[0] and port_named(pair[0], names)]
+            return pairs.where(0, names, named=True)
         case OutPort(names=names):
-            return [pair for pair in pairs if pair[1] and port_named(pair[1], names)]
+            return pairs.where(1, names, named=True)
         case All(terms=terms):
             for term in terms:
                 pairs = may_hold(term, pairs, family)
             return pairs
         case Not(term=InPort(names=names)):
-            return [pair for pair in pairs if not (pair[0] and port_named(pair[0], names))]
+            return pairs.where(0, names, named=False)
         case Not(term=OutPort(names=names)):
-            return [pair for pair in pairs if not (pair[1] and port_named(pair[1], names))]
+            return pairs.where(1, names, named=False)
     return pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from wardnet.audit.smt.terms import FALSE, TRUE, Script, Term, conj, disj, either, neg, number, same
 from wardnet.model.packet import Field, State, port_named, width
@@ -24,6 +24,7 @@ class Ports:
     constant: Term = ""
     candidates: tuple[str, ...] = ()
     fixed: str = ""
+    known: dict[tuple[str, ...], Term] = field(default_factory=dict, compare=False, repr=False)
 
     def are(self, name: str) -> Term:
         if not self.constant:
@@ -31,9 +32,13 @@ class Ports:
         return same(self.constant, number(self.numbers[name], _PORT_BITS)) if name in self.candidates else FALSE
 
     def named(self, patterns: tuple[str, ...]) -> Term:
-        if not self.constant:
-            return TRUE if self.fixed and port_named(self.fixed, patterns) else FALSE
-        return disj(self.are(name) for name in self.candidates if port_named(name, patterns))
+        if patterns not in self.known:
+            if self.constant:
+                found = disj(self.are(name) for name in self.candidates if port_named(name, patterns))
+            else:
+                found = TRUE if self.fixed and port_named(self.fixed, patterns) else FALSE
+            self.known[patterns] = found
+        return self.known[patterns]
 
     def any(self) -> Term:
         return disj(self.are(name) for name in self.candidates)
@@ -53,9 +58,7 @@ class Unknown:
 
     def header(self) -> dict[Field, Term]:
         """As it arrives: connection tracking has not seen it, nothing has marked or rewritten it."""
-        fields = {
-            field: self.script.declare(f"{self.label}.{field.value}", width(field, self.family)) for field in FREE
-        }
+        fields = {name: self.script.declare(f"{self.label}.{name.value}", width(name, self.family)) for name in FREE}
         fields[Field.STATE] = number(State.INVALID, 3)
         fields[Field.MARK] = number(0, 32)
         fields[Field.TRANSLATED] = number(0, 1)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from wardnet.audit.smt.chains import Log, Run, changes
-from wardnet.audit.smt.conditions import Ends
+from wardnet.audit.smt.conditions import Ends, Pairs
 from wardnet.audit.smt.kernel import Kernel
 from wardnet.audit.smt.packet import Unknown, View
 from wardnet.audit.smt.routing import Routing
@@ -107,7 +107,8 @@ class _Way:
         self._passage = passage
         self._packet = packet
         self._states = states
-        self._pairs = pairs
+        self._pairs = Pairs(pairs)
+        self._arriving = Pairs(sorted({(source, "") for source, _ in pairs}))
         self._moved = moved
         self._share = packet.script.share
         self._log = Log()
@@ -183,9 +184,7 @@ class _Way:
         return either(untracked, disj(possible))
 
     def _through(self, table: Table, chain: Chain, there: Term) -> Term:
-        pairs = self._pairs
-        if not self._view.outgoing.constant:
-            pairs = sorted({(source, "") for source, _ in pairs})
+        pairs = self._pairs if self._view.outgoing.constant else self._arriving
         run = Run(table, self._view, self._passage.routing, pairs, self._log)
         passed = run.base(chain, self._share(there))
         self._view = run.view

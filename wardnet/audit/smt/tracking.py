@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from wardnet.audit.smt.chains import Log, Run, changes
+from wardnet.audit.smt.conditions import Pairs
 from wardnet.audit.smt.packet import Unknown, View
 from wardnet.audit.smt.passage import Passage, Passed
 from wardnet.audit.smt.terms import (
@@ -99,7 +100,7 @@ def _own(passage: Passage, first: Unknown, view: View) -> Term:
         seen = View(first, {**view.fields, Field.STATE: number(State.NEW, 3), Field.MARK: first.fresh(32),
                             Field.TRANSLATED: first.fresh(1)}, incoming, outgoing)  # fmt: skip
         there = passage.routing.own(seen, field)
-        pairs = [("", name) if hook is Hook.OUTPUT else (name, "") for name in ("", *passage.up)]
+        pairs = Pairs(("", name) if hook is Hook.OUTPUT else (name, "") for name in ("", *passage.up))
         for table, chain in passage.hook(hook):
             if not chain.translates and not changes(table, chain.name):
                 there = Run(table, seen, passage.routing, pairs, Log()).base(chain, first.script.share(there))
