@@ -30,6 +30,7 @@ class Generator:
         self.tracked = self.random.random() < 0.6
         self.translating = self.tracked and self.random.random() < 0.4
         self._tag = seed << 24
+        self._behind = ("", " drop", " accept")[seed % 3]
 
     def some(self, values: Sequence[str]) -> str:
         return self.random.choice(list(values))
@@ -191,7 +192,8 @@ class Generator:
         if hook == "forward" and self.chance(0.08):
             return "iifname vmap @m"
         if hook == "forward" and self.chance(0.08):
-            return "tcp dport vmap { 22 : drop, 80-443 : accept, 1000 : jump c2 }"
+            # What fits no case does not get to what stands behind the map.
+            return "tcp dport vmap { 22 : drop, 80-443 : accept, 1000 : jump c2 }" + self._behind
         return " ".join([*words, self.some(ends)])
 
     def _match(self, hook: str) -> str:

@@ -16,17 +16,26 @@ import pytest
 from collectors.parsers.linux import parse_device
 from tests.lab.kernel_configurations import Generator
 from tests.lab.kernel_support import PORTS, Router, Sent, router
+from wardnet.audit.judge import channel_networks, judge
 from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.audit.sets.space import Bdd
 from wardnet.audit.steps.concrete import Probe
 from wardnet.audit.steps.trace import Tracer
 from wardnet.model.device import Device
+from wardnet.model.intent import Channel, Platform
 from wardnet.model.packet import Field, State
+from wardnet.model.policy import DevicePolicy, PolicyPort
 
 pytestmark = pytest.mark.lab
 
 PACKETS = 150
 _FIRST, _, _COUNT = os.environ.get("WARDNET_KERNEL_SEEDS", "1:12").partition(":")
+
+
+POLICY = DevicePolicy(
+    "router", "w", "s", Platform.LINUX,
+    tuple(PolicyPort(port, Channel.INTERNET if port == "p1" else Channel.WAN, port, ()) for port in PORTS), (),
+)  # fmt: skip
 
 
 class Model:
@@ -108,6 +117,8 @@ def check(seed: int, here: Router) -> int:
     generator = Generator(seed)
     configure(here, generator)
     device = parse_device("router", here.artefacts())
+    result = judge(device, POLICY, channel_networks([POLICY]))
+    assert result.disagreements == (), f"seed {seed}: the engines disagree"
     # Both ways of looking: at all pairs of ports, and at what may pass between those named, here all of them.
     model = Model(device, list(product(PORTS, PORTS)) if seed % 2 else None)
     packets = generator.packets(PACKETS)

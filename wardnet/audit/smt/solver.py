@@ -71,12 +71,12 @@ class Solver:
                 raise GaveUpError("z3's packet makes none of the choices true")
             for place in here:
                 del left[place]
-                found[place] = self._certain(place)
+                found[place] = self._certain(place, model)
         return found
 
-    def _certain(self, place: int) -> bool:
-        """Packets are proposed that pass for some values of the unknowns; values that refute one are added to those
-        that the next has to pass with; until none is left, or one can't be refuted."""
+    def _certain(self, place: int, model: Any) -> bool:
+        """Packets are proposed that pass for some values of the unknowns, the model's first; values that refute one are
+        added to those that the next has to pass with; until none is left, or one can't be refuted."""
         z3 = self._z3
         whole = z3.And(self._demands, self._choices[place])
         if not self._unknowns:
@@ -86,14 +86,14 @@ class Solver:
         no = z3.BoolVal(False, self._context)
         wanted = [self._with(whole, [no] * len(self._unknowns))]
         for _ in range(_ROUNDS):
-            model = self._model(*wanted)
-            if model is None:
-                return False
             packet = [(name, self._value(model, name)) for name in fixed]
             against = self._model(z3.Not(z3.substitute(whole, *packet)))
             if against is None:
                 return True
             wanted.append(self._with(whole, [self._value(against, name) for name in self._unknowns]))
+            model = self._model(*wanted)
+            if model is None:
+                return False
         raise GaveUpError(f"no end after {_ROUNDS} proposals")
 
     def _with(self, whole: Any, values: Sequence[Any]) -> Any:
