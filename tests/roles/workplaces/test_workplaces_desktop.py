@@ -83,11 +83,25 @@ def test_a_page_of_the_portal_is_looked_at_and_printed(desktop: Screen) -> None:
     assert "(A4)" in lab.shell(PC, ["pdfinfo", "-"], stdin=page).stdout.decode()
 
 
+def test_a_document_is_begun_without_anything_standing_before_it(desktop: Screen) -> None:
+    """A bar of LibreOffice's at its first start would be blue, above the page."""
+    desktop.clerk("rm -rf ~/.config/libreoffice")
+    desktop.start("soffice --norestore --writer")
+    assert desktop.shows("^Không tên 1 .*LibreOffice Writer$")
+    assert eventually(lambda: colours(desktop.picture("writer")) > 100, PATIENCE)
+    desktop.type("Kinhs guwir")
+    assert eventually(lambda: not desktop.window("(Tip of the Day|Mẹo)"), 1)
+    desktop.picture("writer")
+    tips = desktop.root("xdotool search --onlyvisible --class soffice getwindowname %@ 2>/dev/null | sort -u")
+    desktop.clerk("pkill -f soffice.bin; true")
+    assert "Không tên 1 - LibreOffice Writer" in tips.splitlines()
+
+
 def test_firefox_trusts_the_districts_authority_and_refuses_other_sites(desktop: Screen) -> None:
     desktop.start("firefox-esr")
     assert desktop.shows("^Thủ tục hành chính.*Firefox"), "the portal is the start page, over HTTPS"
     desktop.picture("firefox")
     desktop.start("firefox-esr https://www.congcong.example/")
-    assert desktop.shows("^(Blocked Page|Trang bị chặn).*Firefox")
+    assert desktop.shows("^Trang bị chặn.*Firefox"), "it speaks Vietnamese"
     desktop.picture("firefox-refused")
     desktop.clerk("pkill firefox; true")
