@@ -249,6 +249,11 @@ class Survey:
         }
 
     def _diffs(self) -> Iterator[dict[str, str]]:
+        due = [f"package {name} installed" for name in self.due_packages]
+        due += [f"unit {name} {units.WORDS[verb]}" for verb, name in self.due_units]
+        if due:
+            headers = {"before_header": "packages and units", "after_header": "packages and units"}
+            yield {**headers, "before": "", "after": _lines(tuple(due))}
         for part in self.guarded:
             difference = self.differences.get(part.name, Difference())
             if not difference:

@@ -38,6 +38,12 @@ def parse_show(text: str) -> list[dict[str, str]]:
     ]
 
 
+WORDS = {
+    "unmask": "unmasked", "enable": "enabled", "restart": "started", "reload": "reloaded", "stop": "stopped",
+    "mask": "masked", "disable": "disabled",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Times:
     """Unix seconds: when the files of a unit last changed, and when it last took files up."""

@@ -294,6 +294,14 @@ def test_a_secret_file_is_in_no_diff(tmp_path: Path, host: FakeSystemd) -> None:
     assert "hunter22" not in json.dumps(result)
 
 
+def test_a_check_shows_what_would_be_started(tmp_path: Path, host: FakeSystemd) -> None:
+    host.check_mode = True
+    units = [{"name": "x.service"}]
+    result = commit(host, {"role": "a_role", "part": "files", "units": units})
+    (shown,) = result["diff"]
+    assert (shown["before"], shown["after"]) == ("", "unit x.service enabled\nunit x.service started\n")
+
+
 def test_what_goes_back_stands_on_the_host_and_needs_nothing_else(tmp_path: Path, host: FakeSystemd) -> None:
     path = tmp_path / "etc" / "x"
     commit(host, step(tmp_path, files=[file(path, "x")]))

@@ -148,7 +148,8 @@ def test_what_somebody_changes_by_hand_is_found_and_healed(pc: Lab) -> None:
     )
     found = converge(pc, "--check", "--diff")
     assert found.status == 0, found.tail
-    for what in ("wardnet.json", f"account {CLERK} in group sudo", "account khach, open", "8080"):
+    shown = ("wardnet.json", f"account {CLERK} in group sudo", "account khach, open", "8080", "cups.service unmasked")
+    for what in shown:
         assert what in found.said, what
     healed = converge(pc)
     assert healed.status == 0, healed.tail
