@@ -110,7 +110,7 @@ class Portal:
                 status = 404 if code and found is None else 200
                 return Response(status, pages.look_up(code, found, _NAMES, session))
             case ("GET", "/bang-ket-qua"):
-                return Response(200, pages.board(self._store.counts(), self._store.latest(20), session))
+                return Response(200, pages.board(self._store.counts(), self._store.latest(8), session))
         procedure = BY_ID.get(request.path.removeprefix("/thu-tuc/"))
         if procedure is not None and request.path.startswith("/thu-tuc/"):
             return self._procedure(request, method, procedure, session)

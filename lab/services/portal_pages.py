@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 from html import escape
 
 from lab.services.portal_forms import PROCEDURES, Procedure
@@ -14,10 +15,14 @@ main{max-width:60rem;margin:1.5rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}td,th{border:1px solid #ccd;padding:.4rem;text-align:left}
 label{display:block;margin:.6rem 0}input{font:inherit;padding:.3rem;width:24rem;max-width:100%}
 button{font:inherit;padding:.4rem 1rem}.error{color:#a00;font-weight:bold}
+.board{font-size:max(1rem,1.9vw)}.board main{max-width:none;margin:0;padding:0 2vw;display:flex;flex-wrap:wrap;
+gap:0 2vw}.board h1{width:100%;margin:.4em 0}.board h2{margin:0 0 .4em}.board section{flex:1 1 24em}
+.board td,.board th{padding:.35em .5em}.board td+td{white-space:nowrap}
 """
+_HA_NOI = timezone(timedelta(hours=7))
 
 
-def _layout(title: str, body: str, session: Session | None) -> bytes:
+def _layout(title: str, body: str, session: Session | None, look: str = "") -> bytes:
     user = session.user if session is not None else None
     if user is not None and session is not None:
         account = (
@@ -29,7 +34,7 @@ def _layout(title: str, body: str, session: Session | None) -> bytes:
     return f"""<!doctype html>
 <html lang="vi"><head><meta charset="utf-8"><title>{escape(title)} - Dịch vụ công trực tuyến</title>
 <link rel="stylesheet" href="/static/style.css"></head>
-<body><header><strong>Cổng dịch vụ công trực tuyến</strong> &middot; <a href="/">Thủ tục</a> &middot;
+<body class="{look}"><header><strong>Cổng dịch vụ công trực tuyến</strong> &middot; <a href="/">Thủ tục</a> &middot;
 <a href="/tra-cuu">Tra cứu hồ sơ</a> &middot; <a href="/bang-ket-qua">Bảng kết quả</a> &middot; {account}</header>
 <main><h1>{escape(title)}</h1>
 {body}
@@ -43,6 +48,11 @@ def _csrf(session: Session) -> str:
 
 def _error(message: str) -> str:
     return f'<p class="error" role="alert">{escape(message)}</p>' if message else ""
+
+
+def _local(received_at: str) -> str:
+    """A time of the store's as people in Ha Noi read it."""
+    return datetime.fromisoformat(received_at).astimezone(_HA_NOI).strftime("%H:%M %d/%m/%Y")
 
 
 def home(session: Session | None) -> bytes:
@@ -89,7 +99,7 @@ def look_up(code: str, found: Submission | None, names: dict[str, str], session:
     if found is not None:
         answer = f"""<table><tr><th>Mã hồ sơ</th><td>{escape(found.code)}</td></tr>
 <tr><th>Thủ tục</th><td>{escape(names.get(found.procedure, found.procedure))}</td></tr>
-<tr><th>Thời điểm nhận</th><td>{escape(found.received_at)}</td></tr>
+<tr><th>Thời điểm nhận</th><td>{_local(found.received_at)}</td></tr>
 <tr><th>Trạng thái</th><td id="status">{escape(found.status)}</td></tr></table>"""
     elif code:
         answer = _error(f"Không có hồ sơ nào mang mã {code}.")
@@ -101,12 +111,13 @@ def look_up(code: str, found: Submission | None, names: dict[str, str], session:
 def board(counts: dict[str, int], latest: Iterable[Submission], session: Session | None) -> bytes:
     totals = "".join(f"<tr><td>{escape(one.name)}</td><td>{counts.get(one.id, 0)}</td></tr>" for one in PROCEDURES)
     rows = "".join(
-        f"<tr><td>{escape(one.code)}</td><td>{escape(one.received_at)}</td><td>{escape(one.status)}</td></tr>"
+        f"<tr><td>{escape(one.code)}</td><td>{_local(one.received_at)}</td><td>{escape(one.status)}</td></tr>"
         for one in latest
     )
-    body = f"""<table><tr><th>Thủ tục</th><th>Số hồ sơ</th></tr>{totals}</table>
-<h2>Hồ sơ mới nhất</h2><table><tr><th>Mã</th><th>Nhận lúc</th><th>Trạng thái</th></tr>{rows}</table>"""
-    return _layout("Bảng kết quả", body, session)
+    body = f"""<section><h2>Đã nhận</h2><table><tr><th>Thủ tục</th><th>Số hồ sơ</th></tr>{totals}</table></section>
+<section><h2>Hồ sơ mới nhất</h2>
+<table><tr><th>Mã</th><th>Nhận lúc</th><th>Trạng thái</th></tr>{rows}</table></section>"""
+    return _layout("Bảng kết quả", body, session, "board")
 
 
 def plain(title: str, text: str, session: Session | None) -> bytes:
