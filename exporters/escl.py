@@ -36,7 +36,7 @@ _STATE = {"Idle": READY, "Processing": BUSY, "Testing": BUSY, "Stopped": STOPPED
 
 _INIT, _GET_DEVICES, _EXIT = 0, 1, 10
 _VERSION = 0x01000003
-_ACCESS_DENIED = 11
+_SAID = {3: BUSY, 6: JAM, 8: OPEN, 9: REFUSING, 10: REFUSING, 11: DENIED}  # SANE's statuses that tell how it is
 
 
 def status_state(code: int, body: bytes) -> str:
@@ -88,8 +88,8 @@ class SaneTalk:
         if len(self._buffer) < 8:
             return b""
         status, version = struct.unpack(">2I", self._buffer[:8])
-        if status == _ACCESS_DENIED:
-            self.state = DENIED
+        if status in _SAID:
+            self.state = _SAID[status]
             return b""
         if status != 0 or version >> 24 != 1:
             raise SaneError("the greeting is not saned's")
@@ -99,6 +99,9 @@ class SaneTalk:
     def _listed(self) -> None:
         try:
             status, count = struct.unpack_from(">2I", self._buffer)
+            if status in _SAID:
+                self.state = _SAID[status]
+                return
             if status != 0 or count > 256:
                 raise SaneError("the list of scanners is none")
             names, at = [], 8

@@ -94,6 +94,20 @@ def test_a_scanner_with_a_driver_is_shared_by_sane(well: Lab) -> None:
     assert b"Document feeder jammed" in jammed.stderr
 
 
+def test_a_box_whose_scanner_somebody_scans_with_is_busy_not_unplugged(well: Lab) -> None:
+    """Most drivers hide it from others meanwhile; SANE's test scanner does not, and is made slow here."""
+    inside(
+        well, PC, "systemd-run", "--quiet", "--collect", "--unit=somebody", "scanimage", "-d",
+        f"net:{BOX_ADDRESS}:test:0", "--read-delay=yes", "--read-delay-duration=200000", "--resolution=300",
+        "--mode=Color", "-x", "200", "-y", "200", "--format=png", "--output-file=/tmp/slow.png",
+    )  # fmt: skip
+    try:
+        assert eventually(lambda: "BUSY" in check(well, SANE)[1], 120), check(well, SANE)
+    finally:
+        inside(well, PC, "systemctl", "stop", "somebody.service")
+    assert eventually(lambda: "READY" in check(well, SANE)[1], 120), check(well, SANE)
+
+
 def test_what_somebody_did_by_hand_on_the_box_is_taken_back(well: Lab) -> None:
     inside(well, BOX, "sh", "-c", "echo 0.0.0.0/0 >> /etc/sane.d/saned.conf")
     healed = play(well, *PLAY)

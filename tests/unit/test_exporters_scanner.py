@@ -247,3 +247,13 @@ def test_a_wrong_scanner_is_named(key: str, value: object, said: str) -> None:
     with pytest.raises(ConfigError) as error:
         parsed(document)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [(3, escl.BUSY), (6, escl.JAM), (8, escl.OPEN), (9, escl.REFUSING), (11, escl.DENIED)]
+)
+def test_a_box_that_says_why_it_has_no_list(status: int, state: str) -> None:
+    talk = escl.SaneTalk()
+    talk.feed(GREETING)
+    talk.feed(struct.pack(">2I", status, 0))
+    assert talk.state == state
