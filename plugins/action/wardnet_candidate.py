@@ -43,6 +43,7 @@ SHAPES: dict[str, dict[str, type]] = {
         "reload_files": list,
         "line": bool,
         "conditional": str,
+        "waits": bool,
     },
     "after": {"tag": str, "command": list},
 }

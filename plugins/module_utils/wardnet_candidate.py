@@ -16,12 +16,14 @@ A step is what one task of one role adds:
                  the folder is another's: it is not made, keeps its rights, and what packages brought stays
     validate     [[argv]]; must succeed on the candidate before anything is touched. '{root}' in an argument is the
                  folder that holds all files of the candidate under their final paths
-    units        [{name, state running|off|masked, files [paths], reload_files [paths], line, conditional}]; held after
-                 all is confirmed. What adds to a unit that runs, or that files here make, and is no file of a package
-                 or of the whole candidate goes away (wardnet_drop_ins.py). line: true where a line goes over it: who
-                 answered before it is started again must answer after it. conditional: any where it is enough to have
-                 asked for it, as its own conditions may say that it is not for this machine; container where that
-                 counts in a container alone
+    units        [{name, state running|off|masked, files [paths], reload_files [paths], line, conditional, waits}]; held
+                 after all is confirmed. What adds to a unit that runs, or that files here make, and is no file of a
+                 package or of the whole candidate goes away (wardnet_drop_ins.py). line: true where a line goes over
+                 it: who answered before it is started again must answer after it. conditional: any where it is enough
+                 to have asked for it, as its own conditions may say that it is not for this machine; container where
+                 that counts in a container alone. waits: true where somebody may be at it: what has changed it takes
+                 up by itself, once it can. It is started where it does not run, and not anew where it does or is just
+                 being started
     after        [{tag, command [argv]}]; run when a file of this step with the tag changed, before units
     <part>       the part's own arguments, a dict under the part's name; what is in it, the part's class says
 

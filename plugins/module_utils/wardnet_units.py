@@ -80,7 +80,10 @@ def decide(unit: dict[str, Any], shown: dict[str, str], times: Times) -> list[st
     if enabled not in ("enabled", "static", "alias", "indirect", "generated"):
         verbs.append("enable")
     left_out = bool(unit.get("conditional")) and is_left_out(shown)
-    if (active != "active" and not left_out) or times.needs_restart or shown.get("NeedDaemonReload") == "yes":
+    runs = active == "active" or left_out
+    if unit.get("waits"):
+        return verbs + ([] if runs or active == "activating" else ["restart"])
+    if not runs or times.needs_restart or shown.get("NeedDaemonReload") == "yes":
         verbs.append("restart")
     elif times.needs_reload:
         verbs.append("reload")

@@ -65,3 +65,29 @@ def test_the_first_answer_brings_the_line_back(sitting: ModuleType) -> None:
     assert line.down(1026)
     line.heard(1030)
     assert not line.down(1031)
+
+
+def test_a_change_begins_an_untouched_one_anew_and_leaves_a_used_one_to_whoever_sits_there(sitting: ModuleType) -> None:
+    untouched = sitting.Sitting(idle=180, warning=30, began=1000)
+    untouched.changed = 1100
+    assert untouched.state(1100) == "over"
+    assert untouched.why(1100) == "what it shows has changed"
+    used = sitting.Sitting(idle=180, warning=30, began=1000)
+    used.last_input(1099)
+    used.changed = 1100
+    assert used.state(1101) == "calm"
+    assert used.state(1290) == "warned", "who has left is warned as ever"
+    for at in range(1100, 4700, 60):
+        used.last_input(at)
+    assert [used.state(at) for at in (4579, 4581, 4699, 4700)] == ["calm", "ending", "ending", "over"]
+    assert used.until_change(4690) == 10
+    assert used.why(4700) == "what it shows has changed, 3600 s ago"
+
+
+def test_a_change_counts_once_its_files_stay_as_they_are(sitting: ModuleType) -> None:
+    files = sitting.Changes("old")
+    assert files.look("old", 10) is None
+    assert [files.look(found, at) for found, at in (("half", 11), ("new", 14), ("new", 18))] == [None] * 3
+    assert files.look("new", 19) == 19
+    assert files.look("newer", 20) == 19, "it waits no longer for another one"
+    assert files.look("old", 21) is None, "somebody has taken it back"

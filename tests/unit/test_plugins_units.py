@@ -94,6 +94,16 @@ def test_a_unit_that_says_that_it_is_not_for_this_machine_is_left_in_peace() -> 
     assert units.decide(unit, stopped, FRESH) == units.decide(unit, never, FRESH) == ["restart"]
 
 
+def test_one_that_somebody_may_be_at_is_started_but_not_anew() -> None:
+    unit = {"name": "kiosk.service", "waits": True, "conditional": True}
+    changed = units.Times(201.0, 0.0, 200.0, 200.0)
+    assert units.decide(unit, RUNNING | {"NeedDaemonReload": "yes"}, changed) == []
+    assert units.decide(unit, RUNNING | {"ActiveState": "activating"}, FRESH) == [], "between two sittings"
+    assert units.decide(unit, RUNNING | {"ActiveState": "inactive"}, FRESH) == ["restart"]
+    assert units.decide(unit, RUNNING | {"ActiveState": "failed"}, FRESH) == ["restart"]
+    assert units.decide(unit, LEFT_OUT, FRESH) == []
+
+
 @pytest.mark.parametrize(
     ("said", "container", "counts"),
     [("any", False, True), ("container", True, True), ("container", False, False), (None, True, False)],

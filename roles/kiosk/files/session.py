@@ -8,13 +8,10 @@ that a sitting leaves lies in memory that the service alone sees, and goes with 
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -22,13 +19,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import words  # noqa: E402 - beside this file
-from sitting import OVER, WARNED, Line, Sitting  # noqa: E402
+from machine import digest, idle_seconds, outputs, ran, reached, tell_systemd, wait_for  # noqa: E402
+from sitting import ENDING, OVER, WARNED, Changes, Line, Sitting  # noqa: E402
 
 CONFIGURATION = Path("/etc/wardnet/kiosk/session.json")
 LAYOUT = "wardnet"  # of /usr/share/X11/xkb/symbols
@@ -36,7 +33,6 @@ WINDOWS = "/etc/wardnet/kiosk/openbox.xml"
 KEYBOARD_SETTINGS = "/etc/wardnet/kiosk/onboard.conf"
 SCANS = "Ban-quet"
 BAR, HINT, KEYS_SHARE = 76, 40, 0.32  # pixels; of the screen's height
-SCREEN_SECONDS = 60
 NOT_OF_INPUT = "clipboard,unicode,quickphrase,notifications,notificationitem,imselector"
 
 
@@ -44,72 +40,15 @@ def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def ran(*argv: str, seconds: float = 20) -> bool:
-    """Whether it came to a good end."""
-    try:
-        return subprocess.run(argv, timeout=seconds, check=False, capture_output=True).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-def wait_for(what: str, there: Callable[[], bool], seconds: float = SCREEN_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not there():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{what} is not there after {seconds:.0f} s")
-        time.sleep(0.2)
-
-
-def outputs() -> list[str]:
-    """Names of the plugs that a picture comes out of."""
-    try:
-        argv = ["xrandr", "--listactivemonitors"]
-        done = subprocess.run(argv, timeout=20, check=False, capture_output=True, text=True)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [name for line in done.stdout.splitlines()[1:] for name in line.split()[3:]]
-
-
-def idle_seconds() -> float | None:
-    """Since the screen's last input; None where it does not say."""
-    try:
-        done = subprocess.run(["xprintidle"], timeout=10, check=False, capture_output=True, text=True)
-        return int(done.stdout) / 1000
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-
-
-def reached(url: str) -> bool:
-    """Whether whoever the page belongs to answers, whatever it answers."""
-    parts = urlsplit(url)
-    secure = {"context": ssl.create_default_context()} if parts.scheme == "https" else {}
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    try:
-        connection = kind(parts.netloc, timeout=8, **secure)
-        try:
-            connection.request("HEAD", parts.path or "/", headers={"User-Agent": "wardnet-kiosk/1"})
-            connection.getresponse()
-        finally:
-            connection.close()
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
-    return True
-
-
-def tell_systemd(text: str) -> None:
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
-            teller.connect("\0" + address[1:] if address.startswith("@") else address)
-            teller.sendall(text.encode())
-
-
 class Kiosk:
-    def __init__(self, configuration: dict[str, Any]) -> None:
+    def __init__(self, configuration: dict[str, Any], begun_with: str) -> None:
         self.wanted = configuration
         self.home = Path(os.environ["HOME"])
         now = time.monotonic()
         self.sitting = Sitting(configuration["idle_seconds"], configuration["warning_seconds"], now)
+        self.sitting.patience = configuration["change_waits_seconds"]
+        self.changes = Changes(begun_with)
+        self.told_of_change = False
         self.line = Line(configuration["offline_after_seconds"], now)
         self.programs: dict[str, subprocess.Popen[bytes]] = {}
         self.was_down = False
@@ -178,6 +117,7 @@ class Kiosk:
         self.run(
             "browser", "chromium", "--kiosk", "--no-first-run", "--no-default-browser-check", "--noerrdialogs",
             "--hide-crash-restore-bubble", "--password-store=basic", "--gtk-version=3", "--ozone-platform=x11",
+            f"--force-device-scale-factor={self.wanted['scale']}",
             "--overscroll-history-navigation=0", "--disable-pinch", f"--user-data-dir={self.home / 'browser'}",
             self.wanted["page"], **typed,
         )  # fmt: skip
@@ -200,16 +140,21 @@ class Kiosk:
         if idle is None:
             self.end("the screen does not answer", status=1)
         self.sitting.last_input(now - idle)
+        self.look_for_changes(now)
         state = self.sitting.state(now)
         if state == OVER:
-            self.end("nobody has touched the screen" if self.sitting.used else "untouched, it begins anew")
+            self.end(self.sitting.why(now))
         down = self.line.down(now)
         if down:
             self.over.show("offline", words.OFFLINE_TITLE, words.OFFLINE_TEXT)
         elif state == WARNED and self.wanted["warning_seconds"]:
             seconds = max(1, round(self.sitting.left(now)))
             self.over.show("warning", words.WARN_TITLE, words.WARN_TEXT.format(seconds=seconds))
-        elif self.over.kind in ("offline", "warning"):
+        elif state == ENDING and not self.told_of_change and self.over.kind in (None, "change"):
+            seconds = max(1, round(self.sitting.until_change(now)))
+            text = words.CHANGE_TEXT.format(seconds=seconds)
+            self.over.show("change", words.CHANGE_TITLE, text, [(words.STAY, self.hear_of_change, "finish")])
+        elif self.over.kind in ("offline", "warning", "change"):
             self.over.show(None)
         if down != self.was_down:
             log("the portal is not reached" if down else "the portal is reached again")
@@ -222,6 +167,23 @@ class Kiosk:
             self.press("XF86Reload")
         tell_systemd("WATCHDOG=1")
         return True
+
+    def look_for_changes(self, now: float) -> None:
+        """What this sitting has begun with may be another by now: it waits until nobody sits here."""
+        before = self.sitting.changed
+        self.sitting.changed = self.changes.look(digest(self.wanted["reads"]), now)
+        if (before is None) == (self.sitting.changed is None) or not self.sitting.used:
+            return
+        waits = ""
+        if self.sitting.changed is not None:
+            latest = time.strftime("%H:%M", time.localtime(time.time() + self.sitting.until_change(now)))
+            waits = f"a change waits until nobody sits here, at {latest} at the latest"
+        log(waits or "the change that waited is gone")
+        tell_systemd(f"STATUS={waits}")
+
+    def hear_of_change(self) -> None:
+        self.told_of_change = True
+        self.over.show(None)
 
     def end(self, why: str, status: int = 0) -> None:
         """Nothing is tidied up: the service ends all, and its memory goes with it."""
@@ -289,7 +251,8 @@ def main() -> None:
     for name in ("openbox", "chromium", "xprintidle"):
         if shutil.which(name) is None:
             raise SystemExit(f"{name} is not installed")
-    kiosk = Kiosk(json.loads(CONFIGURATION.read_text()))
+    configuration = json.loads(CONFIGURATION.read_text())
+    kiosk = Kiosk(configuration, digest(configuration["reads"]))
     signal.signal(signal.SIGTERM, lambda *_: kiosk.end("it is told to"))
     kiosk.start()
     threading.Thread(target=kiosk.watch, daemon=True).start()

@@ -19,6 +19,12 @@ WARN_TEXT = (
     "Phiên sẽ tự kết thúc sau {seconds} giây và mọi thông tin sẽ bị xóa.\n"
     "Chạm vào màn hình để tiếp tục.  /  Touch the screen to stay."
 )
+CHANGE_TITLE = "Máy sắp cập nhật"
+CHANGE_TEXT = (
+    "Phiên sẽ kết thúc sau {seconds} giây để máy cập nhật, và mọi thông tin sẽ bị xóa.\n"
+    "Hãy nộp hoặc hoàn tất ngay việc đang làm; sau đó bạn có thể bắt đầu lại.\n"
+    "This machine is about to be updated. Finish what you are doing; you can begin again after it."
+)
 OFFLINE_TITLE = "Tạm mất kết nối"
 OFFLINE_TEXT = (
     "Máy chưa liên lạc được với Cổng dịch vụ công.\n"

@@ -5,6 +5,9 @@ and nothing else is not as at a real one. What is seen and pressed there is seen
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lab import Lab, screens
 from tests.lab.lab_support import LABS
@@ -59,9 +62,9 @@ def sitting(lab: Lab, host: str) -> str:
     return inside(lab, host, "systemctl", "show", "--property", "InvocationID", "--value", "wardnet-kiosk.service")
 
 
-def program(lab: Lab, host: str, name: str) -> str:
+def program(lab: Lab, host: str, name: str, user: str = "wardnet-kiosk") -> str:
     """Number of the oldest process of the kiosk's with that name."""
-    return as_root(lab, host, f"pgrep -o -u wardnet-kiosk -f {name}")
+    return as_root(lab, host, f"pgrep -o -u {user} -f {name}")
 
 
 def tap(lab: Lab, host: str, x: int, y: int) -> None:
@@ -73,6 +76,43 @@ def press(lab: Lab, host: str, *codes: int) -> None:
     down = " ".join(f"keydown 0{code}" if code < 10 else f"keydown {code}" for code in codes)
     up = " ".join(f"keyup 0{code}" if code < 10 else f"keyup {code}" for code in reversed(codes))
     at_screen(lab, host, f"xdotool {down} {up}")
+
+
+# Where letters lie on the keyboard on the screen: row, and widths of a key from the left to its middle.
+KEYS = {"p": (1, 10.5), "h": (2, 7), "o": (1, 9.5), "s": (2, 3), "@": (1, 12), "7": (0, 6.5), "shift": (3, 1)}
+KEYS_TOP, ROWS, WIDTHS = 0.68, 5, 13  # of the screen's height; as roles/kiosk/vars/main.yml
+
+
+def tap_key(lab: Lab, host: str, key: str) -> None:
+    """As a finger does on the keyboard on the screen."""
+    row, widths = KEYS[key]
+    height = SIZE[1] * (1 - KEYS_TOP) / ROWS
+    tap(lab, host, int(SIZE[0] * widths / WIDTHS), int(SIZE[1] * KEYS_TOP + height * (row + 0.5)))
+    at_screen(lab, host, "sleep 0.5")
+
+
+@contextmanager
+def somebody_sits(lab: Lab, host: str) -> Iterator[None]:
+    """Somebody touches a key that says nothing, again and again, for the time of the block."""
+    gone = threading.Event()
+
+    def touch() -> None:
+        while not gone.wait(5):
+            press(lab, host, 50)
+
+    press(lab, host, 50)
+    toucher = threading.Thread(target=touch)
+    toucher.start()
+    try:
+        yield
+    finally:
+        gone.set()
+        toucher.join()
+
+
+def told(lab: Lab, host: str) -> str:
+    """What the sitting says in its status."""
+    return inside(lab, host, "systemctl", "show", "--property", "StatusText", "--value", "wardnet-kiosk.service")
 
 
 def selected(lab: Lab, host: str) -> str:

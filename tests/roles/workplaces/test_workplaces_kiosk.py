@@ -31,8 +31,11 @@ from tests.roles.workplaces.kiosks_support import (
     selected,
     shows,
     sitting,
+    somebody_sits,
     tap,
+    tap_key,
     title,
+    told,
     windows,
 )
 from tests.roles.workplaces.labs import made, must_play
@@ -86,6 +89,13 @@ def citizen(kiosks: Lab) -> Lab:
 
 def begin_anew(lab: Lab, host: str) -> None:
     inside(lab, host, "systemctl", "restart", "wardnet-kiosk.service")
+
+
+def pull(lab: Lab, variables: dict[str, object] | None = None) -> str:
+    """The citizen point fetches what is published with these variables; how that came out."""
+    run = publish(lab, "-e", json.dumps(variables or {}))
+    assert run.status == 0, run.tail
+    return str(pulled(lab, CITIZEN)["result"])
 
 
 def keep(data: bytes, name: str) -> None:
@@ -155,12 +165,11 @@ def test_a_resident_types_vietnamese_by_touch(citizen: Lab) -> None:
     assert shows(citizen, CITIZEN, LOOK_UP)
     for _ in range(5):  # to its field
         press(citizen, CITIZEN, 23)
-    for x, y in ((1090, 745), (660, 823), (958, 745), (250, 823)):  # p h o s
-        tap(citizen, CITIZEN, x, y)
-        at_screen(citizen, CITIZEN, "sleep 0.5")
+    for key in ("shift", "p", "h", "o", "s", "7", "@"):
+        tap_key(citizen, CITIZEN, key)
     keep(screens.picture(citizen, CITIZEN), "typed")
     press(citizen, CITIZEN, 50, 110)  # Shift and Home
-    assert eventually(lambda: selected(citizen, CITIZEN) == "phó", PATIENCE), selected(citizen, CITIZEN)
+    assert eventually(lambda: selected(citizen, CITIZEN) == "Phó7@", PATIENCE), selected(citizen, CITIZEN)
 
 
 def test_a_resident_scans_into_the_sitting(citizen: Lab) -> None:
@@ -224,9 +233,9 @@ def test_nothing_of_a_sitting_is_left(citizen: Lab) -> None:
 def test_a_resident_who_has_left_is_warned_and_forgotten(citizen: Lab) -> None:
     short = {"citizen_point_idle_seconds": 20, "citizen_point_warning_seconds": 20}
     try:
-        run = publish(citizen, "-e", json.dumps(short))
-        assert run.status == 0, run.tail
-        assert pulled(citizen, CITIZEN)["result"] == "changed"
+        before = sitting(citizen, CITIZEN)
+        assert pull(citizen, short) == "changed"
+        assert eventually(lambda: sitting(citizen, CITIZEN) != before, PATIENCE), "nobody sat there"
         assert shows(citizen, CITIZEN, HOME)
         now = sitting(citizen, CITIZEN)
         press(citizen, CITIZEN, 23)
@@ -236,8 +245,44 @@ def test_a_resident_who_has_left_is_warned_and_forgotten(citizen: Lab) -> None:
         assert "nobody has touched the screen" in said_by_kiosk(citizen, CITIZEN, now)
         assert shows(citizen, CITIZEN, HOME)
     finally:
-        assert publish(citizen).status == 0
-        assert pulled(citizen, CITIZEN)["result"] in ("changed", "converged")
+        assert pull(citizen) in ("changed", "converged")
+
+
+def test_a_published_change_waits_for_whoever_sits_there_but_not_for_ever(citizen: Lab) -> None:
+    now = sitting(citizen, CITIZEN)
+    bound = {"kiosk_change_waits_seconds": 60}
+    try:
+        with somebody_sits(citizen, CITIZEN):
+            assert pull(citizen, bound) == "changed"
+            assert eventually(lambda: "a change waits until nobody sits here" in told(citizen, CITIZEN), PATIENCE)
+            assert sitting(citizen, CITIZEN) == now
+            assert overlaid(citizen, CITIZEN) == 2, "bar and hint: whoever sits there is left alone"
+        tap(citizen, CITIZEN, SIZE[0] - 120, 40)
+        tap(citizen, CITIZEN, 545, 441)  # finish
+        assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
+        assert "the guest has finished" in said_by_kiosk(citizen, CITIZEN, now)
+        assert shows(citizen, CITIZEN, HOME)
+        now = sitting(citizen, CITIZEN)
+        with somebody_sits(citizen, CITIZEN):
+            assert pull(citizen, {**bound, "citizen_point_title": "Một cửa"}) == "changed"
+            assert eventually(lambda: overlaid(citizen, CITIZEN) == 3 or sitting(citizen, CITIZEN) != now, PATIENCE)
+            keep(screens.picture(citizen, CITIZEN), "changes-soon")
+            assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
+        assert "what it shows has changed, 60 s ago" in said_by_kiosk(citizen, CITIZEN, now)
+        assert shows(citizen, CITIZEN, HOME)
+        keep(screens.picture(citizen, CITIZEN), "changed")
+    finally:
+        assert pull(citizen) in ("changed", "converged")
+
+
+def test_what_the_screen_itself_reads_is_taken_up_between_two_sittings(touch: Lab) -> None:
+    now, screen = sitting(touch, TOUCH), program(touch, TOUCH, "Xvfb", "root")
+    as_root(touch, TOUCH, "sleep 2; echo '# by hand' >> /etc/X11/xorg.conf.d/50-wardnet-kiosk.conf")
+    assert eventually(lambda: sitting(touch, TOUCH) != now, PATIENCE), "nobody sat there"
+    assert shows(touch, TOUCH, BOARD)
+    assert program(touch, TOUCH, "Xvfb", "root") != screen
+    healed = converge(touch)
+    assert healed.status == 0, healed.tail
 
 
 def test_a_citizen_point_opens_public_services_and_lets_nobody_in(citizen: Lab) -> None:
@@ -258,7 +303,9 @@ def test_what_somebody_changes_by_hand_is_found_and_healed(touch: Lab) -> None:
     )
     found = converge(touch, "--check", "--diff")
     assert found.status == 0, found.tail
-    for what in ("openbox.xml", "symbols/wardnet", "account wardnet-kiosk"):
+    wanted = ("openbox.xml", "symbols/wardnet", "account wardnet-kiosk", "unit getty@tty1.service masked",
+              "unit wardnet-kiosk.service started")  # fmt: skip
+    for what in wanted:
         assert what in found.said, what
     healed = converge(touch)
     assert healed.status == 0, healed.tail
