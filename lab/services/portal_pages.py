@@ -17,7 +17,7 @@ label{display:block;margin:.6rem 0}input{font:inherit;padding:.3rem;width:24rem;
 button{font:inherit;padding:.4rem 1rem}.error{color:#a00;font-weight:bold}
 .board{font-size:max(1rem,1.9vw)}.board main{max-width:none;margin:0;padding:0 2vw;display:flex;flex-wrap:wrap;
 gap:0 2vw}.board h1{width:100%;margin:.4em 0}.board h2{margin:0 0 .4em}.board section{flex:1 1 24em}
-.board td,.board th{padding:.35em .5em}.board td+td{white-space:nowrap}
+.board td,.board th{padding:.35em .5em}.board th,.board section+section td{white-space:nowrap}
 """
 _HA_NOI = timezone(timedelta(hours=7))
 
@@ -50,9 +50,9 @@ def _error(message: str) -> str:
     return f'<p class="error" role="alert">{escape(message)}</p>' if message else ""
 
 
-def _local(received_at: str) -> str:
+def _local(received_at: str, form: str = "%H:%M %d/%m/%Y") -> str:
     """A time of the store's as people in Ha Noi read it."""
-    return datetime.fromisoformat(received_at).astimezone(_HA_NOI).strftime("%H:%M %d/%m/%Y")
+    return datetime.fromisoformat(received_at).astimezone(_HA_NOI).strftime(form)
 
 
 def home(session: Session | None) -> bytes:
@@ -111,7 +111,8 @@ def look_up(code: str, found: Submission | None, names: dict[str, str], session:
 def board(counts: dict[str, int], latest: Iterable[Submission], session: Session | None) -> bytes:
     totals = "".join(f"<tr><td>{escape(one.name)}</td><td>{counts.get(one.id, 0)}</td></tr>" for one in PROCEDURES)
     rows = "".join(
-        f"<tr><td>{escape(one.code)}</td><td>{_local(one.received_at)}</td><td>{escape(one.status)}</td></tr>"
+        f"<tr><td>{escape(one.code)}</td><td>{_local(one.received_at, '%H:%M %d/%m')}</td>"
+        f"<td>{escape(one.status)}</td></tr>"
         for one in latest
     )
     body = f"""<section><h2>Đã nhận</h2><table><tr><th>Thủ tục</th><th>Số hồ sơ</th></tr>{totals}</table></section>

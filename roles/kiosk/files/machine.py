@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import http.client
 import os
@@ -49,6 +50,21 @@ def idle_seconds() -> float | None:
         return int(done.stdout) / 1000
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
+
+
+def unlock_keys() -> None:
+    """Shift and Caps Lock that somebody has left locked are not for whoever comes next."""
+    try:
+        x11 = ctypes.CDLL("libX11.so.6")
+        x11.XOpenDisplay.restype = ctypes.c_void_p
+        display = ctypes.c_void_p(x11.XOpenDisplay(None))
+        if display:
+            core, every = 0x100, 0xFF
+            x11.XkbLockModifiers(display, core, every, 0)
+            x11.XkbLatchModifiers(display, core, every, 0)
+            x11.XCloseDisplay(display)
+    except (OSError, AttributeError):
+        return
 
 
 def reached(url: str) -> bool:

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import words  # noqa: E402 - beside this file
-from machine import digest, idle_seconds, outputs, ran, reached, tell_systemd, wait_for  # noqa: E402
+from machine import digest, idle_seconds, outputs, ran, reached, tell_systemd, unlock_keys, wait_for  # noqa: E402
 from sitting import ENDING, OVER, WARNED, Changes, Line, Sitting  # noqa: E402
 
 CONFIGURATION = Path("/etc/wardnet/kiosk/session.json")
@@ -70,6 +70,7 @@ class Kiosk:
         screen.dress()
         if not ran("setxkbmap", "-layout", LAYOUT):
             raise SystemExit(f"the screen does not take the keyboard's layout {LAYOUT}")
+        unlock_keys()
         ran("xset", "s", "off", "-dpms")
         ran("xmodmap", "-e", "pointer = 1 0 0 4 5 6 7 8 9 10")
         ran("xsetroot", "-solid", "#f6f7f9", "-cursor_name", "left_ptr")
@@ -102,6 +103,8 @@ class Kiosk:
 
         self.chooser = Chooser(self.ask_for_file)
         self.browse()
+        # Not before: a screen that has been begun anew says that there was an input then.
+        self.sitting.began = time.monotonic()
 
     def keyboard(self, area: tuple[int, int, int, int]) -> None:
         folder = self.home / ".config/glib-2.0/settings"

@@ -122,6 +122,13 @@ def selected(lab: Lab, host: str) -> str:
     return at_screen(lab, host, f'LANG=C.UTF-8 python3 -c "{look}" 2>/dev/null')
 
 
+def locked_keys(lab: Lab, host: str) -> int:
+    """Modifiers that count, as X numbers them: 1 Shift, 2 Caps Lock."""
+    look = "import gi; gi.require_version('Gdk', '3.0'); from gi.repository import Gdk; "
+    look += "print(int(Gdk.Keymap.get_for_display(Gdk.Display.get_default()).get_modifier_state()))"
+    return int(at_screen(lab, host, f'LANG=C.UTF-8 python3 -c "{look}" 2>/dev/null'))
+
+
 def overlaid(lab: Lab, host: str) -> int:
     """How many windows of the kiosk's own there are: bar, hint, and what lies over pages."""
     look = "xdotool search --onlyvisible --name '^wardnet kiosk$' 2>/dev/null | wc -l"

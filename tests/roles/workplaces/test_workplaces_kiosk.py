@@ -22,6 +22,7 @@ from tests.roles.workplaces.kiosks_support import (
     as_root,
     at_screen,
     converge,
+    locked_keys,
     overlaid,
     policed,
     press,
@@ -215,7 +216,9 @@ def test_nothing_of_a_sitting_is_left(citizen: Lab) -> None:
     now, browser = sitting(citizen, CITIZEN), program(citizen, CITIZEN, "chromium")
     home = f"/proc/{browser}/root/home/wardnet-kiosk"
     as_root(citizen, CITIZEN, f"touch {home}/left-behind && test -d {home}/browser")
-    press(citizen, CITIZEN, 23)
+    press(citizen, CITIZEN, 66)  # Caps Lock
+    tap_key(citizen, CITIZEN, "shift")
+    assert locked_keys(citizen, CITIZEN) & 3 == 3
     tap(citizen, CITIZEN, SIZE[0] - 120, 40)
     keep(screens.picture(citizen, CITIZEN), "finish")
     tap(citizen, CITIZEN, 545, 441)  # of the two that are offered, the one that ends
@@ -224,6 +227,7 @@ def test_nothing_of_a_sitting_is_left(citizen: Lab) -> None:
     assert shows(citizen, CITIZEN, HOME)
     keep(screens.picture(citizen, CITIZEN), "wiped")
     assert selected(citizen, CITIZEN) == ""
+    assert locked_keys(citizen, CITIZEN) == 0
     fresh = f"/proc/{program(citizen, CITIZEN, 'chromium')}/root/home/wardnet-kiosk"
     assert "left-behind" not in as_root(citizen, CITIZEN, f"ls -A {fresh}")
     assert as_root(citizen, CITIZEN, "find / -xdev -user wardnet-kiosk -not -path '/proc/*'") == ""
