@@ -20,6 +20,7 @@ TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when re
 """
 LISTENING = "   2: 00000000:19A7 00000000:0000 0A 00000000:00000000 00:00000000 00000000   110\n"
 SENDING = "   2: 1500140A:19A8 0B00140A:D433 01 00000000:00000000 00:00000000 00000000   110\n"
+READ_ONLY = "   2: 1500140A:19A7 0B00140A:D433 08 00000000:00000001 00:00000000 00000000   110\n"
 ENDED = "   2: 1500140A:19A7 0B00140A:D433 06 00000000:00000000 00:00000000 00000000     0\n"
 PAGES = (6567, 6574)
 
@@ -34,7 +35,9 @@ def before() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("more", "sends"), [("", False), (LISTENING, True), (SENDING, True), (ENDED, False)])
+@pytest.mark.parametrize(
+    ("more", "sends"), [("", False), (LISTENING, True), (SENDING, True), (READ_ONLY, True), (ENDED, False)]
+)
 def test_a_page_is_told_from_talks_alone(before: ModuleType, more: str, sends: bool) -> None:
     assert before.sends_a_page(TABLE + more, *PAGES) is sends
 

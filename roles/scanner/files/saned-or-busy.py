@@ -26,7 +26,8 @@ VERSION = 0x01000003
 QUESTION = struct.pack(">3I", 0, VERSION, 8) + b"wardnet\0"  # as exporters/escl.py asks
 GREETING = struct.pack(">2I", 0, VERSION)
 BUSY = struct.pack(">2I", 3, 0)  # SANE_STATUS_DEVICE_BUSY, and no list
-LISTENING, ESTABLISHED = "0A", "01"
+# Listening, established, and established where the other end only reads, as SANE's clients do at once.
+UNDER_WAY = ("0A", "01", "08")
 SCANNERS = re.compile(r"/dev/(bus/usb/\d+/\d+|usb/scanner\d+|sg\d+)$")
 
 
@@ -35,7 +36,7 @@ def sends_a_page(table: str, first: int, last: int) -> bool:
     for line in table.splitlines()[1:]:
         fields = line.split()
         port, state = int(fields[1].rpartition(":")[2], 16), fields[3]
-        if first <= port <= last and state in (LISTENING, ESTABLISHED):
+        if first <= port <= last and state in UNDER_WAY:
             return True
     return False
 
