@@ -1,6 +1,6 @@
 """The SSH server as it ran, though its files have been edited since it last read them. A step of the way back of part
-access: the host runs this very file with Python and gives it on its input what the server is to read. Standard library
-only, nothing of wardnet.
+access: the host runs this very file with Python and gives it on its input what the server is to read, and where it is
+to listen. Standard library only, nothing of wardnet.
 
 A server that reads its files again takes up what somebody edited and did not mean to have yet, or got wrong, and nobody
 may get in any more. So those files are out of its sight while it reads, or are as it had read them as far as that is
@@ -10,18 +10,84 @@ known, and are as they were on disk afterwards.
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 SYSTEMCTL = "/usr/bin/systemctl"
+SSHD = "/usr/sbin/sshd"
 PID = Path("/run/sshd.pid")  # sshd writes it whenever it has read its files
 CONFIG = Path("/etc/ssh/sshd_config")
 MORE = Path("/etc/ssh/sshd_config.d")
+PROC = Path("/proc")
 PATIENCE = 25.0  # seconds, twice: less than one step of the way back has
 HELD = ".wardnet-held"
+SERVERS = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
+PORT = 22
+LISTENS = "0A"  # TCP_LISTEN, in hexadecimal as the kernel prints it
+
+
+@dataclass(frozen=True, order=True)
+class Listener:
+    """A TCP socket by which somebody may come in. `holders` are processes of SSH that have it; none where another
+    program does."""
+
+    address: str
+    port: int
+    holders: frozenset[int] = frozenset()
+
+    def __str__(self) -> str:
+        return f"SSH at {self.address} port {self.port}"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.address, self.port
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.address == "::1" or self.address.startswith("127.")
+
+
+def listening() -> tuple[Listener, ...]:
+    """Where processes of SSH take connections, at whatever port; and whoever does at SSH's own, as systemd may."""
+    holders: dict[str, set[int]] = {}
+    for folder in PROC.glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if (folder / "comm").read_text().strip() in SERVERS:
+                for inode in _sockets(folder):
+                    holders.setdefault(inode, set()).add(int(folder.name))
+    found: dict[tuple[str, int], set[int]] = {}
+    for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        with suppress(FileNotFoundError):  # a kernel without IPv6
+            for address, port, inode in _parse((PROC / "net" / name).read_text(), family):
+                if port == PORT or inode in holders:
+                    found.setdefault((address, port), set()).update(holders.get(inode, ()))
+    return tuple(sorted(Listener(*key, frozenset(pids)) for key, pids in found.items()))
+
+
+def _sockets(folder: Path) -> Iterator[str]:
+    for descriptor in (folder / "fd").iterdir():
+        with suppress(OSError):
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                yield target[len("socket:[") : -1]
+
+
+def _parse(text: str, family: int) -> Iterator[tuple[str, int, str]]:
+    """Address, port and inode of each socket that listens."""
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if len(words) > 9 and words[3] == LISTENS:
+            address, _, port = words[1].partition(":")
+            groups = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
+            packed = struct.pack(f"={len(groups)}I", *groups)  # each is printed as the machine has it in memory
+            yield socket.inet_ntop(family, packed), int(port, 16), words[9]
 
 
 def late(known: dict[str, str]) -> dict[str, str | None]:
@@ -40,9 +106,11 @@ def late(known: dict[str, str]) -> dict[str, str | None]:
     return found
 
 
-def reload(services: list[str], files: dict[str, str | None]) -> str:
-    """Has the server read its files while `files` are as given; what went wrong, or nothing."""
+def reload(services: list[str], files: dict[str, str | None], listened: list[tuple[str, int]] | None = None) -> str:
+    """Has the server read its files while `files` are as given; what went wrong, or nothing. With `listened`, where SSH
+    was to be had before: a server that does not come to it by reading is started again."""
     held = {Path(path): Path(path).with_name(f".{Path(path).name}{HELD}") for path in files}
+    until = time.monotonic() + 2 * PATIENCE
     before = _read_at()
     try:
         for path, aside in held.items():
@@ -52,17 +120,13 @@ def reload(services: list[str], files: dict[str, str | None]) -> str:
             if content is not None:
                 path.touch(mode=0o600)
                 path.write_text(content)
-        said = ""
-        for service in services:
-            argv = [SYSTEMCTL, "try-reload-or-restart", service]
-            done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
-            said += done.stderr if done.returncode else ""
+        said = _systemctl("try-reload-or-restart", services, until)
         deadline = time.monotonic() + PATIENCE
         while not said and before and _read_at() in (before, 0) and time.monotonic() < deadline:
             time.sleep(0.1)
         if not said and before and _read_at() in (before, 0):
             said = f"{', '.join(services)} did not read its files again"
-        return said
+        return said if listened is None else _listen_again(services, listened, said, until)
     finally:
         for path, aside in held.items():
             if aside.exists():
@@ -72,13 +136,45 @@ def reload(services: list[str], files: dict[str, str | None]) -> str:
                     path.unlink()
 
 
+def _listen_again(services: list[str], listened: list[tuple[str, int]], said: str, until: float) -> str:
+    """What the server was told on its start, no reading takes away; and one that does not run, reads nothing."""
+    if not said and not _lacking(listened, time.monotonic() + PATIENCE / 5):
+        return ""
+    # It is stopped only where it will start again.
+    if subprocess.run([SSHD, "-t"], capture_output=True, check=False, timeout=PATIENCE).returncode == 0:
+        said = _systemctl("restart", services, until)
+    lacking = _lacking(listened, until)
+    return "; ".join([said] * bool(said) + [f"{Listener(*key)} is not back" for key in lacking])
+
+
+def _lacking(listened: list[tuple[str, int]], until: float) -> list[tuple[str, int]]:
+    """Those that are still not listened at by then."""
+    while True:
+        there = {each.key for each in listening()}
+        lacking = [key for key in listened if key not in there]
+        if not lacking or time.monotonic() > until:
+            return lacking
+        time.sleep(0.1)
+
+
+def _systemctl(verb: str, services: list[str], until: float) -> str:
+    said = ""
+    for service in services:
+        argv = [SYSTEMCTL, verb, service]
+        patience = max(1.0, min(PATIENCE, until - time.monotonic()))
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=patience)
+        said += done.stderr if done.returncode else ""
+    return said
+
+
 def _read_at() -> int:
     return PID.stat().st_mtime_ns if PID.exists() else 0
 
 
 def main() -> int:
     given = json.load(sys.stdin)
-    said = reload(given["services"], given["files"])
+    listened = given.get("listened")
+    said = reload(given["services"], given["files"], listened and [(address, port) for address, port in listened])
     print(said, file=sys.stderr)
     return 1 if said else 0
 

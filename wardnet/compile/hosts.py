@@ -81,6 +81,7 @@ def _gateway(district: District, plan: Plan, gateway: GatewayPlan) -> dict[str, 
         "wardnet_site": gateway.site,
         "wardnet_skip_reason": gateway.unmanaged_reason,
         "wardnet_audit_artefacts": LINUX,
+        "wardnet_ssh_listen": gateway.ssh_addresses,
     }
     if gateway.reached:
         variables["ansible_host"] = gateway.management_ipv4

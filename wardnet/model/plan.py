@@ -68,6 +68,9 @@ __all__ = [
 ]
 
 
+LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+
+
 class PortKind(StrEnum):
     CIRCUIT = "circuit"  # leads to the far end of a leased line
     NETWORK = "network"  # leads to a LAN of the site
@@ -215,6 +218,13 @@ class GatewayPlan:
     def channels(self) -> tuple[Channel, ...]:
         present = {port.channel for port in self.ports}
         return tuple(channel for channel in Channel if channel in present)
+
+    @property
+    def ssh_addresses(self) -> tuple[IPAddress, ...]:
+        """Where SSH is to be had, and nowhere else: in the management network and on the loopback. Its other addresses,
+        those of lines, are no way in (no flow leads to them), and sshd takes 16 at most: a hub has more of them."""
+        found = (*LOOPBACK, self.management_ipv4, self.management_ipv6)
+        return tuple(each for each in found if each is not None)
 
     def port(self, name: str) -> Port:
         return next(port for port in self.ports if port.name == name)
