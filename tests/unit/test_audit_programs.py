@@ -7,7 +7,7 @@ import pytest
 
 from collectors.parsers.artefact import Artefact, ParseError
 from collectors.parsers.servers import parse_servers
-from tests.unit.audit_support import Artefacts, gateway, payload, verdict, with_rule
+from tests.unit.audit_support import Artefacts, gateway, iif, meta, payload, verdict, with_rule
 from tests.unit.zone_services_support import listed, service, serving
 from wardnet.audit.records import DeviceResult, Verdict
 
@@ -120,6 +120,26 @@ def test_who_listens_everywhere_and_is_reached_from_one_channel_is_that_channels
     sshd = b'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=5,fd=3))\n'
     sshd += b'tcp LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=5,fd=4))\n'
     assert verdict({**gateway(), "listeners.txt": sshd}).verdict is Verdict.PROVED
+
+
+AT_ONE = 'tcp LISTEN 0 128 10.30.1.1:22 0.0.0.0:* users:(("sshd",pid=5,fd=3))\n'
+AT_ONE += 'tcp LISTEN 0 128 [fd20:30:1::1]:22 [::]:* users:(("sshd",pid=5,fd=4))\n'
+
+
+def test_who_listens_at_addresses_of_one_channel_that_the_other_does_not_reach_is_that_channels() -> None:
+    assert verdict({**gateway(), "listeners.txt": AT_ONE.encode()}).verdict is Verdict.PROVED
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_who_listens_at_an_address_of_one_channel_and_is_reached_from_the_other_is_named(family: str) -> None:
+    """Linux takes a packet to any of its addresses by whichever port it comes: where it listens is not all."""
+    opened = with_rule(
+        gateway(), [meta("nfproto", family), iif("inet0"), payload("tcp", "dport", 22), ACCEPT], chain="input"
+    )
+    result = verdict({**opened, "listeners.txt": AT_ONE.encode()})
+    assert any("sshd (pid 5) has to do with inet0 (internet) and mgmt0" in reason for reason in said(result)), said(
+        result
+    )
 
 
 def test_who_listens_on_loopback_is_nobodys() -> None:

@@ -67,6 +67,21 @@ def test_what_has_only_the_internet_pulls_and_is_in_its_groups() -> None:
     assert not any("None" in target for target in compiled["hosts"]["tay-ho-hub"]["wardnet_reach"])
 
 
+def test_ssh_of_a_gateway_is_to_be_had_in_the_management_network_alone() -> None:
+    compiled = hosts()["hosts"]
+    loopback = ["127.0.0.1", "::1"]
+    assert compiled["buoi-gw"]["wardnet_ssh_listen"] == [*loopback, "10.30.1.1", "fd20:30:1::1"]
+    assert compiled["tay-ho-hub"]["wardnet_ssh_listen"] == [*loopback, "10.30.200.1", "fd20:30:200::1"]
+    assert compiled["buoi-building-gw"]["wardnet_ssh_listen"] == loopback, "it pulls: nobody comes to it"
+    assert "wardnet_ssh_listen" not in compiled["buoi-pc-1"], "it stands on one channel"
+    for gateway in sample_plan().gateways:
+        foreign = {own.ip for port in gateway.ports if port.channel is Channel.INTERNET for own in port.own}
+        assert not foreign & {*gateway.ssh_addresses}
+        if gateway.reached:
+            assert gateway.management_ipv4 in gateway.ssh_addresses, "by which the controller comes"
+            assert ip_address(compiled[gateway.id]["ansible_host"]) in gateway.ssh_addresses
+
+
 def test_a_linux_access_point_on_the_internet_pulls() -> None:
     found = ("id: buoi-wifi-1\n        role: access_point\n        os: firmware",
              "id: buoi-wifi-1\n        role: access_point\n        os: linux")  # fmt: skip

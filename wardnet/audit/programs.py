@@ -1,8 +1,9 @@
 """Programs on a device that could pass on from one channel to the other what no forward rule would let through.
 
-A program belongs to the channel of the ports that its sockets are bound to, or at whose addresses they listen; one that
-listens everywhere, to the channels from whose ports the input chains let somebody reach it. One that belongs to both is
-an open point. What answers names or time also asks: whom, and over which port, its configuration says.
+A program belongs to the channel of the ports that its sockets are bound to, or at whose addresses they listen. Where a
+socket is bound to no port, it also belongs to the channels from whose ports the input chains let somebody reach it:
+Linux takes a packet to any of its addresses by whichever port it comes. One that belongs to both is an open point.
+What answers names or time also asks: whom, and over which port, its configuration says.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class _Program:
     name: str  # dnsmasq (pid 77)
     span: Span
     ports: dict[Channel, set[str]] = field(default_factory=dict)  # port of the device -> by channel
-    everywhere: list[Listener] = field(default_factory=list)
+    unbound: list[Listener] = field(default_factory=list)  # to no port: everywhere, or at an address
     answers: dict[str, set[IPAddress]] = field(default_factory=dict)  # names or time -> at which addresses
 
 
@@ -41,7 +42,7 @@ def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeli
     """Open points of a device with ports of two channels. `pipelines`, one a family, have not passed anything yet."""
     channels = {port.interface: port.channel for port in policy.ports}
     for program in _programs(device, channels):
-        for listener in program.everywhere:
+        for listener in program.unbound:
             for port in _reaching(listener, pipelines, channels):
                 program.ports.setdefault(channels[port], set()).add(port)
         if len(program.ports) > 1:
@@ -70,8 +71,10 @@ def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
             port = bound.strip("[]") or (None if address in _ANYWHERE else at.get(ip_address(address)))
             if port in channels:
                 program.ports.setdefault(channels[port], set()).add(port)
+                if not bound:
+                    program.unbound.append(listener)
             elif port is None and address in _ANYWHERE:
-                program.everywhere.append(listener)
+                program.unbound.append(listener)
             else:
                 continue  # on loopback, or on a port of no channel
             what = _ASKING.get((listener.protocol, listener.port))
@@ -82,16 +85,22 @@ def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
 
 
 def _reaching(listener: Listener, pipelines: Sequence[Pipeline], channels: dict[str, Channel]) -> set[str]:
-    """Ports by which a first packet may reach somebody who listens at every address."""
+    """Ports by which a first packet may reach somebody who listens at every address, or at one, by whichever port."""
     if not listener.port.isdigit():
         return set(channels)
     found = set()
+    address = listener.address.strip("[]")
+    own = None if address in _ANYWHERE else ip_address(address)
     for pipeline in pipelines:
-        if listener.address.strip("[]") == (_IPV6_ONLY if pipeline.family == 4 else _IPV4_ONLY):
+        if address == (_IPV6_ONLY if pipeline.family == 4 else _IPV4_ONLY):
+            continue
+        if own is not None and own.version != pipeline.family:
             continue
         space = pipeline.space
         wanted = space.value(Field.PROTOCOL, _NUMBERS[listener.protocol])
         wanted = wanted & space.value(Field.DESTINATION_PORT, int(listener.port)) & pipeline.reached
+        if own is not None:
+            wanted = wanted & space.value(Field.DESTINATION, int(own))
         found |= {port for port in channels if port in space.ports and wanted & space.entering(port) != space.false}
     return found
 
