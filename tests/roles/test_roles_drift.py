@@ -17,6 +17,13 @@ LIMIT = ("--limit", "tay-ho-hub,buoi-gw,buoi-pc-1,monitoring")
 DELETE_RULE = """handle=$(nft -a list chain inet wardnet forward | awk '/clerks-portal/ {print $NF; exit}')
 nft delete rule inet wardnet forward handle $handle"""
 
+# A server with a configuration of its own, in the place of the distribution's, listens at every address.
+TELL_SSHD = """printf 'UsePAM yes\\n' > /root/sshd-mine; mkdir -p /etc/systemd/system/ssh.service.d
+printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/sshd -D -f /root/sshd-mine\\n' \\
+    > /etc/systemd/system/ssh.service.d/60-mine.conf
+systemctl daemon-reload && systemctl restart ssh.service"""
+SSHD_BY_HAND = "/usr/sbin/sshd -o ListenAddress=198.51.100.6:22 -o PidFile=/run/sshd-mine.pid"
+
 ADD_TO_A_FILE = """mkdir -p /etc/systemd/network/10-wardnet-wan-wan0.network.d
 echo '[Network]' > /etc/systemd/network/10-wardnet-wan-wan0.network.d/mine.conf"""
 
@@ -128,6 +135,13 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "monitoring", "rm /etc/prometheus/rules/alerts.yml", "after: /etc/prometheus/rules/alerts.yml (write)",
     ),
     "Prometheus stopped": ("monitoring", "systemctl stop prometheus", None),
+    "SSH that listens everywhere": (
+        "tay-ho-hub", TELL_SSHD, re.compile(r"^-SSH at 0\.0\.0\.0 port 22\n-SSH at :: port 22$", re.MULTILINE),
+    ),
+    "SSH by hand on the internet's line": ("buoi-gw", SSHD_BY_HAND, "-SSH at 198.51.100.6 port 22"),
+    "addresses that SSH cannot await": (
+        "buoi-gw", "echo 0 > /proc/sys/net/ipv6/ip_nonlocal_bind", "-net/ipv6/ip_nonlocal_bind = 0",
+    ),
     "a right of one's own": (
         "buoi-gw", "echo 'nobody ALL=(ALL) ALL' > /etc/sudoers.d/mine", "before: /etc/sudoers.d/mine (remove)",
     ),
@@ -167,9 +181,6 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "monitoring",
         "cp /usr/lib/systemd/system/prometheus-alertmanager.service /etc/systemd/system/; systemctl daemon-reload",
         "before: /etc/systemd/system/prometheus-alertmanager.service (remove)",
-    ),
-    "sockets with addresses of others": (
-        "buoi-gw", "echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind", "-net/ipv4/ip_nonlocal_bind = 1",
     ),
     "packets beside their connections": (
         "tay-ho-hub", "echo 1 > /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal",
@@ -262,5 +273,8 @@ def test_services_run_again_with_what_is_intended(drift: Drift, converged: Lab) 
     for unit in ("ssh", "systemd-networkd", "prometheus"):
         host = "monitoring" if unit == "prometheus" else "buoi-gw"
         assert "mine.conf" not in inside(converged, host, "systemctl", "show", "--property=DropInPaths", unit)
+    for host in ("buoi-gw", "tay-ho-hub"):
+        assert "0.0.0.0:22" not in inside(converged, host, "ss", "-Hltn")
+    assert "198.51.100.6:22" not in inside(converged, "buoi-gw", "ss", "-Hltn")
     settings = inside(converged, "buoi-pc-1", "sshd", "-T")
     assert "passwordauthentication no" in settings.splitlines()
