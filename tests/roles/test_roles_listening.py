@@ -82,9 +82,10 @@ def reached(lab: Lab) -> bool:
     return all(wait_until(lab, "controller", probe) for probe in SSH)
 
 
-AWAY = (
-    "for own in $(ip -o address show dev mgmt0 scope global | awk '{print $4}'); do ip address del $own dev mgmt0; done"
-)
+AWAY = """for own in $(ip -o address show dev mgmt0 scope global | awk '{print $4}')
+do ip address del $own dev mgmt0
+done"""
+NETWORKD = ("systemd-networkd.socket", "systemd-networkd.service")
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["as ever", "its setting lost"])
@@ -92,9 +93,8 @@ def test_a_server_that_starts_before_the_addresses_listens_at_them(converged: La
     """As at a boot that brings the server up before the network; or where nobody has read sysctl.d."""
     off = "for each in /proc/sys/net/ipv[46]/ip_nonlocal_bind; do echo 0 > $each; done"
     start = f"{off if lost else 'true'}; systemctl start ssh.service; ss -Hltn; ip -o address show dev mgmt0"
-    inside(
-        converged, GATEWAY, "sh", "-ec", f"systemctl stop ssh.service systemd-networkd.socket systemd-networkd; {AWAY}"
-    )
+    inside(converged, GATEWAY, "systemctl", "stop", "ssh.service", *NETWORKD)
+    inside(converged, GATEWAY, "sh", "-ec", AWAY)
     try:
         said = inside(converged, GATEWAY, "sh", "-c", start)
         assert "inet 10.30.1.1/" not in said
