@@ -177,6 +177,8 @@ class Access(Part):
 
     def _serve(self, verb: str) -> None:
         for name in self._services():
+            if verb == "restart":  # however often it was started of late
+                self.host.attempt([SYSTEMCTL, "reset-failed", name])
             self.host.run([SYSTEMCTL, verb, name])
 
     def _others(self) -> list[taken_up.Listener]:

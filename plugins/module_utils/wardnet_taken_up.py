@@ -142,6 +142,7 @@ def _listen_again(services: list[str], listened: list[tuple[str, int]], said: st
         return ""
     # It is stopped only where it will start again.
     if subprocess.run([SSHD, "-t"], capture_output=True, check=False, timeout=PATIENCE).returncode == 0:
+        _systemctl("reset-failed", services, until)  # however often it was started of late
         said = _systemctl("restart", services, until)
     lacking = _lacking(listened, until)
     return "; ".join([said] * bool(said) + [f"{Listener(*key)} is not back" for key in lacking])
