@@ -9,8 +9,9 @@ has it read what it had read before, which need not be what is on disk. Where `r
 these is open with the number 0: it is locked.
 
 With `listen`, SSH is to be had at port 22 of just these addresses, as the kernel's sockets tell; at an address of the
-loopback beside them, nobody comes in. A server that somebody started by hand ends, and the service has its place. The
-way back brings the service back with its former files and, as far as those say so, to where it listened.
+loopback beside them, nobody comes in. A server that somebody started by hand ends, and the service has its place; so
+does systemd's own socket for it, by which the service would be handed other addresses with each start. The way back
+brings the service back with its former files and, as far as those say so, to where it listened, and the socket too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import os
 import pwd
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -29,13 +29,13 @@ from typing import Any, ClassVar
 from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils.wardnet_confirmed import confirmed_files
 from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, CommandError
-from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
+from ansible.module_utils.wardnet_part import BOOT, Difference, Part, PartError, RefusedError, Undo, UndoCommand
 from ansible.module_utils.wardnet_part_accounts import FILES, NOLOGIN, parse_logins
 from ansible.module_utils.wardnet_way_back import keep_file
 
 SSHD = "/usr/sbin/sshd"
+SOCKET = taken_up.SOCKET
 MOST = 16  # MAX_LISTEN_SOCKS of OpenSSH, which `sshd -t` does not try
-SOCKET = "ssh.socket"  # by which systemd itself listens, where somebody has chosen so
 
 
 class Access(Part):
@@ -88,7 +88,11 @@ class Access(Part):
     def difference(self) -> Difference:
         return Difference(
             missing=(*(f"account {one['name']}" for one in self._missing), *map(str, self._absent())),
-            foreign=(*(f"account {name}, which is root" for name in self._roots), *map(str, self._astray())),
+            foreign=(
+                *(f"account {name}, which is root" for name in self._roots),
+                *map(str, self._astray()),
+                *([f"{SOCKET}, by which systemd listens"] if self._by_socket() else []),
+            ),
             needs=tuple(f"change account {account['name']}" for account, _ in self._differing),
         )
 
@@ -99,7 +103,7 @@ class Access(Part):
             )
         for name in self._services():
             state = self.host.unit(name).get("LoadState")
-            if self._wanted and state != "loaded" and self._others():
+            if self._wanted and state != "loaded" and (self._others() or self._by_socket()):
                 raise RefusedError(
                     f"SSH is not served by {name} here, which is {state}: nothing was touched, since nobody might come "
                     f"in any more. Have it run (`systemctl unmask {name}`), then run again"
@@ -118,10 +122,37 @@ class Access(Part):
         files = self._not_taken_up()
         if not files and not self._wanted:
             return [*back, *(UndoCommand((SYSTEMCTL, "try-reload-or-restart", name)) for name in self._services())]
-        listened = [each.key for each in self._listening if each.port == taken_up.PORT] if self._wanted else None
-        given = json.dumps({"services": self._services(), "files": files, "listened": listened}).encode()
+        mains = self._main_processes()
+        own = set(mains.values())
+        listened = [each.key for each in self._listening if each.port == taken_up.PORT or each.holders & own]
+        given = {
+            "services": self._services(),
+            "files": files,
+            "listened": listened if self._wanted else None,
+            "ran": {name: taken_up.identity(str(process)) for name, process in mains.items()},
+            "by_socket": self._by_socket() and self.host.unit(SOCKET).get("ActiveState") == "active",
+        }
         back += [keep_file(Path(path)) for path in files]
-        return [*back, UndoCommand((PYTHON, "-I", str(self.host.library / "taken_up.py")), given)]
+        if self._by_socket():
+            back += [keep_file(path) for path in self._starts_at_boot()]
+        if given["by_socket"]:
+            # What was to be started at this boot was settled before the links were back.
+            argv = (SYSTEMCTL, "start", "--no-block", SOCKET)
+            back.append(UndoCommand(argv, harmless=("",), when=BOOT))
+        return [*back, UndoCommand((PYTHON, "-I", str(self.host.library / "taken_up.py")), json.dumps(given).encode())]
+
+    def _by_socket(self) -> bool:
+        """Whether systemd listens for the service, or will with its next start."""
+        shown = self.host.unit(SOCKET)
+        return bool(self._wanted) and (shown.get("ActiveState") == "active" or shown.get("UnitFileState") == "enabled")
+
+    def _starts_at_boot(self) -> list[Path]:
+        """Links by which the service and its socket come at boot, those too that enabling the service makes."""
+        folder = self.host.units
+        made = {folder / "sshd.service", *(folder / "multi-user.target.wants" / name for name in self._services())}
+        levels = [*folder.glob("*.wants"), *folder.glob("*.requires")]
+        there = [level / name for level in levels for name in (SOCKET, *self._services())]
+        return sorted(made | {path for path in there if path.is_symlink()})
 
     def _not_taken_up(self) -> dict[str, str | None]:
         """Files that were edited and not reloaded, as the server has them."""
@@ -156,15 +187,18 @@ class Access(Part):
             raise PartError(str(error)) from error
         of_units = any("/systemd/system" in str(change.path) for change in self.files)
         of_server = any("/ssh/" in str(change.path) for change in self.files)
-        if not (of_units or of_server or self._absent() or self._astray()):
+        if not (of_units or of_server or self._absent() or self._astray() or self._by_socket()):
             return
         try:
             if of_units:
                 self.host.run([SYSTEMCTL, "daemon-reload"])
+            taken_up.separate()
             self.host.run([SSHD, "-t"])
-            ended = self._end_others()
+            ended = self._end_socket()
+            ended = self._end_others() or ended
+            dead = not any(self._main_processes().values())
             # What is told to a server on its start, or comes before it, no reading of its files changes.
-            verb = "restart" if self._wanted and (of_units or ended) else "try-reload-or-restart"
+            verb = "restart" if self._wanted and (of_units or ended or dead) else "try-reload-or-restart"
             self._serve(verb)
             if self._wanted and not self._comes_to_it(self.host.settle / 2):
                 self._serve("restart")
@@ -183,8 +217,18 @@ class Access(Part):
 
     def _others(self) -> list[taken_up.Listener]:
         """Where the service would be in somebody's way: SSH is to be had there, and not from the service."""
-        main = set(self._main_processes())
+        main = set(self._main_processes().values())
         return [each for each in self._listening if not each.holders & main and not each.is_loopback]
+
+    def _end_socket(self) -> bool:
+        """Takes away systemd's own socket, which may be a condition of the service: a stop of it would end that too,
+        and a start of that bring it back. The service comes at boot from now on. Whether there was one."""
+        if not self._by_socket():
+            return False
+        self.host.run([SYSTEMCTL, "enable", *self._services()])
+        self.host.run([SYSTEMCTL, "disable", SOCKET])
+        self.host.run([SYSTEMCTL, "stop", SOCKET])
+        return True
 
     def _end_others(self) -> bool:
         """Ends whoever serves SSH beside the service or in its place. Sessions go on. Whether there was any."""
@@ -195,8 +239,6 @@ class Access(Part):
         for process in {process for each in others for process in each.holders}:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
-        if any(not each.holders for each in others):
-            self.host.attempt([SYSTEMCTL, "stop", SOCKET])
         until = time.monotonic() + 5
         while others and time.monotonic() < until:
             time.sleep(0.1)
@@ -205,10 +247,13 @@ class Access(Part):
                 break
         return bool(others)
 
-    def _main_processes(self) -> Iterator[int]:
+    def _main_processes(self) -> dict[str, int]:
+        """By service; 0 where it does not run."""
+        found = {}
         for name in self._services():
             told = self.host.run([SYSTEMCTL, "show", "--property=MainPID", "--value", "--", name]).strip()
-            yield from [int(told)] if told.isdigit() and told != "0" else []
+            found[name] = int(told) if told.isdigit() else 0
+        return found
 
     def _comes_to_it(self, seconds: float) -> bool:
         """Whether SSH is to be had where it shall, and nowhere else, within so many seconds."""

@@ -35,15 +35,24 @@ class Machine:
         self._sockets: dict[int, list[tuple[str, int]]] = {}
         self.stubborn: set[str] = set()  # verbs that have no effect
         self.told = ""  # addresses on the server's command line, in the place of its file
+        self.on_disk = ""  # and what it would be told with its next start
         self.asked: list[str] = []
         self.config = folder / "addresses"
+        self.by_socket = ""  # active or inactive, where there is such a thing
+        self.starts = 0
 
     def listen(self, process: int, *addresses: str, port: int = 22, name: str = "sshd") -> None:
         self._sockets[process] = [(address, port) for address in addresses]
         folder = self.proc / str(process)
         (folder / "fd").mkdir(parents=True, exist_ok=True)
         (folder / "comm").write_text(f"{name}\n")
+        self.starts += process != MAIN or not (folder / "stat").exists()
+        self._begin(process)
         self._show()
+
+    def _begin(self, process: int) -> None:
+        fields = " ".join(["S", *["0"] * 18, str(self.starts)])
+        (self.proc / str(process) / "stat").write_text(f"{process} (sshd) {fields}\n")
 
     def end(self, process: int) -> None:
         self._sockets.pop(process, None)
@@ -76,10 +85,21 @@ class Machine:
         if verb not in ("restart", "try-reload-or-restart") or verb in self.stubborn:
             return
         if verb == "restart":
-            self.told = ""
+            self.told = self.on_disk
+            self.starts += 1
         elif MAIN not in self._sockets:
             return
-        self.listen(MAIN, *(self.told or self.config.read_text()).split())
+        addresses = EVERYWHERE if self.by_socket == "active" else (self.told or self.config.read_text()).split()
+        self.listen(MAIN, *addresses)
+        self._begin(MAIN)
+
+    def of_socket(self, verb: str) -> None:
+        """systemd does not listen for a service that runs."""
+        self.asked.append(f"{verb} {access.SOCKET}")
+        if verb == "stop":
+            self.by_socket = "inactive"
+        elif verb == "start" and MAIN not in self._sockets:
+            self.by_socket = "active"
 
 
 @pytest.fixture
@@ -89,6 +109,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(taken_up, "PROC", made.proc)
     monkeypatch.setattr(taken_up, "PATIENCE", 0.5)
     monkeypatch.setattr(taken_up, "PID", tmp_path / "none")
+    monkeypatch.setattr(taken_up, "SEPARATION", tmp_path / "separation")
 
     def kill(process: int, number: int) -> None:
         assert number == signal.SIGTERM
@@ -104,18 +125,21 @@ class Host(host_module.Host):  # type: ignore[misc,name-defined]
 
     def attempt(self, argv: Any, stdin: Any = None) -> tuple[int, str, str]:  # noqa: ARG002
         if argv[0] == access.SSHD:
-            return 0, "", ""
+            return (0, "", "") if taken_up.SEPARATION.is_dir() else (255, "", "Missing privilege separation directory")
         if "--property=MainPID" in argv:
             return 0, f"{MAIN if MAIN in self.machine._sockets else 0}\n", ""
-        self.machine.systemctl(argv[1])
+        (self.machine.of_socket if access.SOCKET in argv else self.machine.systemctl)(argv[1])
         return 0, "", ""
 
 
 def made(machine: Machine, *addresses: str, units: str = "loaded") -> Any:
     step = {"role": "hardening", "part": "access", "access": {"listen": list(addresses)}}
-    host = Host(state=machine.folder, library=machine.folder / "library", settle=0.4)
+    folder = machine.folder
+    host = Host(state=folder, library=folder / "library", units=folder / "units", settle=0.4)
     host.machine = machine
     host.shown = {"ssh.service": {"LoadState": units}}
+    if machine.by_socket:
+        host.shown[access.SOCKET] = {"ActiveState": machine.by_socket, "UnitFileState": "enabled"}
     part = access.Access(candidate.read_steps([step]), host)
     part.read()
     return part
@@ -222,20 +246,49 @@ def test_what_a_session_has_on_the_loopback_is_its_own(machine: Machine) -> None
     assert not made(machine, *OWN).difference()
 
 
-def test_a_socket_of_systemds_is_stopped(machine: Machine) -> None:
-    machine.listen(1, "::", name="systemd")
+@pytest.mark.parametrize("state", ["active", "inactive"])
+def test_a_socket_of_systemds_ends_before_the_server_is_handed_it_again(machine: Machine, state: str) -> None:
+    """The server that the manager has come in by holds systemd's own. It may be a condition of the service."""
+    machine.by_socket = state
+    machine.listen(MAIN, *(EVERYWHERE if state == "active" else OWN))
     part = made(machine, *OWN)
-    assert part.difference().foreign == ("SSH at :: port 22",)
+    assert "ssh.socket, by which systemd listens" in part.difference().foreign
+    part.judge(machine.folder)
+    part.apply()
+    assert machine.asked == ["enable", "disable ssh.socket", "stop ssh.socket", "restart"]
+    assert listening() == at(*OWN)
 
-    def stopped(verb: str, ask: Any = machine.systemctl) -> None:
+
+def test_a_socket_of_systemds_without_a_server_ends(machine: Machine) -> None:
+    machine.by_socket = "active"
+    machine.listen(1, "::", name="systemd")
+
+    def stopped(verb: str, ask: Any = machine.of_socket) -> None:
         ask(verb)
         if verb == "stop":
             machine.end(1)
 
-    machine.systemctl = stopped  # type: ignore[method-assign]
-    part.apply()
-    assert machine.asked == ["stop", "restart"]
+    machine.of_socket = stopped  # type: ignore[method-assign]
+    made(machine, *OWN).apply()
+    assert machine.asked[-2:] == ["stop ssh.socket", "restart"]
     assert listening() == at(*OWN)
+
+
+def test_a_socket_of_systemds_that_is_off_is_no_difference(machine: Machine) -> None:
+    machine.listen(MAIN, *OWN)
+    part = made(machine, *OWN)
+    part.host.shown[access.SOCKET] = {"ActiveState": "inactive", "UnitFileState": "disabled"}
+    assert not part.difference()
+
+
+def test_a_server_that_does_not_run_is_started(machine: Machine) -> None:
+    """With it went the folder that sshd wants before it tries its files."""
+    part = made(machine, *OWN)
+    part.judge(machine.folder)
+    part.apply()
+    assert machine.asked == ["restart"]
+    assert listening() == at(*OWN)
+    assert taken_up.SEPARATION.stat().st_mode & 0o777 == 0o755
 
 
 def test_nobody_is_ended_where_the_service_would_not_start(machine: Machine) -> None:
@@ -275,13 +328,29 @@ def server(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """As taken_up.py asks it: by running programs."""
 
     def run(argv: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        if argv[0] == taken_up.SYSTEMCTL:
+        if argv[0] == taken_up.SSHD:
+            assert taken_up.SEPARATION.is_dir()
+            return subprocess.CompletedProcess(argv, machine.refused, "", "of a wrong line" * bool(machine.refused))
+        if "--property=MainPID" in argv:
+            return subprocess.CompletedProcess(argv, 0, f"{MAIN if MAIN in machine._sockets else 0}\n", "")
+        if access.SOCKET in argv:
+            machine.of_socket(argv[1])
+        else:
             machine.systemctl(argv[1])
-        return subprocess.CompletedProcess(argv, machine.refused if argv[0] == taken_up.SSHD else 0, "", "")
+            if argv[1] == "stop":
+                machine.end(MAIN)
+        return subprocess.CompletedProcess(argv, 0, "", "")
 
     machine.refused = 0  # type: ignore[attr-defined]
     monkeypatch.setattr(taken_up.subprocess, "run", run)
     return machine
+
+
+def go(given: dict[str, Any]) -> str:
+    said: str = taken_up.reload(
+        given["services"], given["files"], given["listened"], given["ran"], bool(given["by_socket"])
+    )
+    return said
 
 
 def test_the_way_back_has_the_server_where_it_was(server: Machine) -> None:
@@ -291,7 +360,7 @@ def test_the_way_back_has_the_server_where_it_was(server: Machine) -> None:
     assert {*given["listened"]} == at(*former)
     server.listen(MAIN, *OWN)  # the change
     server.config.write_text(" ".join(former))
-    assert taken_up.reload(given["services"], given["files"], given["listened"]) == ""
+    assert go(given) == ""
     assert server.asked == ["try-reload-or-restart"]
     assert listening() == at(*former)
 
@@ -301,8 +370,65 @@ def test_the_way_back_starts_a_server_that_reading_does_not_bring_back(server: M
     given = back(made(server, *OWN))
     server.end(200)
     server.config.write_text(" ".join(EVERYWHERE))
-    assert taken_up.reload(given["services"], {}, given["listened"]) == ""
+    assert go(given) == ""
     assert server.asked == ["try-reload-or-restart", "restart"]
+    assert listening() == at(*EVERYWHERE)
+
+
+def test_the_way_back_starts_a_server_again_that_the_change_has_started_again(server: Machine) -> None:
+    """It was told on its start where to listen, at a port of its own; to read its files changes nothing in that."""
+    server.listen(MAIN, *EVERYWHERE, port=2222)
+    given = back(made(server, *OWN))
+    assert {*given["listened"]} == at(*EVERYWHERE, port=2222)
+    server.systemctl("restart")  # the change, with a drop-in that says nothing of it
+
+    def started(verb: str, ask: Any = server.systemctl) -> None:
+        ask(verb)
+        if verb == "restart":
+            server.listen(MAIN, *EVERYWHERE, port=2222)
+
+    server.systemctl = started  # type: ignore[method-assign]
+    server.asked.clear()
+    assert go(given) == ""
+    assert server.asked == ["restart"]
+    assert listening() == at(*EVERYWHERE, port=2222)
+
+
+@pytest.mark.parametrize("refused", [0, 255])
+def test_the_way_back_starts_a_server_that_the_change_has_ended(server: Machine, refused: int) -> None:
+    """Whatever sshd says of its files: there is nothing to lose."""
+    server.listen(MAIN, *EVERYWHERE)
+    given = back(made(server, *OWN))
+    server.end(MAIN)
+    server.config.write_text(" ".join(EVERYWHERE))
+    server.refused = refused  # type: ignore[attr-defined]
+    assert go(given) == ""
+    assert server.asked == ["restart"]
+    assert listening() == at(*EVERYWHERE)
+    if not refused:
+        assert go(given) == "", "a second time, too"
+
+
+def test_the_way_back_has_systemd_listen_again(server: Machine) -> None:
+    server.by_socket = "active"
+    server.listen(MAIN, *EVERYWHERE)
+    part = made(server, *OWN)
+    links = {path: part.host.units / path for path in ("sockets.target.wants/ssh.socket", "sshd.service")}
+    (links["sockets.target.wants/ssh.socket"]).parent.mkdir(parents=True)
+    links["sockets.target.wants/ssh.socket"].symlink_to("/lib/systemd/system/ssh.socket")
+    kept = {entry.path: entry.link for entry in part.undo() if isinstance(entry, parts.UndoFile)}
+    assert kept[str(links["sockets.target.wants/ssh.socket"])] == "/lib/systemd/system/ssh.socket"
+    assert kept[str(links["sshd.service"])] is None, "made by the change, so it goes"
+    commands = [entry for entry in part.undo() if isinstance(entry, parts.UndoCommand)]
+    assert [(entry.when, entry.argv[1:]) for entry in commands[:-1]] == [
+        ("boot", ("start", "--no-block", "ssh.socket"))
+    ]
+    given = json.loads(commands[-1].stdin)
+    part.apply()
+    server.asked.clear()
+    server.config.write_text("10.9.9.9")
+    assert go({**given, "listened": [*map(tuple, given["listened"])]}) == ""
+    assert server.asked == ["stop", "start ssh.socket", "restart"]
     assert listening() == at(*EVERYWHERE)
 
 
@@ -311,7 +437,7 @@ def test_the_way_back_stops_no_server_that_would_not_start_again(server: Machine
     server.stubborn = {"try-reload-or-restart"}
     server.refused = 255  # type: ignore[attr-defined]
     said = taken_up.reload(["ssh.service"], {}, [("0.0.0.0", 22)])
-    assert said == "SSH at 0.0.0.0 port 22 is not back"
+    assert said == "ssh.service would not start again: of a wrong line; SSH at 0.0.0.0 port 22 is not back"
     assert server.asked == ["try-reload-or-restart"]
     assert listening() == at(*OWN)
 

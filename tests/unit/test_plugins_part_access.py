@@ -31,12 +31,13 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(taken_up, "PID", tmp_path / "sshd.pid")
     server = tmp_path / "systemctl"
     server.write_text(
-        f"#!/bin/sh\ncd {folder}\nexec > {tmp_path}/seen\n"
+        f"#!/bin/sh\n[ $1 != show ] || {{ echo 0; exit; }}\ncd {folder}\nexec > {tmp_path}/seen\n"
         "for one in sshd_config sshd_config.d/*.conf; do echo $one $(cat $one); done\n"
         f"sleep 0.1; touch {tmp_path}/sshd.pid\n"
     )
     server.chmod(0o755)
-    monkeypatch.setattr(taken_up, "SYSTEMCTL", str(server))
+    for module in (access, taken_up):
+        monkeypatch.setattr(module, "SYSTEMCTL", str(server))
     read_again(tmp_path)
     return folder
 
@@ -79,7 +80,8 @@ def go(part: Any) -> None:
     (command,) = [entry for entry in part.undo() if isinstance(entry, parts.UndoCommand)]
     assert command.argv[-1].endswith("/library/taken_up.py")
     given = json.loads(command.stdin)
-    assert taken_up.reload(given["services"], given["files"]) == ""
+    assert given["listened"] is None
+    assert taken_up.reload(given["services"], given["files"], None, given["ran"]) == ""
 
 
 def test_a_server_that_has_read_its_files_reads_them_again(tmp_path: Path, ssh: Path) -> None:
@@ -108,6 +110,13 @@ def test_a_file_that_was_edited_since_is_read_as_it_was_confirmed(tmp_path: Path
 
 def test_a_file_of_which_nothing_is_known_is_read_as_it_is(tmp_path: Path, ssh: Path) -> None:
     edit(ssh / "sshd_config", "Include by hand")
+    assert [entry.argv[0] for entry in made(tmp_path, ssh).undo()] == [access.SYSTEMCTL]
+
+
+def test_under_a_clock_that_was_set_right_since_nothing_is_known(tmp_path: Path, ssh: Path) -> None:
+    """The server had started under an old one: every file looks later than it, and the server had read them."""
+    edit(ssh / "sshd_config.d" / "00-mine.conf", "AllowUsers bob")
+    os.utime(tmp_path / "sshd.pid", (1_000_000, 1_000_000))
     assert [entry.argv[0] for entry in made(tmp_path, ssh).undo()] == [access.SYSTEMCTL]
 
 
