@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
             name = variables["inventory_hostname"]
             Display().display(f"{name} is not reached yet: left out of this check")
             return {**result, "changed": False, "skipped": True, "skip_reason": "not reached yet"}
-        commit = Commit(self, variables, steps)
+        commit = Commit(self, variables, steps, bool(missing))
         return {**result, **commit.make(), **partial}
 
     def _keep_secrets(self, steps: list[Any], variables: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
 class Commit:
     """One change of one host."""
 
-    def __init__(self, action: ActionModule, variables: dict[str, Any], steps: list[Any]) -> None:
+    def __init__(self, action: ActionModule, variables: dict[str, Any], steps: list[Any], partial: bool) -> None:
         self._action = action
         self._task = action._task
         self._connection = action._connection
@@ -90,6 +90,7 @@ class Commit:
         given = self._task.args
         self._arguments = {key: value for key, value in given.items() if key not in OWN}
         self._arguments["steps"] = steps
+        self._arguments["partial"] = partial
         self._arguments["who"] = given.get("who") or f"{operator()}@{socket.gethostname()}"
         self._arguments["run"] = self._run = given.get("run") or os.environ.get("WARDNET_RUN") or f"pid-{os.getppid()}"
         self._within = float(given.get("confirm_within") or 60)

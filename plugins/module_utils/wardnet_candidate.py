@@ -44,6 +44,8 @@ Arguments of wardnet_commit, the module. The action plugin of the same name call
                     ARP or neighbour discovery; without `peers`, the targets are. Whoever answered before the change
                     must answer after it, peers only where no target of the line and family did
     min_free        16: MiB that must be free wherever something is written; less is refused before anything is touched
+    partial         false; the candidate is not all that the host is made of: no purge takes away what steps of other
+                    roles brought that were confirmed before
     confirmed       false; `token` names the very change that is confirmed
 
 Results (all of them always there, in check mode too, unless said otherwise):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.wardnet_host import Host
@@ -31,3 +33,15 @@ def confirmed_files(host: Host, part: str) -> dict[str, str]:
                 {str(item["path"]): item["content"] for item in files or [] if item.get("content") is not None}
             )
     return found
+
+
+def paths_of_others(host: Host, roles: Collection[str]) -> frozenset[Path]:
+    """Files and directories that steps of other roles than these brought, secret ones too."""
+    found: set[Path] = set()
+    for each in read_confirmed(host)["candidates"].values():
+        with suppress(LookupError, TypeError, AttributeError):  # as an earlier wardnet may have written it
+            step = each["step"]
+            if step["role"] not in roles:
+                found |= {Path(item["path"]) for name in ("files", "directories") for item in step.get(name) or []}
+                found |= set(map(Path, each["secrets"]))
+    return frozenset(found)

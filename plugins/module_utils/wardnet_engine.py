@@ -35,6 +35,7 @@ class Options:
     confirm_within: int
     probes: tuple[dict[str, Any], ...]
     min_free: int
+    partial: bool = False
 
 
 class TakenBackError(Exception):
@@ -50,7 +51,7 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
     transaction = Transaction(host)
     if not host.check_mode:
         transaction.finish_former()
-    survey = Survey(host, steps)
+    survey = Survey(host, steps, options.partial)
     survey.read_files()
     survey.read_packages()
     survey.make_parts()
@@ -89,7 +90,7 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
 def confirm(host: Host, steps: tuple[Step, ...], options: Options, token: str) -> dict[str, Any]:
     """The result of the second run, over the new connection."""
     transaction = Transaction(host)
-    survey = Survey(host, steps)
+    survey = Survey(host, steps, options.partial)
     survey.read_files()
     survey.make_parts()
     survey.read_units()

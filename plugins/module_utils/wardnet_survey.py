@@ -15,11 +15,12 @@ from typing import Any
 
 from ansible.module_utils import wardnet_drop_ins as drop_ins
 from ansible.module_utils import wardnet_packages as packages
+from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils import wardnet_units as units
 from ansible.module_utils.wardnet_bundle import Bundle, BundleError, Change, read_bundle
 from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step, read_step
-from ansible.module_utils.wardnet_confirmed import CONFIRMED, read_confirmed
+from ansible.module_utils.wardnet_confirmed import CONFIRMED, paths_of_others, read_confirmed
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError
 from ansible.module_utils.wardnet_parts import PARTS
@@ -35,10 +36,12 @@ SHOWN = 20  # items of drift a part; the rest are counted
 
 @dataclass
 class Survey:
-    """`changes` by the step's key, `differences` by the part's name; units as (verb, unit)."""
+    """`changes` by the step's key, `differences` by the part's name; units as (verb, unit). `partial` where the
+    candidate is not all that the host is made of: what other roles brought before is no foreign thing to it."""
 
     host: Host
     steps: tuple[Step, ...]
+    partial: bool = False
     bundles: dict[str, Bundle] = field(default_factory=dict)
     changes: dict[str, list[Change]] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
@@ -66,6 +69,8 @@ class Survey:
 
     def read_files(self, beside: frozenset[Path] = frozenset()) -> None:
         """Compares all files. Owners need not exist yet. No purge takes away what is `beside` them."""
+        if self.partial:
+            beside |= paths_of_others(self.host, {step.role for step in self.steps})
         contents: dict[str, Any] = {}
         for step in self.steps:
             for item in step.files:
@@ -128,6 +133,8 @@ class Survey:
         if not any(self.changes.values()) and not self.guarded:
             return
         with self.candidate() as root:
+            if any(taken_up.SSHD in word for step in self.steps for argv in step.validate for word in argv):
+                taken_up.separate()
             for step in self.steps:
                 if self.changes[step.key]:
                     for argv in step.validate:
@@ -161,7 +168,7 @@ class Survey:
                 elif item:
                     steps.append(read_step(item["step"], step.key))
                     secrets.update(item["secrets"])
-            past = Survey(self.host, tuple(steps))
+            past = Survey(self.host, tuple(steps), self.partial)
             past.read_again(secrets)
         except UNREADABLE as error:
             self.host.warn(f"whether somebody changed the host since its last change cannot be told: {error!r}")

@@ -63,6 +63,10 @@ options:
     description: MiB that must be free on each file system that is written to.
     type: int
     default: 16
+  partial:
+    description: The candidate is not all that the host is made of. What other roles brought before is left alone.
+    type: bool
+    default: false
   confirmed:
     description: Set by the action plugin on its new connection, with O(token).
     type: bool
@@ -142,6 +146,7 @@ ARGUMENTS = {
     "settle": {"type": "int", "default": 30},
     "probes": {"type": "list", "elements": "dict", "default": []},
     "min_free": {"type": "int", "default": 16},
+    "partial": {"type": "bool", "default": False},
     "confirmed": {"type": "bool", "default": False},
     "token": {"type": "str", "default": "", "no_log": False},
 }
@@ -188,6 +193,7 @@ def commit_or_confirm(host: Host, steps: tuple[Step, ...], given: dict[str, Any]
         confirm_within=given["confirm_within"],
         probes=tuple(given["probes"]),
         min_free=given["min_free"],
+        partial=given["partial"],
     )
     if given["confirmed"]:
         return dict(confirm(host, steps, options, given["token"]))

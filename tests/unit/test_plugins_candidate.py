@@ -24,7 +24,7 @@ import json
 import os
 from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
-names = ("steps", "host", "who", "run", "confirm_within", "settle", "probes", "confirmed", "token")
+names = ("steps", "host", "who", "run", "confirm_within", "settle", "probes", "partial", "confirmed", "token")
 module = AnsibleModule({{name: {{"type": "raw", "no_log": False}} for name in names}}, supports_check_mode=True)
 folder = Path({folder!r})
 answers = json.loads((folder / "answers.json").read_text())
@@ -313,6 +313,7 @@ def test_a_candidate_of_a_part_of_the_roles_is_said_to_be_one(played: Played) ->
         shown = {"ansible.builtin.debug": {"msg": "partial: {{ done.partial | default(false) }}"}}
         kept.append("partial: True" in played.run([MOTD, {**commit, "register": "done"}, shown]))
     assert kept == [False, False, True]
+    assert [sent["partial"] for sent in played.sent()] == [False, False, True], "the host is told so, too"
     commit = {"wardnet_commit": {**COMMIT["wardnet_commit"], "whole": ["base"]}, "register": "done"}
     assert "partial: True" in played.run([commit, shown]), "nothing at all is a part, too"
 

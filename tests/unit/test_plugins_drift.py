@@ -110,3 +110,37 @@ def test_a_record_of_an_earlier_wardnet(tmp_path: Path, host: FakeSystemd) -> No
     record.write_text(json.dumps(kept))
     with pytest.raises(AssertionError, match="cannot be told"):
         drift(host, plain(tmp_path, a="newer"))
+
+
+def brought(folder: Path, *names: str, role: str = "c_role", **contents: str) -> dict[str, Any]:
+    """A step of another role that brings files, and a secret one."""
+    files = [file(folder / "etc" / name, text) for name, text in contents.items()]
+    files += [file(folder / "etc" / name, "a secret of it", secret=True) for name in names]
+    return {"role": role, "part": "files", "files": files}
+
+
+def test_a_part_of_the_roles_takes_nothing_of_the_others_away(tmp_path: Path, host: FakeSystemd) -> None:
+    """As audit.yml alone does, which answers for a folder that another role has a file in."""
+    whole = (plain(tmp_path, a="a"), brought(tmp_path, "hidden", b="b"))
+    converge(host, *whole)
+    (tmp_path / "etc" / "foreign").write_text("by hand")
+    alone = candidate.read_steps([plain(tmp_path, a="a")])
+    result = engine.commit(host, alone, options(partial=True))
+    assert result["changed_paths"] == [f"{tmp_path}/etc/foreign"], "what nobody brought goes all the same"
+    assert sorted(path.name for path in (tmp_path / "etc").iterdir()) == ["a", "b", "hidden"]
+    newer = candidate.read_steps([plain(tmp_path, a="newer")])
+    assert engine.commit(host, newer, options(partial=True))["drift"] == []
+    again = engine.commit(host, candidate.read_steps([plain(tmp_path, a="newer"), whole[1]]), options())
+    assert (again["changed"], again["drift"]) == (False, [])
+
+
+def test_what_a_role_of_the_part_has_dropped_goes(tmp_path: Path, host: FakeSystemd) -> None:
+    converge(host, plain(tmp_path, a="a", b="b"), brought(tmp_path, c="c"))
+    result = engine.commit(host, candidate.read_steps([plain(tmp_path, a="a")]), options(partial=True))
+    assert result["changed_paths"] == [f"{tmp_path}/etc/b"]
+
+
+def test_all_roles_take_away_what_one_brought_that_is_none_of_them_any_more(tmp_path: Path, host: FakeSystemd) -> None:
+    converge(host, plain(tmp_path, a="a"), brought(tmp_path, b="b"))
+    result = engine.commit(host, candidate.read_steps([plain(tmp_path, a="a")]), options())
+    assert result["changed_paths"] == [f"{tmp_path}/etc/b"]
