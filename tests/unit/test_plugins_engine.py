@@ -139,6 +139,14 @@ def test_a_step_of_the_way_back_that_fails_keeps_none_of_the_others_from_running
     assert caught.value.facts["way_back_failed"] == report(host)["failed"] == ["shaping: /bin/false: status 1"]
 
 
+def test_the_way_to_the_host_comes_back_before_who_logs_in() -> None:
+    """A server that is waited for keeps neither the network nor the filter from coming back."""
+    names = ("filter", "settings", "network", "routing", "access", "accounts")
+    guarded = [SimpleNamespace(name=name, files=[], undo=lambda: [parts.UndoCommand(("true",))]) for name in names]
+    back = [part for part, _ in engine.way_back(SimpleNamespace(guarded=guarded))]
+    assert back == ["routing", "network", "settings", "filter", "accounts", "access"]
+
+
 def test_a_way_back_that_is_refused_lets_nothing_be_touched(tmp_path: Path, host: FakeSystemd) -> None:
     other = step(tmp_path, part="filter", files=[file(tmp_path / "etc" / "x", "x")])
     with pytest.raises(parts.RefusedError, match="way back"):
