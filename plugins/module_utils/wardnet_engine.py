@@ -146,7 +146,8 @@ def _go_back(transaction: Transaction, names: list[str], error: Exception) -> No
 def way_back(survey: Survey) -> Iterable[tuple[str, Undo]]:
     """All that brings the host back, the part that is changed last first; but who logs in, after the way to the host:
     a server that does not come back at once keeps nothing else from it. Files come before all commands anyway."""
-    for part in sorted(reversed(survey.guarded), key=lambda part: part.name in LOGINS):
+    last_first = survey.guarded[::-1]
+    for part in sorted(last_first, key=lambda part: part.name in LOGINS):
         for path in dict.fromkeys(change.path for change in part.files):
             yield part.name, keep_file(path)
         for entry in part.undo():
