@@ -26,7 +26,7 @@ from tests.unit.plugins_engine import (
     transaction,
     undo,
 )
-from tests.unit.plugins_support import ROOT
+from tests.unit.plugins_support import ROOT, load
 
 
 @pytest.fixture
@@ -145,6 +145,17 @@ def test_the_way_to_the_host_comes_back_before_who_logs_in() -> None:
     guarded = tuple(SimpleNamespace(name=name, files=[], undo=lambda: [parts.UndoCommand(("true",))]) for name in names)
     back = [part for part, _ in engine.way_back(SimpleNamespace(guarded=guarded))]
     assert back == ["routing", "network", "settings", "filter", "accounts", "access"]
+
+
+def test_files_of_a_server_that_does_not_run_are_tried(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the service goes the folder without which sshd takes none."""
+    folder = tmp_path / "separation"
+    monkeypatch.setattr(load("module_utils", "wardnet_taken_up"), "SEPARATION", folder)
+    trial = ["/bin/sh", "-ec", f"[ -d {folder} ] # as /usr/sbin/sshd -t"]
+    result = commit(host, step(tmp_path, files=[file(tmp_path / "etc" / "x", "x")], validate=[trial]))
+    assert result["armed"]
 
 
 def test_a_way_back_that_is_refused_lets_nothing_be_touched(tmp_path: Path, host: FakeSystemd) -> None:
