@@ -14,6 +14,8 @@ import pytest
 
 from lab import Lab
 from tests.roles.roles_support import Probe, answered, eventually, inside, play, wait_until
+from tests.roles.test_roles_drift import TELL_SSHD
+from tests.roles.test_roles_way_back import confirmed_by_nobody, report
 from wardnet.compile import compile_plan
 from wardnet.inventory import read_district
 from wardnet.model.intent import Channel
@@ -142,3 +144,25 @@ def test_a_server_that_would_listen_where_nobody_comes_goes_back(moved: tuple[La
     assert (told["parts"], told["failed"]) == (["access"], [])
     assert listening(lab, GATEWAY) == wanted(lab, GATEWAY)
     assert reached(lab)
+
+
+@pytest.mark.slow
+def test_a_server_that_somebody_has_listen_everywhere_does_so_again_after_the_way_back(
+    converged: Lab, tmp_path: Path
+) -> None:
+    """Told so on its start, which no reading of its files brings back."""
+    inside(converged, GATEWAY, "sh", "-c", TELL_SSHD)
+    before = listening(converged, GATEWAY)
+    assert before >= {"0.0.0.0", "::"}
+    try:
+        confirmed_by_nobody(converged, tmp_path)
+        assert report(converged)["failed"] == []
+        assert "access" in report(converged)["parts"]
+        assert listening(converged, GATEWAY) == before
+        assert reached(converged)
+    finally:
+        healed = play(converged, "channels.yml", *LIMIT)
+    assert healed.changed == {GATEWAY: 1}, healed.tail
+    assert listening(converged, GATEWAY) == wanted(converged, GATEWAY)
+    after = play(converged, "channels.yml", *LIMIT, "--check", "--diff")
+    assert (after.status, after.changed) == (0, {}), after.tail
