@@ -378,6 +378,7 @@ def network_refuses_what_it_could_not_bring_back() -> None:
     strange = kernel.Route(4, 254, "10.0.0.0/8", 0, "wan0", "", False, other='{"encap": "mpls"}')
     part = network.Network((), host_module.Host())
     part._difference = SimpleNamespace(foreign=(strange,))
+    part._stray = {}
     with pytest.raises(parts.RefusedError, match=r"the way back is refused.*route 10\.0\.0\.0/8 dev wan0 .*mpls"):
         part.judge(Path("/"))
 
