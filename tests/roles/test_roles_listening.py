@@ -166,3 +166,37 @@ def test_a_server_that_somebody_has_listen_everywhere_does_so_again_after_the_wa
     assert listening(converged, GATEWAY) == wanted(converged, GATEWAY)
     after = play(converged, "channels.yml", *LIMIT, "--check", "--diff")
     assert (after.status, after.changed) == (0, {}), after.tail
+
+
+def test_the_audits_account_alone_takes_nothing_of_it_away(converged: Lab) -> None:
+    """Nor anything else that other roles have beside it."""
+    run = play(converged, "audit.yml", *LIMIT)
+    assert (run.status, run.changed) == (0, {}), run.tail
+    after = play(converged, "site.yml", *LIMIT, "--check", "--diff")
+    assert (after.status, after.changed) == (0, {}), after.tail
+
+
+BY_SYSTEMD = """systemctl stop ssh.service
+systemctl disable ssh.service
+systemctl enable --now ssh.socket"""
+STATES = ("is-enabled", "ssh.socket", "ssh.service"), ("is-active", "ssh.socket", "ssh.service")
+
+
+def states(lab: Lab, host: str) -> list[str]:
+    return [word for asked in STATES for word in lab.shell(host, ["systemctl", *asked]).stdout.decode().split()]
+
+
+def test_a_socket_of_systemds_is_taken_away_and_comes_back(moved: tuple[Lab, tuple[str, str]]) -> None:
+    lab, argument = moved
+    inside(lab, GATEWAY, "sh", "-ec", BY_SYSTEMD)
+    assert reached(lab)
+    run = play(lab, "channels.yml", *LIMIT, *argument)
+    assert run.failed == (GATEWAY,), run.tail
+    assert eventually(lambda: lab.shell(GATEWAY, ["test", "-e", REPORT]).returncode == 0, 300), run.tail
+    assert json.loads(inside(lab, GATEWAY, "cat", REPORT))["failed"] == []
+    assert states(lab, GATEWAY) == ["enabled", "disabled", "active", "active"]
+    assert reached(lab)
+    healed = play(lab, "channels.yml", *LIMIT)
+    assert healed.status == 0, healed.tail
+    assert states(lab, GATEWAY) == ["disabled", "enabled", "inactive", "active"]
+    assert listening(lab, GATEWAY) == wanted(lab, GATEWAY)
