@@ -11,7 +11,15 @@ from typing import Any
 
 UDEV = Path("/run/udev/data")
 PLAIN_MTU = 1500
-MODES = {"macvlan", "macvtap", "ipvlan", "ipvtap"}  # devices that a mode says all of
+ETHER = ("ether", "1")  # `ip -N` says the number
+# What iproute2 says of devices that can be made again as they were; one of which it says more cannot.
+SAID = {
+    "macvlan": {"mode", "bcqueuelen", "usedbcqueuelen"},
+    "macvtap": {"mode", "bcqueuelen", "usedbcqueuelen"},
+    "ipvlan": {"mode", "mode_flag"},
+    "ipvtap": {"mode", "mode_flag"},
+    "vlan": {"protocol", "id", "flags"},
+}
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,7 @@ class Link:
     arp: bool
     mtu: int
     upon: str = ""  # the link of this host that it stands upon
+    ether: bool = True  # else it asks for no neighbours by its nature, and has an MTU of its own
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Stray:
 
     words: str
     again: tuple[str, ...] = ()
+    up: bool = False
 
 
 def parse_links(links: list[dict[str, Any]]) -> dict[str, Link]:
@@ -53,33 +63,41 @@ def parse_links(links: list[dict[str, Any]]) -> dict[str, Link]:
             arp="NOARP" not in flags,
             mtu=int(link.get("mtu", 0)),
             upon=link.get("link") or "",
+            ether=link.get("link_type", "ether").strip("[]") in ETHER,
         )
     return found
 
 
-def faults(links: Mapping[str, Link], held: Collection[str], mtus: Mapping[str, int]) -> list[Fault]:
-    """`mtus` are those that held links are to have."""
+def faults(links: Mapping[str, Link], mtus: Mapping[str, int], silent: Collection[str] = frozenset()) -> list[Fault]:
+    """`mtus` are those that held links are to have, in the order in which they are mended. `silent` links ask for no
+    neighbours by their nature."""
     found = []
-    for link in (links[name] for name in sorted(held) if name in links):
+    for link in (links[name] for name in mtus):
         this = ("dev", link.name)
         if not link.up:
             found.append(Fault(f"switch on {link.name}", (*this, "up")))
-        if not link.arp:
+        if link.ether and not link.arp and link.name not in silent:
             found.append(Fault(f"let {link.name} ask for neighbours", (*this, "arp", "on"), (*this, "arp", "off")))
-        if link.mtu != mtus.get(link.name, link.mtu):
+        if link.mtu != mtus[link.name]:
             mtu, former = str(mtus[link.name]), str(link.mtu)
             found.append(Fault(f"MTU {mtu} on {link.name}", (*this, "mtu", mtu), (*this, "mtu", former)))
     return found
 
 
-def wanted_mtus(links: Mapping[str, Link], held: Collection[str], parents: Mapping[str, str]) -> dict[str, int]:
-    """A port has the MTU that a .link file of the host gives it, else its parent's, else what is usual."""
-    found = {}
-    for name in held:
+def wanted_mtus(
+    links: Mapping[str, Link], held: Collection[str], parents: Mapping[str, str], largest: Mapping[str, int]
+) -> dict[str, int]:
+    """A port has the MTU that a .link file of the host gives it, else its parent's, else what is usual; no more than
+    its device takes, nor than its parent has. Parents stand first: what stands upon one that is off, or has a smaller
+    MTU, can be neither switched on nor given its own."""
+    found: dict[str, int] = {}
+    for name in sorted(held, key=lambda name: (name in parents, name)):
         if name in links:
-            parent = parents.get(name, "")
-            found[name] = _mtu_of_file(links[name]) or (_mtu_of_file(links[parent]) if parent in links else 0)
-    return {name: mtu or PLAIN_MTU for name, mtu in found.items()}
+            above = found.get(parents.get(name, ""), 0)
+            usual = above or (PLAIN_MTU if links[name].ether else links[name].mtu)
+            mtu = _mtu_of_file(links[name]) or usual
+            found[name] = min(mtu, above or mtu, largest.get(name) or mtu)
+    return found
 
 
 def _mtu_of_file(link: Link) -> int:
@@ -98,32 +116,55 @@ def most(details: list[dict[str, Any]]) -> dict[str, int]:
     return {link["ifname"]: int(link["max_mtu"]) for link in details if link.get("max_mtu")}
 
 
+def silent(details: list[dict[str, Any]]) -> frozenset[str]:
+    """Devices that look like a network card and ask for no neighbours all the same, from `ip -d -j link show`."""
+    return frozenset(link["ifname"] for link in details if (link.get("linkinfo") or {}).get("info_kind") == "dummy")
+
+
 def standing_upon(links: Mapping[str, Link], held: Collection[str], known: Collection[str]) -> list[str]:
     """Names of links that stand upon a held one and are not known."""
     return sorted(link.name for link in links.values() if link.upon in held and link.name not in known)
 
 
 def parse_strays(details: list[dict[str, Any]], names: Collection[str]) -> dict[str, Stray]:
-    """Those of the names that are devices upon another, from `ip -d -j link show`; not the other end of a cable."""
-    found = {}
-    for link in details:
-        info = link.get("linkinfo") or {}
-        kind, name, upon = info.get("info_kind", "device"), link["ifname"], link.get("link") or ""
-        if name not in names or kind == "veth":
-            continue
-        mode = (info.get("info_data") or {}).get("mode")
-        again: tuple[str, ...] = ()
-        if kind in MODES and mode:
-            again = ("link", upon, "name", name, "type", kind, "mode", str(mode))
-        found[name] = Stray(f"{kind} {name} upon {upon}", again)
+    """Those of the names that are devices upon another, and what stands upon these, from `ip -d -j link show`; not the
+    other end of a cable."""
+    kinds = {link["ifname"]: (link.get("linkinfo") or {}).get("info_kind", "device") for link in details}
+    found: dict[str, Stray] = {}
+    due = [link for link in details if link["ifname"] in names and kinds[link["ifname"]] != "veth"]
+    while due:
+        link = due.pop(0)
+        name, upon = link["ifname"], link.get("link") or ""
+        # What stands upon it goes with it, and what it is a member of loses it.
+        whole = upon not in found and not link.get("master")
+        found[name] = Stray(_in_words(link), _again(link) if whole else (), "UP" in link.get("flags", []))
+        due += [one for one in details if one.get("link") == name and one["ifname"] not in {*found, *names}]
     return found
 
 
-def parse_vlans(text: str) -> dict[str, tuple[str, str]]:
-    """VLAN devices by name, each with its parent and tag; from /proc/net/vlan/config."""
+def _in_words(link: dict[str, Any]) -> str:
+    info, name, upon = link.get("linkinfo") or {}, link["ifname"], link.get("link") or ""
+    kind, tag = info.get("info_kind", "device"), (info.get("info_data") or {}).get("id")
+    return f"VLAN {tag} of {upon} as {name}" if kind == "vlan" else f"{kind} {name} upon {upon}"
+
+
+def _again(link: dict[str, Any]) -> tuple[str, ...]:
+    """Arguments of `ip link add`; nothing where they would not say all of the device."""
+    info = link.get("linkinfo") or {}
+    kind, data = info.get("info_kind", ""), info.get("info_data") or {}
+    if not set(data) <= SAID.get(kind, set()) or data.get("mode") == "source":  # it has a list of addresses
+        return ()
+    words = ["link", link.get("link") or "", "name", link["ifname"], "mtu", str(link["mtu"])]
+    words += [] if kind in ("ipvlan", "ipvtap") else ["address", link["address"]]  # these have their parent's
+    words += ["type", kind]
+    if kind != "vlan":
+        return (*words, "mode", data["mode"], *([data["mode_flag"]] if "mode_flag" in data else []))
+    words += ["protocol", data["protocol"], "id", str(data["id"])]
+    flags = {"reorder_hdr": "off", **{flag.lower(): "on" for flag in data.get("flags", [])}}
+    return (*words, *(word for pair in flags.items() for word in pair))
+
+
+def parse_vlans(text: str) -> list[str]:
+    """Names of VLAN devices, from /proc/net/vlan/config."""
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    return {row[0]: (row[2], row[1]) for row in rows if len(row) == 3}
-
-
-def stray_vlan(name: str, parent: str, tag: str) -> Stray:
-    return Stray(f"VLAN {tag} of {parent} as {name}", ("link", parent, "name", name, "type", "vlan", "id", tag))
+    return [row[0] for row in rows if len(row) == 3]

@@ -42,8 +42,8 @@ from ansible.module_utils.wardnet_links import (
     parse_links,
     parse_strays,
     parse_vlans,
+    silent,
     standing_upon,
-    stray_vlan,
     wanted_mtus,
 )
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
@@ -86,17 +86,16 @@ class Network(Part):
         ports = [port for step in self.steps for port in step.arguments["gateway"]["ports"]]
         dialled_over = {f"{port['name'][:10]}-line" for port in ports if port.get("dialled")}  # as the roles name it
         known = self._intent.all_ports | dialled_over
-        vlans = parse_vlans(VLANS.read_text() if VLANS.exists() else "")
-        found = {name: stray_vlan(name, *where) for name, where in vlans.items() if name not in known}
-        others = standing_upon(links, self._held_up | self._intent.all_ports | dialled_over, known | set(found))
-        return {**found, **parse_strays(self._details(), others)} if others else found
+        names = set(parse_vlans(VLANS.read_text() if VLANS.exists() else "")) - known
+        names |= set(standing_upon(links, self._held_up | self._intent.all_ports | dialled_over, known))
+        return parse_strays(self._details(), names) if names else {}
 
     def _faults(self, links: dict[str, Link]) -> list[Fault]:
-        mtus = wanted_mtus(links, self._held_up, self._parents)
-        if any(links[name].mtu != mtu for name, mtu in mtus.items()):
-            largest = most(self._details())
-            mtus = {name: min(mtu, largest.get(name, mtu)) for name, mtu in mtus.items()}
-        return faults(links, self._held_up, mtus)
+        found = faults(links, wanted_mtus(links, self._held_up, self._parents, {}))
+        if not found:
+            return []
+        details = self._details()
+        return faults(links, wanted_mtus(links, self._held_up, self._parents, most(details)), silent(details))
 
     def _details(self) -> list[dict[str, Any]]:
         return list(json.loads(self.host.run([IP, "-d", "-j", "link", "show"]) or "[]"))
@@ -171,7 +170,7 @@ class Network(Part):
             ]
         for name, stray in sorted(self._stray.items()):
             back.append(UndoCommand((IP, "link", "add", *stray.again), harmless=THERE))
-            back.append(UndoCommand((IP, "link", "set", "dev", name, "up")))
+            back += [UndoCommand((IP, "link", "set", "dev", name, "up"))] if stray.up else []
         if self._stopped():
             back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
             back.append(UndoCommand((SYSTEMCTL, "stop", NETWORKD)))
@@ -220,18 +219,17 @@ class Network(Part):
             if not difference and not wrong:
                 right_since = now if right_since is None else right_since
                 if not changed or now >= right_since + TAKEN_UP:
-                    for name in self._strays(links):
+                    for name in reversed([*self._strays(links)]):  # what stands upon another first
                         self.host.run([IP, "link", "delete", "dev", name])
                     return
                 time.sleep(0.2)
                 continue
             right_since = None
-            for fault in wrong:
-                self.host.run([IP, "link", "set", *fault.mend])
+            said = {fault.words: self.host.attempt([IP, "link", "set", *fault.mend])[2].strip() for fault in wrong}
             if now > begun + self.host.settle:
                 raise PartError(
                     "the kernel does not come to what is intended: see missing, foreign and not_usable",
-                    missing=[*map(str, difference.missing), *(fault.words for fault in wrong)],
+                    missing=[*map(str, difference.missing), *(f"{word} {err}".strip() for word, err in said.items())],
                     foreign=list(map(str, difference.foreign)),
                     not_usable=list(map(str, difference.waiting)),
                 )

@@ -4,6 +4,8 @@ a program; an AssertionError is the test's failure.
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ BY_HAND = (
     "neigh add fd20:20:1::11 lladdr 02:00:00:00:00:99 dev clerks0 nud permanent",
     "neigh add proxy 10.20.1.250 dev clerks0",
     "-6 neigh add proxy fd20:20:1::250 dev clerks0",
-    "link add mine0 link wan0 type macvlan mode bridge",
+    "link add mine0 link wan0 mtu 1300 address 02:00:00:00:00:77 type macvlan mode private",
     "link set mine0 up",
     "link set wan0 arp off",
     "link set clerks0 mtu 1400",
@@ -37,8 +39,8 @@ class Host(host_module.Host):  # type: ignore[misc, name-defined]
         return answer
 
 
-def look() -> Any:
-    step = {"role": "r", "part": "network", "network": {"gateway": GATEWAY, "channel": "wan", "hold_main": True}}
+def look(gateway: dict[str, Any] = GATEWAY) -> Any:
+    step = {"role": "r", "part": "network", "network": {"gateway": gateway, "channel": "wan", "hold_main": True}}
     shown = {network.NETWORKD: {"ActiveState": "active", "UnitFileState": "enabled"}}
     part = network.Network(candidate.read_steps([step]), Host(shown=shown, library=library()))
     part.read()
@@ -63,6 +65,7 @@ def what_was_done_to_ports_by_hand_goes_and_comes_back() -> None:
         "macvlan mine0 upon wan0",
     }, found
     assert set(found.needs) == {"let wan0 ask for neighbours", "MTU 1500 on clerks0"}, found
+    before = _of_mine0()
     part.judge(Path("/"))
     part.apply()
     assert not look().difference(), look().difference()
@@ -71,7 +74,34 @@ def what_was_done_to_ports_by_hand_goes_and_comes_back() -> None:
         assert failed == [], failed
     again = look().difference()
     assert (set(again.foreign), set(again.needs)) == (set(found.foreign), set(found.needs)), again
+    assert _of_mine0() == before
+
+
+def _of_mine0() -> Any:
+    link = json.loads(run("ip", "-d", "-j", "link", "show", "dev", "mine0"))[0]
+    return link["address"], link["mtu"], link["linkinfo"]["info_data"]["mode"], "UP" in link["flags"]
+
+
+def a_port_upon_another_follows_its_mtu() -> None:
+    """A macvlan stands for a VLAN, which not each kernel has: the smaller MTU of its parent drags it along, too, and
+    it takes none that is larger."""
+    tagged = {"name": "citizen0", "channel": "wan", "ipv4": None, "ipv6": None, "parent": "eth1", "vlan": 30}
+    run("ip", "link", "add", "eth1", "type", "veth", "peer", "name", "eth1-far")
+    run("ip", "link", "set", "eth1-far", "up")
+    run("ip", "link", "set", "eth1", "up")
+    run("ip", "link", "add", "citizen0", "link", "eth1", "type", "macvlan", "mode", "bridge")
+    run("ip", "link", "set", "citizen0", "up")
+    gateway = {**GATEWAY, "ports": [tagged]}
+    assert not look(gateway).difference(), look(gateway).difference()
+    run("ip", "link", "set", "eth1", "mtu", "1400")
+    part = look(gateway)
+    assert part.difference().needs == ("MTU 1500 on eth1", "MTU 1500 on citizen0")
+    part.apply()
+    assert not look(gateway).difference(), look(gateway).difference()
+    run("ip", "link", "set", "eth1", "down")
+    look(gateway).apply()
+    assert not look(gateway).difference(), look(gateway).difference()
 
 
 if __name__ == "__main__":
-    what_was_done_to_ports_by_hand_goes_and_comes_back()
+    globals()[sys.argv[1]]()

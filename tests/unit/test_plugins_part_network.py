@@ -51,6 +51,11 @@ class Host(host_module.Host):  # type: ignore[misc]
         self.ran.append(" ".join(argv))
         return self.details if argv[1:3] == ["-d", "-j"] else ""
 
+    def attempt(self, argv: Any, _stdin: Any = None) -> tuple[int, str, str]:
+        if argv[0] == network.IP:  # others may fail
+            self.ran.append(" ".join(argv))
+        return 0, "", ""
+
     details = "[]"
 
 
@@ -167,9 +172,32 @@ def test_an_mtu_is_what_a_file_of_the_host_and_the_device_itself_allow(
     (tmp_path / "n7").write_text(f"E:ID_NET_NAME=x\nE:ID_NET_LINK_FILE={tmp_path}/x.link\n")
     (tmp_path / "x.link").write_text("[Link]\nName=clerks0\nMTUBytes=9000\n")
     large = {"wifi0": link("wifi0", index=7, mtu=9000)}
-    assert links.wanted_mtus(large, ["wifi0"], {}) == {"wifi0": 9000}
+    assert links.wanted_mtus(large, ["wifi0"], {}, {}) == {"wifi0": 9000}
     small = {"tag0": link("tag0"), **large}
-    assert links.wanted_mtus(small, ["tag0", "wifi0"], {"tag0": "wifi0"}) == {"wifi0": 9000, "tag0": 9000}
+    assert links.wanted_mtus(small, ["tag0", "wifi0"], {"tag0": "wifi0"}, {}) == {"wifi0": 9000, "tag0": 9000}
+
+
+def test_a_tagged_port_has_no_more_than_its_parent_and_is_mended_after_it() -> None:
+    there = {name: link(name, mtu=1400) for name in ("citizen0", "eth1")}
+    wanted = links.wanted_mtus(there, there, {"citizen0": "eth1"}, {"eth1": 1450, "citizen0": 65535})
+    assert [*wanted.items()] == [("eth1", 1450), ("citizen0", 1450)]
+    assert [fault.words for fault in links.faults(there, wanted)] == ["MTU 1450 on eth1", "MTU 1450 on citizen0"]
+
+
+def test_links_that_ask_for_no_neighbours_by_their_nature_are_left_alone() -> None:
+    found = links.parse_links(
+        [
+            {"ifname": "wg0", "flags": ["UP", "NOARP"], "mtu": 1420, "link_type": "none"},
+            {"ifname": "own0", "flags": ["UP", "NOARP"], "mtu": 1500, "link_type": "ether"},
+        ]
+    )
+    mtus = links.wanted_mtus(found, found, {}, {})
+    assert [fault.words for fault in links.faults(found, mtus)] == ["let own0 ask for neighbours"]
+    details = [{"ifname": "own0", "linkinfo": {"info_kind": "dummy"}}]
+    assert links.faults(found, mtus, links.silent(details)) == []
+    host = Host()
+    host.details = json.dumps([{"ifname": "citizen0", "linkinfo": {"info_kind": "dummy"}}])
+    assert not made(host, right(), citizen0=link("citizen0", arp=False)).difference()
 
 
 def test_neighbours_that_nobody_asks_for_are_foreign_and_come_back_as_they_were() -> None:
@@ -194,7 +222,8 @@ def test_neighbours_that_nobody_asks_for_are_foreign_and_come_back_as_they_were(
     )
 
 
-MACVLAN = {"ifname": "mine0", "link": "wan0", "linkinfo": {"info_kind": "macvlan", "info_data": {"mode": "bridge"}}}
+MACVLAN = {"ifname": "mine0", "link": "wan0", "mtu": 1400, "address": "02:00:00:00:00:07", "flags": ["UP"],
+           "linkinfo": {"info_kind": "macvlan", "info_data": {"mode": "bridge", "bcqueuelen": 1000}}}  # fmt: skip
 GRE = {"ifname": "mine1", "link": "wan0", "linkinfo": {"info_kind": "gre", "info_data": {"ttl": 3}}}
 CABLE = {"ifname": "far0", "link": "wan0", "linkinfo": {"info_kind": "veth"}}
 
@@ -206,8 +235,9 @@ def test_what_stands_upon_a_port_is_foreign_and_comes_back() -> None:
     part = made(host, right(), **upon)
     assert part.difference().foreign == ("macvlan mine0 upon wan0",)
     part.judge(Path("/"))
-    again = ("/usr/sbin/ip", "link", "add", "link", "wan0", "name", "mine0", "type", "macvlan", "mode", "bridge")
-    assert again in [entry.argv for entry in part.undo() if hasattr(entry, "argv")]
+    back = [" ".join(entry.argv[1:]) for entry in part.undo() if hasattr(entry, "argv")]
+    again = "link add link wan0 name mine0 mtu 1400 address 02:00:00:00:00:07 type macvlan mode bridge"
+    assert {again, "link set dev mine0 up"} <= set(back)
     part.looks = [(right(), upon)]
     part.apply()
     assert [line for line in host.ran if "delete" in line] == ["/usr/sbin/ip link delete dev mine0"]
@@ -220,6 +250,27 @@ def test_what_stands_upon_a_port_and_could_not_come_back_is_refused() -> None:
     assert part.difference().foreign == ("gre mine1 upon wan0",)
     with pytest.raises(parts.RefusedError, match="could not bring back as it is: gre mine1 upon wan0"):
         part.judge(Path("/"))
+
+
+QINQ = {"protocol": "802.1ad", "id": 20, "flags": ["GVRP"]}
+VLAN = {"ifname": "old0", "link": "eth1", "mtu": 1496, "address": "02:00:00:00:00:09", "flags": [],
+        "linkinfo": {"info_kind": "vlan", "info_data": QINQ}}  # fmt: skip
+MAPPED = {"info_kind": "vlan", "info_data": {**QINQ, "ingress_qos": [{"from": 1, "to": 2}]}}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param([{**MACVLAN, "link": "old0"}], id="stands upon it"),
+        pytest.param([{**VLAN, "master": "br0"}], id="is a member"),
+        pytest.param([{**VLAN, "linkinfo": MAPPED}], id="says more"),
+    ],
+)
+def test_a_stray_device_that_would_not_come_back_whole_is_refused(more: list[dict[str, Any]]) -> None:
+    details = {one["ifname"]: one for one in (VLAN, *more)}
+    strays = links.parse_strays([*details.values()], ["old0"])
+    assert [name for name, stray in strays.items() if not stray.again] == [more[0]["ifname"]]
+    assert set(strays) == set(details)
 
 
 def test_after_a_change_of_files_what_is_right_must_still_be_right_when_networkd_has_acted(clock: Clock) -> None:
@@ -256,10 +307,14 @@ def test_a_vlan_device_of_no_network_is_foreign_and_goes(tmp_path: Path, monkeyp
         "old0           | 20  | eth1\ncitizen0       | 30  | eth1\n"
     )
     host = Host()
+    host.details = json.dumps([VLAN])
     part = made(host, right())
     assert part.difference().foreign == ("VLAN 20 of eth1 as old0",)
+    part.judge(Path("/"))
     back = [" ".join(entry.argv[1:]) for entry in part.undo()]
-    assert "link add link eth1 name old0 type vlan id 20" in back
+    again = "link add link eth1 name old0 mtu 1496 address 02:00:00:00:00:09 type vlan protocol 802.1ad id 20"
+    assert f"{again} reorder_hdr off gvrp on" in back
+    assert "link set dev old0 up" not in back
     part.apply()
     assert f"{network.IP} link delete dev old0" in host.ran
     listed.write_text("inet0-line      | 35  | eth7\n")
@@ -282,3 +337,7 @@ def test_routes_in_a_table_of_nobody_are_foreign_to_whoever_holds_the_main_one()
 def test_what_was_done_to_ports_by_hand_goes_and_comes_back() -> None:
     """With real tools."""
     assert_passes("links_namespace", "what_was_done_to_ports_by_hand_goes_and_comes_back", seconds=300)
+
+
+def test_a_port_upon_another_follows_its_mtu() -> None:
+    assert_passes("links_namespace", "a_port_upon_another_follows_its_mtu", seconds=300)
