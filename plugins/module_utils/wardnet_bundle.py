@@ -104,7 +104,7 @@ class Bundle:
         bundle whole, then renames each into place."""
         due = {change.path: change.kind for change in changes}
         for directory in self.directories:
-            if due.get(directory.path) == "directory":
+            if due.get(directory.path) == "directory" and not directory.lent:
                 _make_directory(directory, self._ids(directory.owner, directory.group))
         staged: list[tuple[Path, Path]] = []
         try:

@@ -6,11 +6,13 @@ only.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Collection, Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
+from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, Step
 
 # Where an administrator or a program at run time writes. What is in /usr/lib is of packages.
 BASES = (
@@ -21,23 +23,34 @@ BASES = (
     Path("/usr/local/lib/systemd/system"),
 )
 OURS, RUNNING = BASES[2], BASES[3]
+PACKAGED = (
+    "/dev/null",
+    "/usr/lib/systemd/",
+    "/lib/systemd/",
+)  # where a link in front of a unit may lead: to a mask too
+OF_CONTAINER = "zzz-lxc-*.conf"  # LXC's generator writes these at each reload of systemd
+ORDER = (*(part for part in GUARDED if part != "filter"), "filter", UNGUARDED)  # it writes its files once confirmed
+RENAMED = 1.0  # seconds between the change of a folder and that of the file that came into it, at most
 
 
 def lent(steps: Sequence[Step], services: dict[str, tuple[str, ...]]) -> dict[str, list[dict[str, Any]]]:
-    """Folders of others that change units of the candidate, by the key of the step that answers for the unit: a guarded
-    one before others. `services` are those of the steps' parts, by the same key."""
-    owned = {item["path"] for step in steps for item in step.directories}
+    """Folders of others that change units of the candidate, by the key of the step that answers for the unit: the one
+    that is applied first. `services` are those of the steps' parts, by the same key."""
+    owned = {item["path"] for step in steps for item in step.directories if item["path"].endswith(".d")}
     told: set[str] = set()
     found: dict[str, list[dict[str, Any]]] = {}
-    for step in sorted(steps, key=lambda step: step.part == UNGUARDED):
-        names = [*services.get(step.key, ()), *units_of(item["path"] for item in step.files)]
-        names += [unit["name"] for unit in step.units if (unit.get("state") or "running") == "running"]
+    for step in sorted(steps, key=lambda step: ORDER.index(step.part)):
+        names = [*services.get(step.key, ()), *units_of(item["path"] for item in step.files), *running(step)]
         names += [f"{name.rpartition('.')[0]}.service" for name in names if name.endswith((".timer", ".socket"))]
         new = directories([name for name in dict.fromkeys(names) if name not in told])
         found[step.key] = [item for item in new if item["path"] not in owned]
         told.update(names)
         owned.update(item["path"] for item in new if item["path"].endswith(".d"))
     return found
+
+
+def running(step: Step) -> list[str]:
+    return [unit["name"] for unit in step.units if (unit.get("state") or "running") == "running"]
 
 
 def units_of(paths: Iterable[str]) -> list[str]:
@@ -64,18 +77,54 @@ def directories(units: Sequence[str]) -> list[dict[str, Any]]:
             there = {entry.name: entry for entry in os.scandir(base)}
         except OSError:
             continue
-        # A link is another name of a unit, or a mask, which the unit's state decides about.
-        fronts = sorted(name for name in names & set(there) if there[name].is_file(follow_symlinks=False))
+        fronts = sorted(name for name in names & set(there) if _is_foreign(there[name], units))
         if fronts:
             found.append({"path": str(base), "purge": fronts, "lent": True})
         # How a container tells systemd about itself, for all services, at run time.
         wanted = levels if base == RUNNING else levels | kinds
         found += [
-            {"path": str(base / name), "purge": ["*.conf"], "lent": True}
+            {"path": str(base / name), "purge": ["*.conf", *_kept(base)], "lent": True}
             for name in sorted(wanted & set(there))
             if there[name].is_dir()
         ]
     return found
+
+
+def _kept(base: Path) -> list[str]:
+    return [f"!{OF_CONTAINER}"] if base == RUNNING else []
+
+
+def _is_foreign(entry: os.DirEntry[str], units: Collection[str]) -> bool:
+    """Whether it stands in front of the package's. A link is else another name of a unit, or a mask, which the unit's
+    state decides about."""
+    if not entry.is_symlink():
+        return entry.is_file()
+    target = os.path.normpath(Path(entry.path).parent / Path(entry.path).readlink())
+    return entry.name in units and not target.startswith(PACKAGED)
+
+
+def paths_of(unit: str) -> frozenset[Path]:
+    """Where a file may be that changes the unit: folders, and files in front of the package's."""
+    names = {unit, *_aliases({unit})}
+    folders = {f"{level}.d" for name in names for level in levels_of(name)} | {f"{unit.rpartition('.')[2]}.d"}
+    return frozenset(base / name for base in BASES for name in (unit, *folders))
+
+
+def removed_at(unit: str) -> float:
+    """When a file last went that changed the unit, in Unix seconds: when one of its folders changed and no file
+    came into it. 0 where that is not known."""
+    found = [0.0]
+    for folder in paths_of(unit):
+        try:
+            changed = folder.stat().st_mtime
+            inner = {entry.name: entry.stat(follow_symlinks=False).st_ctime for entry in os.scandir(folder)}
+        except OSError:
+            continue
+        of_container = folder.parent == RUNNING and any(fnmatchcase(name, OF_CONTAINER) for name in inner)
+        # Who has written what came into it knows whether the unit needs it.
+        if not of_container and changed > max(inner.values(), default=0.0) + RENAMED:
+            found.append(changed)
+    return max(date for date in found if date <= time.time() + 1)
 
 
 def levels_of(unit: str) -> list[str]:

@@ -17,6 +17,7 @@ from ansible.module_utils import wardnet_units as units
 from ansible.module_utils.wardnet_bundle import Bundle, BundleError
 from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
 from ansible.module_utils.wardnet_host import CommandError, Host
+from ansible.module_utils.wardnet_lost import Lost, start_again
 from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
 from ansible.module_utils.wardnet_survey import Survey, was_confirmed
 from ansible.module_utils.wardnet_transaction import Transaction, last_rollback, mark_told
@@ -113,6 +114,7 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
     facts = {"who": options.who, "run": options.run, "host": options.host, "parts": names, "tags": tags}
     budget = options.confirm_within + int(host.settle)
     token = transaction.begin(list(way_back(survey)), **facts)
+    begun = time.monotonic()
     try:
         transaction.arm(0, budget, f"the change was not finished within {budget} s")
         for part in guarded:
@@ -120,6 +122,7 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
             if part.files_when == "apply":
                 put_files(survey, (step for step in survey.steps if step.part == part.name))
             part.apply()
+            start_again(host, survey.lost.get(part.name, Lost()), begun)
         for part in guarded:
             part.verify()
         silent = probe.wait_for(demands, time.monotonic() + host.settle)
@@ -150,7 +153,7 @@ def way_back(survey: Survey) -> Iterable[tuple[str, Undo]]:
     for part in sorted(last_first, key=lambda part: part.name in LOGINS):
         for path in dict.fromkeys(change.path for change in part.files):
             yield part.name, keep_file(path)
-        for entry in part.undo():
+        for entry in (*survey.lost.get(part.name, Lost()).back(), *part.undo()):
             yield part.name, entry
 
 

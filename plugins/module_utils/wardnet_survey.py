@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ansible.module_utils.wardnet_bundle import Bundle, BundleError, Change, rea
 from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step, read_step
 from ansible.module_utils.wardnet_confirmed import CONFIRMED, paths_of_others, read_confirmed
 from ansible.module_utils.wardnet_host import CommandError, Host
+from ansible.module_utils.wardnet_lost import Lost, read_lost
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError
 from ansible.module_utils.wardnet_parts import PARTS
 
@@ -49,6 +50,7 @@ class Survey:
     due_packages: list[str] = field(default_factory=list)
     due_units: list[tuple[str, str]] = field(default_factory=list)
     conditional: frozenset[str] = frozenset()  # units whose own conditions may leave them out here
+    lost: dict[str, Lost] = field(default_factory=dict)  # by the part's name
 
     @property
     def guarded(self) -> tuple[Part, ...]:
@@ -107,16 +109,24 @@ class Survey:
         names = [unit["name"] for step in self.steps for unit in step.units]
         names += [name for part in self.parts for name in part.services()]
         self.host.shown = units.show(self.host, list(dict.fromkeys(names)))
-        wanted = units.resolve(self.host, (unit for step in self.steps for unit in step.units))
+        wanted = units.resolve(self.host, (unit for step in self.steps for unit in self._units(step)))
         self.conditional = frozenset(unit["name"] for unit in wanted if unit["conditional"])
         self.due_units = units.plan(wanted, self.host.shown)
-        own = {name for part in self.parts for name in part.services()} - {name for _, name in self.due_units}
-        self.due_units += units.with_lost_drop_ins(sorted(own), self.host.shown)
+
+    @staticmethod
+    def _units(step: Step) -> Iterator[dict[str, Any]]:
+        """Those of guarded steps that have lost a file are started again within the change."""
+        for unit in step.units:
+            held = step.part == UNGUARDED and (unit.get("state") or "running") == "running"
+            yield {**unit, "removed": drop_ins.removed_at(unit["name"])} if held else unit
 
     def read_parts(self) -> None:
+        changes = self.all_changes()
         for part in self.parts:
             part.read()
-            self.differences[part.name] = part.difference()
+            found, lost = part.difference(), read_lost(self.host, part, changes)
+            self.lost[part.name] = lost
+            self.differences[part.name] = replace(found, needs=(*found.needs, *lost.needs))
 
     # ---- judging ----
 

@@ -133,14 +133,9 @@ def plan(units: Iterable[dict[str, Any]], shown: dict[str, dict[str, str]]) -> l
     ]
 
 
-def with_lost_drop_ins(names: Iterable[str], shown: dict[str, dict[str, str]]) -> list[tuple[str, str]]:
-    """The restart of each of these units whose process was started with a drop-in that is there no more."""
-    return [
-        ("restart", name)
-        for name in dict.fromkeys(names)
-        if shown[name].get("MainPID") not in (None, "", "0")
-        and not all(Path(path).exists() for path in shown[name].get("DropInPaths", "").split())
-    ]
+def entered(shown: dict[str, str]) -> float:
+    """When the unit was started, by the steady clock, in seconds."""
+    return int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
 
 
 def times(unit: dict[str, Any], shown: dict[str, str]) -> Times:
@@ -148,7 +143,7 @@ def times(unit: dict[str, Any], shown: dict[str, str]) -> Times:
     left_out = unit.get("conditional") and is_left_out(shown)
     entered = "ConditionTimestampMonotonic" if left_out else "ActiveEnterTimestampMonotonic"
     return Times(
-        files=newest(unit.get("files") or []),
+        files=max(newest(unit.get("files") or []), unit.get("removed") or 0.0),
         reload_files=newest(unit.get("reload_files") or []),
         started=boot + int(shown.get(entered) or 0) / 1e6,
         changed_state=boot + int(shown.get("StateChangeTimestampMonotonic") or 0) / 1e6,
