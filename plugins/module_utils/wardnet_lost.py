@@ -1,6 +1,6 @@
 """Units of guarded parts whose process was started with a file that is there no more: a drop-in that somebody had made,
-or a unit file in front of the package's. Whoever had systemd read its files again since has it forget that, so it is seen by
-the folder, too. They are started again within the change. Standard library only.
+or a unit file in front of the package's. Whoever had systemd read its files again since has it forget that, so it is
+seen by the folder, too. They are started again within the change. Standard library only.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ echo '[Network]' > /etc/systemd/network/10-wardnet-wan-wan0.network.d/mine.conf"
 
 # With the folder after it.
 DROP_IN = r"drop_in() { mkdir -p $1; printf '[Service]\nEnvironment=MINE=1\n' > $1/mine.conf; }; drop_in"
-
 # (host, what somebody does, what the check must say about it)
 DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     "a rule deleted": (
@@ -158,7 +157,7 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     ),
     "a service unmasked": ("buoi-pc-1", "systemctl unmask --quiet rpcbind.socket", None),
     "more for the SSH server's unit": (
-        "buoi-gw", f"{DROP_IN} /etc/systemd/system/ssh.service.d; systemctl daemon-reload",
+        "buoi-gw", f"{DROP_IN} /etc/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh",
         "before: /etc/systemd/system/ssh.service.d/mine.conf (remove)",
     ),
     "more for networkd": (
@@ -181,6 +180,15 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "monitoring",
         "cp /usr/lib/systemd/system/prometheus-alertmanager.service /etc/systemd/system/; systemctl daemon-reload",
         "before: /etc/systemd/system/prometheus-alertmanager.service (remove)",
+    ),
+    "one in front of the package's on a gateway": (
+        "buoi-gw", "cp /usr/lib/systemd/system/ssh.service /etc/systemd/system/",
+        "before: /etc/systemd/system/ssh.service (remove)",
+    ),
+    "a link in front of the package's": (
+        "buoi-pc-1",
+        "cp /usr/lib/systemd/system/ssh.service /root/; ln -s /root/ssh.service /etc/systemd/system/ssh.service",
+        "before: /etc/systemd/system/ssh.service (remove)",
     ),
     "packets beside their connections": (
         "tay-ho-hub", "echo 1 > /proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal",
@@ -234,16 +242,23 @@ class Drift:
     found: Run
     healed: Run
     after: Run
+    networkd: str  # its process before it was healed
+
+
+def process_of(lab: Lab, host: str, unit: str) -> str:
+    return inside(lab, host, "systemctl", "show", "--property=MainPID", "--value", unit)
 
 
 @pytest.fixture(scope="module")
 def drift(converged: Lab) -> Drift:
     for host, command, _ in DRIFT.values():
         inside(converged, host, "sh", "-c", command)
+    networkd = process_of(converged, "buoi-gw", "systemd-networkd")
     return Drift(
         play(converged, "site.yml", "--check", "--diff", *LIMIT),
         play(converged, "site.yml", *LIMIT),
         play(converged, "site.yml", "--check", "--diff", *LIMIT),
+        networkd,
     )
 
 
@@ -273,8 +288,11 @@ def test_services_run_again_with_what_is_intended(drift: Drift, converged: Lab) 
     for unit in ("ssh", "systemd-networkd", "prometheus"):
         host = "monitoring" if unit == "prometheus" else "buoi-gw"
         assert "mine.conf" not in inside(converged, host, "systemctl", "show", "--property=DropInPaths", unit)
+        environment = inside(converged, host, "cat", f"/proc/{process_of(converged, host, unit)}/environ")
+        assert "MINE=1" not in environment
     for host in ("buoi-gw", "tay-ho-hub"):
         assert "0.0.0.0:22" not in inside(converged, host, "ss", "-Hltn")
     assert "198.51.100.6:22" not in inside(converged, "buoi-gw", "ss", "-Hltn")
+    assert process_of(converged, "buoi-gw", "systemd-networkd") != drift.networkd
     settings = inside(converged, "buoi-pc-1", "sshd", "-T")
     assert "passwordauthentication no" in settings.splitlines()
