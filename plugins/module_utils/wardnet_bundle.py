@@ -299,8 +299,10 @@ def _rights(rights: tuple[int, int, int]) -> str:
 
 
 def _readable(path: Path) -> str:
+    """Its text, unless it is kept from others on the host: then it is not for those either who read what a run says."""
     try:
-        return path.read_text(errors="replace")
+        open_to_all = path.stat().st_mode & stat.S_IROTH
+        return path.read_text(errors="replace") if open_to_all else "its content is not for everybody\n"
     except OSError:
         return ""
 

@@ -12,7 +12,9 @@ Whether neighbours answer is the probes' business.
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ansible.module_utils.wardnet_host import SYSTEMCTL, CommandError
@@ -29,6 +31,8 @@ from ansible.module_utils.wardnet_part import (
 from ansible.module_utils.wardnet_units import Times, decide, is_started, unmask
 from ansible.module_utils.wardnet_way_back import keep_masks
 
+# Before the secret itself, in a line of FRR's.
+SECRET = re.compile(r"\b((?:area-|domain-)?password(?: clear| md5| \d+)?|key-string|authentication-key|md5) \S.*")
 VTYSH = "/usr/bin/vtysh"
 RELOAD = "/usr/lib/frr/frr-reload.py"  # what the service's own reload runs
 FORMER = Path("/var/lib/wardnet/former-frr.conf")
@@ -51,6 +55,11 @@ def parse_lines(text: str) -> frozenset[str]:
         found.add(" / ".join([*(name for _, name in sections), words]))
         sections.append((depth, words))
     return frozenset(found)
+
+
+def in_words(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines as they are told, without secrets."""
+    return tuple(sorted(SECRET.sub(r"\1 ...", line) for line in lines))
 
 
 def read_text(path: str) -> str:
@@ -92,8 +101,8 @@ class Routing(Part):
             return Difference(needs=tuple(f"{verb} {FRR}" for verb in self._verbs_to_end()))
         running = self._running or frozenset()
         return Difference(
-            missing=tuple(sorted(self._intended - running)),
-            foreign=tuple(sorted(running - self._intended)),
+            missing=in_words(self._intended - running),
+            foreign=in_words(running - self._intended),
             needs=() if self._running is not None and is_started(self.host.unit(FRR)) else (f"start {FRR}",),
         )
 
@@ -148,8 +157,8 @@ class Routing(Part):
                 running = self._look() or frozenset()
                 raise PartError(
                     "FRR does not come to what is intended: see missing and foreign",
-                    missing=sorted(self._intended - running),
-                    foreign=sorted(running - self._intended),
+                    missing=list(in_words(self._intended - running)),
+                    foreign=list(in_words(running - self._intended)),
                 )
             time.sleep(0.5)
 

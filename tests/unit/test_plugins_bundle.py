@@ -172,3 +172,12 @@ def test_a_line_of_the_inventory_that_moved_is_no_news_to_units(tmp_path: Path) 
     fresh = made([{"path": f"{tmp_path}/new", "content": "# Kept by wardnet, from district.yml:1.\n"}])
     assert install(fresh) == [("write", "new")]
     assert (tmp_path / "new").stat().st_mtime > 1_000_000_000
+
+
+def test_what_is_kept_from_others_is_not_shown_when_it_goes(tmp_path: Path) -> None:
+    """As a WireGuard device of somebody's with its private key."""
+    for name, mode in (("a.netdev", 0o640), ("b.netdev", 0o644)):
+        (tmp_path / name).write_text(f"PrivateKey={name}\n")
+        (tmp_path / name).chmod(mode)
+    gone = bundle.read_bundle([], [{"path": str(tmp_path), "purge": ["*.netdev"], "lent": True}]).changes()
+    assert [change.before for change in gone] == ["its content is not for everybody\n", "PrivateKey=b.netdev\n"]

@@ -241,3 +241,20 @@ def test_no_neighbour_is_without_a_list_in_both_directions() -> None:
             bare = neighbour.removesuffix(" activate")
             assert [line for line in lines if line.startswith(f"{bare} route-map") and line.endswith(" in")]
             assert [line for line in lines if line.startswith(f"{bare} route-map") and line.endswith(" out")]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (" neighbor 192.0.2.1 password s3cret", "neighbor 192.0.2.1 password ..."),
+        (" password clear s3cret", "password clear ..."),
+        (" ip ospf message-digest-key 1 md5 s3cret", "ip ospf message-digest-key 1 md5 ..."),
+        (" key-string s3cret", "key-string ..."),
+        (" neighbor 192.0.2.1 description no password", "neighbor 192.0.2.1 description no password"),
+    ],
+)
+def test_a_secret_that_somebody_typed_is_not_told(line: str, told: str) -> None:
+    typed = routing.parse_lines(f"router bgp 64601\n{line}\n")
+    assert routing.in_words(typed) == ("router bgp 64601", f"router bgp 64601 / {told}")
+    difference = part(FakeHost(RUNNING.replace(" timers", f"{line}\n timers"))).difference()
+    assert difference.foreign == (f"router bgp 64601 / {told}",)
