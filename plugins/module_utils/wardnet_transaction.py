@@ -5,7 +5,7 @@ In /var/lib/wardnet:
     undo/confirming.json   the same while the change is being made to last; at boot it is taken back as well
     undo/undoing.json      being gone now
     last-rollback.json     what was taken back last, and why
-    way-back-left.json     the log of a way back some of whose files could not be brought back
+    way-back-left.json     the log of a way back some of whose files were not brought back; goes with the next change
 Standard library only.
 """
 
@@ -151,7 +151,8 @@ class Transaction:
         install(self._host)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)
-        token = self._token = secrets.token_hex(16)
+        token = secrets.token_hex(16)
+        self._answer_for(token)
         log = {
             **facts,
             "token": token,
@@ -165,6 +166,10 @@ class Transaction:
             (self._folder / undo.ARMED).unlink()
             raise RefusedError("the way back cannot be read again from the disk: nothing was touched")
         return token
+
+    def _answer_for(self, token: str) -> None:
+        """From now on all that this process starts bears the mark of the change, so that it ends with it."""
+        self._token = os.environ[undo.STARTED_BY] = token
 
     def arm(self, timer: int, seconds: int, why: str) -> None:
         """Has the host go back in `seconds` of its own steady clock, which no setting of the time moves."""
@@ -218,7 +223,7 @@ class Transaction:
             if log.get("token") != token:
                 message, holder = _held(log, "has changed this host")
                 raise HeldError(f"another change than the one to be confirmed waits here: {message}", holder)
-            self._token = token
+            self._answer_for(token)
             self.arm(0, CLAIMED, "the run that was confirming the change died")
             armed.replace(confirming)
         except FileNotFoundError:
@@ -227,7 +232,7 @@ class Transaction:
                 log = _parse(confirming.read_bytes())
             if log.get("token") != token:
                 raise PartError(self._gone(token), taken_back=True) from None
-            self._token = token
+            self._answer_for(token)
             self.arm(0, CLAIMED, "the run that was confirming the change died")
         self.disarm(1)
         return log
@@ -247,6 +252,8 @@ class Transaction:
         except FileNotFoundError:
             said = "the change was taken back while it was being confirmed"
             raise PartError(f"{said}: look at the host", taken_back=True) from None
+        # It may hold secrets, and what it could not bring back nobody wants any more.
+        (self._host.state / undo.LEFT).unlink(missing_ok=True)
         undo.sync(self._folder)
         self.disarm()
 

@@ -38,6 +38,7 @@ ARMED, CONFIRMING, UNDOING = "armed.json", "confirming.json", "undoing.json"
 LEFT = "way-back-left.json"  # the log of a way back that could not bring all files back: the only copy of them
 UNITS = "/etc/systemd/system/"
 PATIENCE = 60  # seconds for one command
+STARTED_BY = "WARDNET_CHANGE"  # in the environment of all that a change starts, with its token
 
 
 def take_back(
@@ -215,15 +216,35 @@ def restore(entry: dict[str, Any]) -> bool:
 
 
 def stop(log: dict[str, Any]) -> None:
-    """Ends the run of the module that made the change, if it has not ended: it must not go on changing."""
+    """Ends the run of the module that made the change, if it has not ended, and all that it had started: none of it
+    must go on changing."""
     pid, started = log.get("pid"), log.get("started")
-    if pid in (None, os.getpid()) or began(pid) != started:
+    if pid == os.getpid():
         return
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 5
-    while began(pid) == started and time.monotonic() < deadline:
+    if pid is not None and began(pid) == started:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+        while began(pid) == started and time.monotonic() < deadline:
+            time.sleep(0.05)
+    looks = 0  # one that was being started at the first is seen at the next
+    while log.get("token") and looks < 2 and time.monotonic() < deadline:
+        found = started_by(str(log["token"]))
+        looks = 0 if found else looks + 1
+        for child in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGKILL)
         time.sleep(0.05)
+
+
+def started_by(token: str) -> list[int]:
+    """Processes that the change has started, also through others, whoever is their parent now."""
+    mark, found = f"{STARTED_BY}={token}".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return [pid for pid in found if pid != os.getpid()]
 
 
 def began(pid: int) -> str:

@@ -73,6 +73,8 @@ class Plain(parts.Part):  # type: ignore[misc]
 
     def apply(self) -> None:
         self._path.write_text(self._wanted)
+        if self._trouble == "hang":
+            self.host.run(["/bin/sh", "-c", self.steps[-1].arguments["words"]])
         if self._trouble == "die":
             os._exit(9)
         if self._trouble in ("apply", "back"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -344,10 +345,31 @@ def test_a_run_that_is_still_at_work_is_ended_before_it_is_taken_back(tmp_path: 
     assert running(tmp_path) == "old"
 
 
+@pytest.mark.parametrize("died", [False, True], ids=["at work", "died"])
+def test_what_a_run_has_started_ends_with_it(tmp_path: Path, host: FakeSystemd, died: bool) -> None:
+    """A command of its that hangs must not go on while the host goes back, nor after it; nor its children."""
+    words = f"cd {tmp_path}; (setsid sh -c 'echo $$ >> pids; sleep 600; echo >> late') & echo $$ >> pids; sleep 600"
+    change = step(tmp_path, arguments={"trouble": "hang", "words": words})
+    argv = [sys.executable, "-m", "tests.unit.plugins_engine", str(tmp_path), json.dumps([change])]
+    with subprocess.Popen(argv) as module:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < 2:
+            assert time.monotonic() < deadline
+            assert module.poll() is None
+            time.sleep(0.1)
+        if died:
+            module.kill()
+            module.wait()
+        undo.main(["timer", "too slow", str(host.state)])
+        module.wait(timeout=60)
+    assert [pid for pid in (tmp_path / "pids").read_text().split() if undo.began(int(pid))] == []
+    assert running(tmp_path) == "old"
+
+
 def test_a_log_of_another_boot_ends_no_process_that_has_its_number_now(tmp_path: Path, host: FakeSystemd) -> None:
     commit(host, step(tmp_path))
     log = host.state / "undo" / "armed.json"
-    with subprocess.Popen(["sleep", "600"]) as innocent:
+    with subprocess.Popen(["sleep", "600"], env={}) as innocent:
         log.write_text(json.dumps({**json.loads(log.read_text()), "pid": innocent.pid, "started": "1"}))
         undo.main(["timer", "too slow", str(host.state)])
         assert innocent.poll() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -201,6 +202,11 @@ def test_the_only_copy_of_a_file_that_does_not_come_back_is_kept(tmp_path: Path,
     assert str(path) in left.read_text()
     report = json.loads((host.state / "last-rollback.json").read_text())
     assert str(path) in report["failed"][0]
+    shutil.rmtree(path)
+    result = commit(host, step(tmp_path, files=[file(path, "after")]))
+    assert left.exists()
+    confirm(host, result["token"], step(tmp_path, files=[file(path, "after")]))
+    assert not left.exists(), "it may hold secrets"
 
 
 def test_a_report_that_cannot_be_written_keeps_nobody_from_being_told(
