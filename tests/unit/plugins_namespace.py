@@ -377,8 +377,7 @@ def network_leaves_what_neighbours_bring_to_the_end() -> None:
 def network_refuses_what_it_could_not_bring_back() -> None:
     strange = kernel.Route(4, 254, "10.0.0.0/8", 0, "wan0", "", False, other='{"encap": "mpls"}')
     part = network.Network((), host_module.Host())
-    part._difference = SimpleNamespace(foreign=(strange,))
-    part._stray = {}
+    part._difference, part._stray = SimpleNamespace(foreign=(strange,)), {}
     with pytest.raises(parts.RefusedError, match=r"the way back is refused.*route 10\.0\.0\.0/8 dev wan0 .*mpls"):
         part.judge(Path("/"))
 
