@@ -144,7 +144,7 @@ def test_the_way_to_the_host_comes_back_before_who_logs_in() -> None:
     """A server that is waited for keeps neither the network nor the filter from coming back."""
     names = ("filter", "settings", "network", "routing", "access", "accounts")
     guarded = tuple(SimpleNamespace(name=name, files=[], undo=lambda: [parts.UndoCommand(("true",))]) for name in names)
-    back = [part for part, _ in engine.way_back(SimpleNamespace(guarded=guarded))]
+    back = [part for part, _ in engine.way_back(SimpleNamespace(guarded=guarded, lost={}))]
     assert back == ["routing", "network", "settings", "filter", "accounts", "access"]
 
 

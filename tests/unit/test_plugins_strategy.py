@@ -19,7 +19,7 @@ COMMIT = """\
 import json
 from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
-names = ("steps", "host", "who", "run", "confirm_within", "settle", "probes", "confirmed", "token")
+names = ("steps", "host", "who", "run", "confirm_within", "settle", "probes", "partial", "confirmed", "token")
 module = AnsibleModule({{name: {{"type": "raw", "no_log": False}} for name in names}}, supports_check_mode=True)
 (Path({folder!r}) / f"sent-{{module.params['host']}}.json").write_text(json.dumps(module.params["steps"]))
 module.exit_json(changed=False)
