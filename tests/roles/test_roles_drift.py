@@ -138,9 +138,6 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
         "tay-ho-hub", TELL_SSHD, re.compile(r"^-SSH at 0\.0\.0\.0 port 22\n-SSH at :: port 22$", re.MULTILINE),
     ),
     "SSH by hand on the internet's line": ("buoi-gw", SSHD_BY_HAND, "-SSH at 198.51.100.6 port 22"),
-    "addresses that SSH cannot await": (
-        "buoi-gw", "echo 0 > /proc/sys/net/ipv6/ip_nonlocal_bind", "-net/ipv6/ip_nonlocal_bind = 0",
-    ),
     "a right of one's own": (
         "buoi-gw", "echo 'nobody ALL=(ALL) ALL' > /etc/sudoers.d/mine", "before: /etc/sudoers.d/mine (remove)",
     ),
@@ -159,6 +156,10 @@ DRIFT: dict[str, tuple[str, str, str | re.Pattern[str] | None]] = {
     "more for the SSH server's unit": (
         "buoi-gw", f"{DROP_IN} /etc/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh",
         "before: /etc/systemd/system/ssh.service.d/mine.conf (remove)",
+    ),
+    # After the server has been started, which sets it.
+    "addresses that SSH cannot await": (
+        "buoi-gw", "echo 0 > /proc/sys/net/ipv6/ip_nonlocal_bind", "-net/ipv6/ip_nonlocal_bind = 0",
     ),
     "more for networkd": (
         "buoi-gw", f"{DROP_IN} /etc/systemd/system/systemd-networkd.service.d; systemctl daemon-reload",
