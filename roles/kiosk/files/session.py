@@ -167,7 +167,7 @@ class Kiosk:
         refresh = self.wanted["refresh_seconds"]
         if refresh and not down and not self.sitting.used and now - self.refreshed >= refresh:
             self.refreshed = now
-            self.press("XF86Reload")
+            self.press("XF86HomePage")  # also from where a touch has led that came with a key of the kiosk's own
         tell_systemd("WATCHDOG=1")
         return True
 

@@ -78,6 +78,11 @@ def press(lab: Lab, host: str, *codes: int) -> None:
     at_screen(lab, host, f"xdotool {down} {up}")
 
 
+def leave_alone(lab: Lab, host: str) -> None:
+    """Until the kiosk's own last key is so long ago that another one is somebody's touch."""
+    assert eventually(lambda: int(at_screen(lab, host, "xprintidle")) > 3000, PATIENCE)
+
+
 # Where letters lie on the keyboard on the screen: row, and widths of a key from the left to its middle.
 KEYS = {"p": (1, 10.5), "h": (2, 7), "o": (1, 9.5), "s": (2, 3), "@": (1, 12), "7": (0, 6.5), "shift": (3, 1)}
 KEYS_TOP, ROWS, WIDTHS = 0.68, 5, 13  # of the screen's height; as roles/kiosk/vars/main.yml

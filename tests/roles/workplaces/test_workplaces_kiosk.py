@@ -22,6 +22,7 @@ from tests.roles.workplaces.kiosks_support import (
     as_root,
     at_screen,
     converge,
+    leave_alone,
     locked_keys,
     overlaid,
     policed,
@@ -139,6 +140,7 @@ def test_while_the_portal_is_away_a_page_of_its_own_says_so_and_goes_by_itself(t
 
 def test_a_touch_screen_that_somebody_has_used_shows_its_board_again(touch: Lab) -> None:
     now = sitting(touch, TOUCH)
+    leave_alone(touch, TOUCH)
     press(touch, TOUCH, 23)  # Tab, to the second link
     press(touch, TOUCH, 23)
     press(touch, TOUCH, 36)
