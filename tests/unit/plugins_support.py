@@ -41,6 +41,11 @@ def load(kind: str, name: str) -> ModuleType:
     return module
 
 
+def commit_options() -> tuple[str, ...]:
+    """What the action may send to the module; for tests that put a module of their own in its place."""
+    return tuple(load("modules", "wardnet_commit").ARGUMENTS)
+
+
 def gateway(gateway_id: str) -> dict[str, Any]:
     """The plain record of a gateway of the sample district, as roles get it."""
     plain: dict[str, Any] = to_plain(compile_plan(read_district(TAY_HO), DAY).gateway(gateway_id))

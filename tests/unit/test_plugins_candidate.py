@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.plugins_support import ansible
+from tests.unit.plugins_support import ansible, commit_options
 
 pytestmark = pytest.mark.long
 
@@ -24,7 +24,7 @@ import json
 import os
 from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
-names = ("steps", "host", "who", "run", "confirm_within", "settle", "probes", "partial", "confirmed", "token")
+names = {names!r}
 module = AnsibleModule({{name: {{"type": "raw", "no_log": False}} for name in names}}, supports_check_mode=True)
 folder = Path({folder!r})
 answers = json.loads((folder / "answers.json").read_text())
@@ -48,7 +48,7 @@ class Played:
         self.folder = folder
         (folder / "templates").mkdir()
         (folder / "library").mkdir()
-        (folder / "library" / "wardnet_commit.py").write_text(HOST.format(folder=str(folder)))
+        (folder / "library" / "wardnet_commit.py").write_text(HOST.format(folder=str(folder), names=commit_options()))
 
     def run(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.plugins_support import ansible
+from tests.unit.plugins_support import ansible, commit_options
 
 pytestmark = pytest.mark.long
 
@@ -19,7 +19,7 @@ COMMIT = """\
 import json
 from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
-names = ("steps", "host", "who", "run", "confirm_within", "settle", "probes", "partial", "confirmed", "token")
+names = {names!r}
 module = AnsibleModule({{name: {{"type": "raw", "no_log": False}} for name in names}}, supports_check_mode=True)
 (Path({folder!r}) / f"sent-{{module.params['host']}}.json").write_text(json.dumps(module.params["steps"]))
 module.exit_json(changed=False)
@@ -38,7 +38,7 @@ TASKS = [
 def run(folder: Path, strategy: str, **variables: str) -> tuple[str, dict[str, Any]]:
     """What Ansible said, and by host the files that it was sent, by their paths."""
     (folder / "library").mkdir()
-    (folder / "library" / "wardnet_commit.py").write_text(COMMIT.format(folder=str(folder)))
+    (folder / "library" / "wardnet_commit.py").write_text(COMMIT.format(folder=str(folder), names=commit_options()))
     # As in the lab ssh is the connection; only the commit's is local.
     tasks = [*TASKS[:-1], {**TASKS[-1], "connection": "local"}]
     play = {"hosts": "all", "strategy": strategy, "gather_facts": False, "vars": variables, "tasks": tasks}
