@@ -1,11 +1,11 @@
 """How long a converge and a no-op converge take as shipped, beside a plain baseline that reaches the same state
 (bench/plain: one task a file, Ansible's own settings), on booted hosts, in one run.
 
-For each size a lab is made and converged as shipped. Just before one of the shipped no-ops a rule is added to a
-gateway's running filter by hand; that run has to report it. Then the baseline has its no-op on the very same hosts,
-which an honest baseline finds as it wants them. The smallest size (--first all: each, --first none: none) is made once
-more, for the baseline's first converge; there the shipped playbooks are asked in check mode what they would still
-change, which has to be nothing. The module runs that either starts on hosts are counted where Ansible starts them
+For the smallest size (--first all: each, --first none: none) a lab is made for the baseline's first converge; there
+the shipped playbooks are asked in check mode what they would still change, which has to be nothing. Then for each size
+a lab is made and converged as shipped. Just before one of the shipped no-ops a rule is added to a gateway's running
+filter by hand; that run has to report it. Then the baseline has its no-op on the very same hosts, which an honest
+baseline finds as it wants them. The module runs that either starts on hosts are counted where Ansible starts them
 (bench/callback).
 
 Access switches are left out of both: the baseline has none.
@@ -183,17 +183,26 @@ def find_drift(lab: Lab, gateway: str) -> bool:
     return run.changed == {gateway} and MARK in run.output
 
 
-def missed_by(lab: Lab, peer: Run, ours: Run) -> set[str]:
-    """Hosts where the shipped playbooks would still change something after the baseline, or that it did not come to."""
+def missed_by(lab: Lab, peer: Run) -> tuple[set[str], set[str]]:
+    """The hosts that the shipped playbooks know, and those of them where they would still change something after the
+    baseline, or that it did not come to."""
     left = play(lab, SHIPPED, "--check", "--diff")
-    missed = set(left.changed) | (set(ours.modules) - set(peer.modules))
+    hosts = set(left.modules)
+    missed = set(left.changed) | (hosts - set(peer.modules))
     if missed:
         say(f"the baseline does not reach what is shipped on {', '.join(sorted(missed))}:\n{left.output[-20000:]}")
-    return missed
+    return hosts, missed
 
 
 def size(name: str, wards: int, runs: int, full: bool) -> Iterator[list[Record]]:
-    """The figures of one size, each time with all that are known."""
+    """The figures of one size, as they become known."""
+    peer = Measured(None, [])
+    if full:
+        say(f"{wards} wards, plain baseline, from bare hosts")
+        lab = fresh(name, wards)
+        peer.converge = converge(lab, PLAIN)
+        hosts, missed = missed_by(lab, peer.converge)
+        yield [same("that the baseline brings to the shipped state", wards, hosts - missed, hosts)]
     say(f"{wards} wards, as shipped")
     lab = fresh(name, wards)
     first = converge(lab, SHIPPED)
@@ -205,21 +214,13 @@ def size(name: str, wards: int, runs: int, full: bool) -> Iterator[list[Record]]
     found = find_drift(lab, gateway)
     drift = Record(f"drift planted just before a no-op and reported, {wards} wards", float(found), None, None, 1.0,
                    found, "of 1", 1, COMMAND)  # fmt: skip
-    yield [*compared(wards, gateway, ours, Measured(None, [])), drift]
+    yield [*compared(wards, gateway, ours, peer), drift]
     say(f"{wards} wards, plain baseline, on the same hosts")
-    peer = Measured(None, [again(lab, PLAIN)])
+    peer.again.append(again(lab, PLAIN))
     hosts = set(ours.modules) | set(peer.modules)
     still = set(peer.modules) - peer.again[-1].changed
     idle = same("on which the baseline finds nothing to change", wards, still, hosts)
     yield [*compared(wards, gateway, ours, peer), drift, idle]
-    if not full:
-        return
-    say(f"{wards} wards, plain baseline, from bare hosts")
-    lab = fresh(name, wards)
-    peer.converge = converge(lab, PLAIN)
-    yield compared(wards, gateway, ours, peer)
-    missed = missed_by(lab, peer.converge, first)
-    yield [same("that the baseline brings to the shipped state", wards, hosts - missed, hosts)]
 
 
 def same(what: str, wards: int, these: set[str], hosts: set[str]) -> Record:
