@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import wardnet_undo as undo
@@ -94,15 +95,15 @@ class Transaction:
     def finish_former(self) -> None:
         """HeldError where a change of another run still waits for its confirmation; one that was left by a run that
         died without a timer is taken back."""
-        present = self._armed()
-        if present is None:
+        standing = self._standing()
+        if standing is None:
             self._wait_for_undo()
             return
         # Whoever was confirming held the lock, which is this run's now: it has died.
         if self._timer_runs() and (self._folder / undo.ARMED).exists():
             left = self._seconds_left()
             doing = f"has made a change that is not confirmed yet and goes back by itself in {left} s; it waits"
-            raise HeldError(*_held(present, doing, left))
+            raise HeldError(*_held(standing[1], doing, left))
         undo.take_back(self._host.state, "now", "the run that made the change died before it was confirmed")
         self.disarm()
         self._wait_for_undo()
@@ -116,10 +117,10 @@ class Transaction:
                 return _held(_parse(stream.read()), "is at work here")[1]
         with suppress(FileNotFoundError):
             return _held(_parse((self._folder / undo.UNDOING).read_bytes()), "is going back")[1]
-        present = self._armed()
-        if present is None or not self._timer_runs():
+        standing = self._standing()
+        if standing is None or not self._timer_runs():
             return None
-        return _held(present, "has made a change", self._seconds_left())[1]
+        return _held(standing[1], "has made a change", self._seconds_left())[1]
 
     def last_run(self) -> str:
         """The run that held the host last since it was started, at work still or not; empty where there was none."""
@@ -127,10 +128,11 @@ class Transaction:
             return str(_parse(self._host.lock.read_bytes()).get("run") or "")
         return ""
 
-    def _armed(self) -> dict[str, Any] | None:
-        for name in (undo.ARMED, undo.CONFIRMING):
+    def _standing(self) -> tuple[Path, dict[str, Any]] | None:
+        """The log of a change that is neither lasting nor taken back, and where it lies."""
+        for path in (self._folder / undo.ARMED, self._folder / undo.CONFIRMING):
             with suppress(FileNotFoundError):
-                return _parse((self._folder / name).read_bytes())
+                return path, _parse(path.read_bytes())
         return None
 
     def _wait_for_undo(self) -> None:
@@ -214,28 +216,29 @@ class Transaction:
         return report
 
     def claim(self, token: str) -> dict[str, Any]:
-        """The log of the change that the token names; PartError where there is none any more, HeldError where there is
-        another. From now on a timer takes it back only where the caller, who holds the lock, dies before end(). A
-        confirmation that died after it had begun is gone on with: nobody else is at it."""
-        armed, confirming = self._folder / undo.ARMED, self._folder / undo.CONFIRMING
+        """The log of the change that the token names; errors as _log_of(). From now on a timer takes it back only
+        where the caller, who holds the lock, dies before end(). A confirmation that died after it had begun is gone on
+        with: nobody else is at it."""
+        path, log = self._log_of(token)
+        self._answer_for(token)
+        self.arm(0, CLAIMED, "the run that was confirming the change died")
         try:
-            log = _parse(armed.read_bytes())
-            if log.get("token") != token:
-                message, holder = _held(log, "has changed this host")
-                raise HeldError(f"another change than the one to be confirmed waits here: {message}", holder)
-            self._answer_for(token)
-            self.arm(0, CLAIMED, "the run that was confirming the change died")
-            armed.replace(confirming)
-        except FileNotFoundError:
-            log = {}
-            with suppress(FileNotFoundError):
-                log = _parse(confirming.read_bytes())
-            if log.get("token") != token:
-                raise PartError(self._gone(token), taken_back=True) from None
-            self._answer_for(token)
-            self.arm(0, CLAIMED, "the run that was confirming the change died")
+            path.replace(self._folder / undo.CONFIRMING)
+        except FileNotFoundError:  # the timer was first
+            raise PartError(self._gone(token), taken_back=True) from None
         self.disarm(1)
         return log
+
+    def _log_of(self, token: str) -> tuple[Path, dict[str, Any]]:
+        """The log of the change that the token names, and where it lies. PartError where there is none any more,
+        HeldError where another change waits."""
+        path, log = self._standing() or (None, {})
+        if path and log.get("token") == token:
+            return path, log
+        if path and path.name == undo.ARMED:
+            message, holder = _held(log, "has changed this host")
+            raise HeldError(f"another change than the one to be confirmed waits here: {message}", holder)
+        raise PartError(self._gone(token), taken_back=True)
 
     def _gone(self, token: str) -> str:
         self._wait_for_undo()

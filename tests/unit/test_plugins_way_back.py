@@ -93,6 +93,19 @@ def test_a_confirmation_whose_log_is_gone_is_none(tmp_path: Path, host: FakeSyst
     assert caught.value.facts["taken_back"]
 
 
+def test_a_timer_that_comes_first_leaves_nothing_to_confirm(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = commit(host, step(tmp_path))["token"]
+    change = transaction.Transaction(host)
+    timer = ["timer", "nobody confirmed", str(host.state), token]
+    monkeypatch.setattr(change, "arm", lambda *_: undo.main(timer))
+    with pytest.raises(parts.PartError, match=r"was not confirmed in time: .* nobody confirmed") as caught:
+        change.claim(token)
+    assert caught.value.facts["taken_back"]
+    assert (running(tmp_path), logs(host)) == ("old", [])
+
+
 # ---- whose change ----
 
 
