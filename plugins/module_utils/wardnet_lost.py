@@ -5,7 +5,6 @@ seen by the folder, too. They are started again within the change. Standard libr
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,5 +59,5 @@ def is_running(shown: dict[str, str]) -> bool:
 
 def runs_otherwise(shown: dict[str, str], removed: float) -> bool:
     """Whether a file is not there with which the unit was started, or one went, at `removed`, after its start."""
-    started = time.time() - time.monotonic() + units.entered(shown)
+    started = units.booted() + units.entered(shown)
     return removed > started or not all(Path(path).exists() for path in shown.get("DropInPaths", "").split())

@@ -135,18 +135,27 @@ def plan(units: Iterable[dict[str, Any]], shown: dict[str, dict[str, str]]) -> l
 
 def entered(shown: dict[str, str]) -> float:
     """When the unit was started, by the steady clock, in seconds."""
-    return int(shown.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    return _seconds(shown, "ActiveEnterTimestampMonotonic")
+
+
+def _seconds(shown: dict[str, str], timestamp: str) -> float:
+    """One of the unit's timestamps by the steady clock; 0 where it has none."""
+    return int(shown.get(timestamp) or 0) / 1e6
+
+
+def booted() -> float:
+    """When the steady clock began, in Unix seconds."""
+    return time.time() - time.monotonic()
 
 
 def times(unit: dict[str, Any], shown: dict[str, str]) -> Times:
-    boot = time.time() - time.monotonic()
+    boot = booted()
     left_out = unit.get("conditional") and is_left_out(shown)
-    entered = "ConditionTimestampMonotonic" if left_out else "ActiveEnterTimestampMonotonic"
     return Times(
         files=max(newest(unit.get("files") or []), unit.get("removed") or 0.0),
         reload_files=newest(unit.get("reload_files") or []),
-        started=boot + int(shown.get(entered) or 0) / 1e6,
-        changed_state=boot + int(shown.get("StateChangeTimestampMonotonic") or 0) / 1e6,
+        started=boot + (_seconds(shown, "ConditionTimestampMonotonic") if left_out else entered(shown)),
+        changed_state=boot + _seconds(shown, "StateChangeTimestampMonotonic"),
     )
 
 
