@@ -15,6 +15,7 @@ access = load("module_utils", "wardnet_part_access")
 candidate = load("module_utils", "wardnet_candidate")
 confirmed = load("module_utils", "wardnet_confirmed")
 host_module = load("module_utils", "wardnet_host")
+listening = load("module_utils", "wardnet_listening")
 taken_up = load("module_utils", "wardnet_taken_up")
 parts = load("module_utils", "wardnet_part")
 
@@ -36,7 +37,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"sleep 0.1; touch {tmp_path}/sshd.pid\n"
     )
     server.chmod(0o755)
-    for module in (access, taken_up):
+    for module in (access, listening, taken_up):
         monkeypatch.setattr(module, "SYSTEMCTL", str(server))
     read_again(tmp_path)
     return folder
