@@ -20,32 +20,20 @@ from ansible.module_utils import wardnet_network_files as network_files
 from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_intent import Intent, compare, is_of_vrfs, join_intents, read_intent
 from ansible.module_utils.wardnet_ip_words import NoWordsError, command_for, is_exact
-from ansible.module_utils.wardnet_kernel import (
-    MAIN,
-    Item,
-    Route,
-    Rule,
-    Running,
-    parse_addresses,
-    parse_carrier,
-    parse_members,
-    parse_neighbours,
-    parse_routes,
-    parse_rules,
-)
+from ansible.module_utils.wardnet_kernel import MAIN, Item, Route, Rule, Running, parse_rules
 from ansible.module_utils.wardnet_links import (
     Fault,
     Link,
     Stray,
     faults,
     most,
-    parse_links,
     parse_strays,
     parse_vlans,
     silent,
     standing_upon,
     wanted_mtus,
 )
+from ansible.module_utils.wardnet_network_running import batch, describe_links, look
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started, unmask
 from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file, keep_masks
@@ -88,45 +76,17 @@ class Network(Part):
         known = self._intent.all_ports | dialled_over
         names = set(parse_vlans(VLANS.read_text() if VLANS.exists() else "")) - known
         names |= set(standing_upon(links, self._held_up | self._intent.all_ports | dialled_over, known))
-        return parse_strays(self._details(), names) if names else {}
+        return parse_strays(describe_links(self.host), names) if names else {}
 
     def _faults(self, links: dict[str, Link]) -> list[Fault]:
         found = faults(links, wanted_mtus(links, self._held_up, self._parents, {}))
         if not found:
             return []
-        details = self._details()
+        details = describe_links(self.host)
         return faults(links, wanted_mtus(links, self._held_up, self._parents, most(details)), silent(details))
 
-    def _details(self) -> list[dict[str, Any]]:
-        return list(json.loads(self.host.run([IP, "-d", "-j", "link", "show"]) or "[]"))
-
     def _look(self) -> tuple[Running, dict[str, Link]]:
-        """What runs, and which links there are. Two processes: one a family."""
-        both = ("address show", "route show table all", "rule show", "neigh show nud permanent", "neigh show proxy")
-        links, *four = self._batch("-4", "link show", *both)
-        six = self._batch("-6", *both)
-        (plain, tentative), (plain6, tentative6) = (parse_addresses(json.dumps(family[0])) for family in (four, six))
-        running = Running(
-            addresses=plain | plain6,
-            tentative=tentative | tentative6,
-            routes=parse_routes(json.dumps(four[1]), 4) | parse_routes(json.dumps(six[1]), 6),
-            rules=parse_rules(json.dumps(four[2]), 4) | parse_rules(json.dumps(six[2]), 6),
-            carrier=parse_carrier(json.dumps(links)),
-            members=parse_members(json.dumps(links)),
-            neighbours=frozenset().union(*(parse_neighbours(json.dumps(one)) for one in (*four[3:], *six[3:]))),
-        )
-        return running, parse_links(links)
-
-    def _batch(self, family: str, *commands: str) -> list[list[dict[str, Any]]]:
-        text = self.host.run([IP, "-N", "-j", family, "-batch", "-"], "\n".join([*commands, ""]))
-        decoder, found, at = json.JSONDecoder(), [], 0
-        while at < len(text) and len(found) < len(commands):
-            if text[at].isspace():
-                at += 1
-                continue
-            value, at = decoder.raw_decode(text, at)
-            found.append(value)
-        return found + [[]] * (len(commands) - len(found))
+        return look(self.host)
 
     def _stopped(self) -> bool:
         return self.host.unit(NETWORKD).get("ActiveState") != "active"
@@ -277,7 +237,7 @@ class Network(Part):
         """The kernel deletes the first rule that has the selectors, also one that has more of them, as our own would.
         Those before it go with it, and ours among them are back at once."""
         before: list[Rule] = []
-        for line in self._batch(f"-{rule.family}", "rule show")[0]:
+        for line in batch(self.host, f"-{rule.family}", "rule show")[0]:
             for found in parse_rules(json.dumps([line]), rule.family):
                 if found == rule:
                     commands = [command_for(rule, "del")] * (len(before) + 1)
