@@ -14,7 +14,8 @@ from typing import Any
 from ansible.module_utils import wardnet_packages as packages
 from ansible.module_utils import wardnet_probe as probe
 from ansible.module_utils import wardnet_units as units
-from ansible.module_utils.wardnet_bundle import Bundle, BundleError
+from ansible.module_utils.wardnet_bundle import Bundle
+from ansible.module_utils.wardnet_bundle_entries import BundleError
 from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_lost import Lost, start_again

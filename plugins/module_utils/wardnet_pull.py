@@ -21,7 +21,7 @@ from typing import Any
 
 from ansible.module_utils import wardnet_fetch as fetch
 from ansible.module_utils import wardnet_pull_state as state
-from ansible.module_utils.wardnet_bundle import BundleError
+from ansible.module_utils.wardnet_bundle_entries import BundleError
 from ansible.module_utils.wardnet_candidate import CandidateError, Step, read_steps
 from ansible.module_utils.wardnet_engine import Options, TakenBackError, commit, confirm
 from ansible.module_utils.wardnet_host import CommandError, Host

@@ -18,7 +18,8 @@ from ansible.module_utils import wardnet_packages as packages
 from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils import wardnet_units as units
-from ansible.module_utils.wardnet_bundle import Bundle, BundleError, Change, read_bundle
+from ansible.module_utils.wardnet_bundle import Bundle, Change, read_bundle
+from ansible.module_utils.wardnet_bundle_entries import BundleError
 from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step, read_step
 from ansible.module_utils.wardnet_confirmed import CONFIRMED, paths_of_others, read_confirmed
 from ansible.module_utils.wardnet_host import CommandError, Host

@@ -10,7 +10,7 @@ from traceback import format_exc
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.wardnet_bundle import BundleError
+from ansible.module_utils.wardnet_bundle_entries import BundleError
 from ansible.module_utils.wardnet_candidate import CandidateError, Step, read_steps
 from ansible.module_utils.wardnet_engine import Options, TakenBackError, commit, confirm
 from ansible.module_utils.wardnet_host import CommandError, Host
