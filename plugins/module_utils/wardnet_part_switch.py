@@ -31,19 +31,15 @@ from ansible.module_utils.wardnet_part import (
     UndoCommand,
     UndoFile,
 )
-from ansible.module_utils.wardnet_switch import (
+from ansible.module_utils.wardnet_switch import Gap, Intent, compare, read_intent, transaction
+from ansible.module_utils.wardnet_switch_running import (
     FLAGS,
     FRAGMENTS,
     TABLES,
-    Gap,
-    Intent,
     Running,
-    compare,
     parse_description,
     parse_links,
     parse_tables,
-    read_intent,
-    transaction,
 )
 from ansible.module_utils.wardnet_units import unmask
 from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file

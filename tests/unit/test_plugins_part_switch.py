@@ -17,6 +17,7 @@ from wardnet.compile import compile_plan, to_plain
 from wardnet.inventory import read_district
 
 switch = load("module_utils", "wardnet_switch")
+switch_running = load("module_utils", "wardnet_switch_running")
 part = load("module_utils", "wardnet_part_switch")
 parts = load("module_utils", "wardnet_part")
 
@@ -57,8 +58,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def read(vsctl: Database) -> dict[str, list[dict[str, Any]]]:
-    lists = [word for name in switch.TABLES for word in ("--", "list", name)]
-    tables = switch.parse_tables(vsctl("--format=json", *lists))
+    lists = [word for name in switch_running.TABLES for word in ("--", "list", name)]
+    tables = switch_running.parse_tables(vsctl("--format=json", *lists))
     # What the daemon would fill in.
     for row in tables["Interface"]:
         row["ofport"] = row["ofport_request"]
@@ -67,7 +68,7 @@ def read(vsctl: Database) -> dict[str, list[dict[str, Any]]]:
 
 def gaps(vsctl: Database) -> list[str]:
     """What the database lacks or has too much, in words."""
-    found = switch.compare(switch.read_intent(arguments()), switch.Running(read(vsctl)))
+    found = switch.compare(switch.read_intent(arguments()), switch_running.Running(read(vsctl)))
     return [gap.missing or f"foreign {gap.foreign}" for gap in found if gap.database]
 
 
@@ -161,9 +162,9 @@ actions: output enqueue
      config:     PORT_DOWN
 OFPT_GET_CONFIG_REPLY (xid=0x4): frags=normal miss_send_len=0
 """
-    fragments, flags = switch.parse_description(shown)
+    fragments, flags = switch_running.parse_description(shown)
     assert (fragments, flags) == ("normal", {("port1", "NO_FLOOD"), ("port1", "NO_FWD")})
-    running = switch.Running({name: [] for name in switch.TABLES}, fragments=fragments, flags=flags)
+    running = switch_running.Running({name: [] for name in switch_running.TABLES}, fragments=fragments, flags=flags)
     found = switch.compare(switch.read_intent(arguments()), running)
     assert {"port port1: flood", "port port1: forward", "fragments: nx-match"} <= {gap.missing for gap in found}
     assert not any(gap.database for gap in found if "port1: f" in gap.missing or "fragments" in gap.missing)
@@ -184,7 +185,7 @@ def test_links_and_addresses_are_compared_too() -> None:
     addresses = frozenset({("mgmt0", "10.30.1.2/24"), ("mgmt0", "fd20:30:1::2/64"), ("port6", "172.20.1.9/24")})
     waiting = frozenset({("mgmt0", "fd20:30:1::2/64")})
     ways = frozenset({("mgmt0", "10.30.1.1"), ("port6", "172.20.1.1")})
-    running = switch.Running({name: [] for name in switch.TABLES}, up, addresses, waiting, ways)
+    running = switch_running.Running({name: [] for name in switch_running.TABLES}, up, addresses, waiting, ways)
     found = [gap for gap in switch.compare(intent, running) if not gap.database]
     assert {gap.missing for gap in found} - {""} == {
         "port port8: off",
