@@ -11,26 +11,13 @@ where Open vSwitch does not run when the change begins.
 from __future__ import annotations
 
 import json
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
-from ansible.module_utils.wardnet_part import (
-    BOOT,
-    RUNNING,
-    Difference,
-    Part,
-    PartError,
-    RefusedError,
-    Undo,
-    UndoCommand,
-    UndoFile,
-)
+from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo
 from ansible.module_utils.wardnet_switch import Gap, Intent, compare, read_intent, transaction
 from ansible.module_utils.wardnet_switch_running import (
     FLAGS,
@@ -41,17 +28,18 @@ from ansible.module_utils.wardnet_switch_running import (
     parse_links,
     parse_tables,
 )
+from ansible.module_utils.wardnet_switch_way_back import (
+    DAEMONS,
+    NETWORKD,
+    OFCTL,
+    SERVICE,
+    VSCTL,
+    Former,
+    text_file,
+)
 from ansible.module_utils.wardnet_units import unmask
-from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file
 
-VSCTL, OFCTL = "/usr/bin/ovs-vsctl", "/usr/bin/ovs-ofctl"
-CLIENT, TOOL = "/usr/bin/ovsdb-client", "/usr/bin/ovsdb-tool"
-DATABASE = Path("/var/lib/openvswitch/conf.db")
-FORMER = Path("/var/lib/wardnet/former-switch.db")
-SERVICE, NETWORKD = "openvswitch-switch.service", "systemd-networkd.service"
-DAEMONS = ("ovsdb-server.service", "ovs-vswitchd.service")
 EMPTY: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-GONE, THERE = ("",), ("File exists",)
 
 
 class Switch(Part):
@@ -74,6 +62,7 @@ class Switch(Part):
             name for name in (SERVICE, NETWORKD) if self.host.unit(name).get("UnitFileState") != "enabled"
         ]
         self._running, self._gaps, self._missing_flows, self._foreign_flows = self._look()
+        self._former = Former(self.host, self._intent, self._running, self._stopped, self._not_at_boot)
 
     def _look(self) -> tuple[Running, list[Gap], list[str], list[str]]:
         links = self._links()
@@ -82,7 +71,7 @@ class Switch(Part):
         else:
             lists = [word for name in TABLES for word in ("--", "list", name)]
             running = Running(parse_tables(self.host.run([VSCTL, "--timeout=20", "--format=json", *lists])), *links)
-            if self._is_there(running):
+            if running.has_bridge(self._intent.bridge):
                 fragments, flags = parse_description(
                     self.host.run([OFCTL, "--timeout=20", "show", self._intent.bridge])
                 )
@@ -93,13 +82,10 @@ class Switch(Part):
         shows = (["address", "show"], ["-4", "route", "show", "default"], ["-6", "route", "show", "default"])
         return parse_links(*(json.loads(self.host.run([IP, "-j", *words]).strip() or "[]") for words in shows))
 
-    def _is_there(self, running: Running) -> bool:
-        return any(row["name"] == self._intent.bridge for row in running.tables["Bridge"])
-
     def _compare_flows(self, running: Running) -> tuple[list[str], list[str]]:
-        if not self._is_there(running):
+        if not running.has_bridge(self._intent.bridge):
             return [f"flows of {self._path}"], []
-        with _text_file(self._flows) as path:
+        with text_file(self._flows) as path:
             code, out, err = self.host.attempt([OFCTL, "--timeout=20", "diff-flows", self._intent.bridge, path])
         if code not in (0, 2):
             if "parse" in err or path in err:  # judge() says it with its own words
@@ -142,100 +128,10 @@ class Switch(Part):
         code, out, err = self.host.attempt([VSCTL, "--timeout=20", "--no-wait", "--dry-run", *words])
         if code != 0:
             raise RefusedError(f"ovs-vsctl refuses the change, nothing was touched: {(err or out).strip()}")
-        self._judge_way_back()
-
-    def _judge_way_back(self) -> None:
-        self._backup = self._read_database()
-        question = '["Open_vSwitch",{"op":"select","table":"Bridge","where":[]}]'
-        with _text_file(self._backup) as path:
-            code, out, err = self.host.attempt([TOOL, "query", path, question])
-        if code != 0:
-            raise RefusedError(f"the copy of the switch's database cannot be read: {(err or out).strip()}")
-        self._former_flows = {}
-        for row in self._running.tables["Bridge"]:
-            flows = self._dump_flows(row["name"])
-            with _text_file(flows) as path:
-                code, out, err = self.host.attempt([OFCTL, "parse-flows", path])
-            if code != 0:
-                raise RefusedError(f"the former flows of {row['name']} would not be taken: {(err or out).strip()}")
-            self._former_flows[row["name"]] = flows
-
-    def _read_database(self) -> str:
-        try:
-            return self.host.run([CLIENT, "--timeout=20", "backup"])
-        except CommandError as error:
-            raise RefusedError(f"the switch's database cannot be copied: {error}") from error
-
-    def _dump_flows(self, bridge: str) -> str:
-        text = self.host.run([OFCTL, "--timeout=20", "--no-stats", "--no-names", "dump-flows", bridge])
-        return "".join(f"{line.strip()}\n" for line in text.splitlines() if "actions=" in line)
-
-    # ---- the way back ----
+        self._former.judge()
 
     def undo(self) -> list[Undo]:
-        """The database as it was, in one transaction where it runs, as a file before it starts at a boot."""
-        back: list[Undo] = [UndoCommand((SYSTEMCTL, "disable", "--quiet", name)) for name in self._not_at_boot]
-        if self._stopped:
-            back += self._former_file()
-        else:
-            back.append(UndoFile(str(DATABASE), self._backup.encode(), mode=0o640, when=BOOT))
-            # ovsdb-client reads no pipe.
-            back.append(UndoFile(str(FORMER), self._backup.encode(), mode=0o600, when=RUNNING))
-            back.append(UndoCommand(("/bin/sh", "-ec", f"{CLIENT} --timeout=30 restore < {FORMER}; rm -f {FORMER}")))
-            # Any change through ovs-vsctl waits until the daemon has taken up everything before it.
-            wait = (VSCTL, "--timeout=30", "--", "remove", "Open_vSwitch", ".", "external_ids", "wardnet")
-            back.append(UndoCommand(wait))
-            back += [
-                UndoCommand((OFCTL, "--timeout=20", "replace-flows", bridge, "-"), stdin=flows.encode())
-                for bridge, flows in self._former_flows.items()
-            ]
-            back += self._former_description()
-        names = [port.name for port in self._intent.ports if port.name in self._running.up]
-        back += self._former_mac()
-        back.append(UndoCommand((NETWORKCTL, "reload")))
-        if self._intent.management in self._running.up:
-            back.append(UndoCommand((NETWORKCTL, "reconfigure", self._intent.management)))
-        back += [
-            UndoCommand((IP, "link", "set", "dev", name, "up" if self._running.up[name] else "down")) for name in names
-        ]
-        for link, address in sorted(self._running.addresses):
-            back.append(UndoCommand((IP, "address", "add", address, "dev", link), harmless=("File exists", "already")))
-        wanted = {(self._intent.management, address) for address in self._intent.addresses}
-        for link, address in sorted(wanted - self._running.addresses):
-            back.append(UndoCommand((IP, "address", "delete", address, "dev", link), harmless=GONE))
-        return [*back, as_it_ran(self.host)]
-
-    def _former_file(self) -> list[Undo]:
-        """Where not all of it runs: the database as it is on disk, put back while nobody has it open."""
-        was = [name for name in DAEMONS if self.host.unit(name).get("ActiveState") == "active"]
-        former = keep_file(DATABASE, BOOT)
-        there = former.content is not None
-        put = f"test ! -e {FORMER} || cmp -s {FORMER} {DATABASE} || mv -f {FORMER} {DATABASE}; rm -f {FORMER}"
-        return [
-            former,
-            *([replace(former, path=str(FORMER), when=RUNNING)] if there else []),
-            UndoCommand((SYSTEMCTL, "stop", SERVICE), harmless=GONE),
-            UndoCommand((SYSTEMCTL, "stop", *DAEMONS), harmless=GONE),
-            UndoCommand(("/bin/sh", "-ec", put if there else f"rm -f {DATABASE}")),
-            *(UndoCommand((SYSTEMCTL, "start", name)) for name in was),
-        ]
-
-    def _former_description(self) -> list[Undo]:
-        """How fragments were treated, and ports that somebody had set; the database knows neither."""
-        bridge = self._intent.bridge
-        if not self._is_there(self._running):
-            return []
-        words = [("set-frags", bridge, self._running.fragments)] if self._running.fragments else []
-        words += [("mod-port", bridge, port, f"no-{FLAGS[flag]}") for port, flag in sorted(self._running.flags)]
-        return [UndoCommand((OFCTL, "--timeout=20", *each), harmless=GONE) for each in words]
-
-    def _former_mac(self) -> list[Undo]:
-        """A port that is made anew would get another address, and neighbours would look for the former one."""
-        own = self._intent.management
-        row = next((row for row in self._running.tables["Interface"] if row["name"] == own), {})
-        if not row.get("mac_in_use"):
-            return []
-        return [UndoCommand((IP, "link", "set", "dev", own, "address", row["mac_in_use"]), harmless=GONE)]
+        return self._former.undo()
 
     # ---- the change ----
 
@@ -259,7 +155,7 @@ class Switch(Part):
 
     def _load_flows(self) -> None:
         self.host.run([OFCTL, "--timeout=20", "set-frags", self._intent.bridge, FRAGMENTS])
-        with _text_file(self._flows) as path:
+        with text_file(self._flows) as path:
             self.host.run([OFCTL, "--timeout=20", "replace-flows", self._intent.bridge, path])
 
     def _settle(self) -> None:
@@ -306,12 +202,3 @@ class Switch(Part):
         left = [*(gap.missing or gap.foreign for gap in gaps), *missing, *foreign]
         if left:
             raise PartError(f"the switch is not as intended: {'; '.join(left)}")
-
-
-@contextmanager
-def _text_file(text: str) -> Iterator[str]:
-    """The text in a file for the time of the block, since ovs-ofctl and ovsdb-tool do not read all from a pipe."""
-    with tempfile.NamedTemporaryFile("w", prefix="wardnet-switch-") as file:
-        file.write(text)
-        file.flush()
-        yield file.name

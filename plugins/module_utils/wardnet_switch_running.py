@@ -29,6 +29,9 @@ class Running:
     fragments: str = FRAGMENTS
     flags: frozenset[tuple[str, str]] = frozenset()  # (port, one of FLAGS)
 
+    def has_bridge(self, name: str) -> bool:
+        return any(row["name"] == name for row in self.tables["Bridge"])
+
 
 def parse_tables(text: str) -> dict[str, list[dict[str, Any]]]:
     """Rows by table, from `ovs-vsctl --format=json -- list TABLE ...` of TABLES in that order."""

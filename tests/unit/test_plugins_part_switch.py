@@ -18,6 +18,7 @@ from wardnet.inventory import read_district
 
 switch = load("module_utils", "wardnet_switch")
 switch_running = load("module_utils", "wardnet_switch_running")
+switch_way_back = load("module_utils", "wardnet_switch_way_back")
 part = load("module_utils", "wardnet_part_switch")
 parts = load("module_utils", "wardnet_part")
 
@@ -277,8 +278,8 @@ def test_the_database_of_a_switch_that_did_not_run_comes_back_on_disk_too(
 ) -> None:
     """Else the next boot would come up with what nobody has confirmed."""
     database = tmp_path / "conf.db"
-    monkeypatch.setattr(part, "DATABASE", database)
-    monkeypatch.setattr(part, "FORMER", tmp_path / "former.db")
+    monkeypatch.setattr(switch_way_back, "DATABASE", database)
+    monkeypatch.setattr(switch_way_back, "FORMER", tmp_path / "former.db")
     if there:
         database.write_bytes(b"OVSDB JSON as it was")
         database.chmod(0o640)
