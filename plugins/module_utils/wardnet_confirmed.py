@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import wardnet_undo as undo
+from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
 from ansible.module_utils.wardnet_host import Host
 
 CONFIRMED = "confirmed.json"
+LISTS = ("packages", "files", "directories", "validate", "units", "after")
 
 
 def read_confirmed(host: Host) -> dict[str, Any]:
@@ -21,6 +25,48 @@ def read_confirmed(host: Host) -> dict[str, Any]:
         candidates = dict(record.get("candidates") or {})
         return {"steps": dict(record["steps"]), "candidates": candidates, "token": str(record["token"])}
     return {"steps": {}, "candidates": {}, "token": ""}
+
+
+def write_confirmed(host: Host, steps: Sequence[Step], run: str, token: str = "") -> None:
+    """That the host is now as these steps want it. What others wanted stays, and so does the token where none is given;
+    where nothing would be said anew, nothing is written."""
+    former = read_confirmed(host)
+    record = {
+        "run": run,
+        "token": token or former["token"],
+        "steps": {**former["steps"], **{step.key: step.sha256 for step in steps}},
+        "candidates": {**former["candidates"], **{step.key: _without_secrets(step) for step in steps}},
+    }
+    if any(record[key] != former[key] for key in ("steps", "candidates")) or token:
+        host.state.mkdir(parents=True, exist_ok=True)
+        undo.write(host.state / CONFIRMED, json.dumps(record, indent=1, sort_keys=True) + "\n", 0o600)
+
+
+def was_confirmed(host: Host, token: str) -> bool:
+    """Whether the change that the token names is the one that was confirmed last."""
+    return bool(token) and read_confirmed(host)["token"] == token
+
+
+def _without_secrets(step: Step) -> dict[str, Any]:
+    """A step as read_step() takes it, and of its secret files only hashes."""
+    item = {"role": step.role, "part": step.part, "early": step.early, "start": step.start}
+    lists = {name: list(getattr(step, name)) for name in LISTS}
+    lists["files"] = [item for item in step.files if not item.get("secret")]
+    own = {} if step.part == UNGUARDED else {step.part: step.arguments}
+    secrets = {
+        item["path"]: sha256((item.get("content") or "").encode()).hexdigest()
+        for item in step.files
+        if item.get("secret")
+    }
+    return {"step": json.loads(json.dumps({**item, **lists, **own}, default=str)), "secrets": secrets}
+
+
+def hash_of(path: Path) -> str:
+    """Of a file, as it is kept of secret ones; empty where it cannot be read."""
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def confirmed_files(host: Host, part: str) -> dict[str, str]:

@@ -17,10 +17,11 @@ from ansible.module_utils import wardnet_units as units
 from ansible.module_utils.wardnet_bundle import Bundle
 from ansible.module_utils.wardnet_bundle_entries import BundleError
 from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
+from ansible.module_utils.wardnet_confirmed import was_confirmed
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_lost import Lost, start_again
 from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
-from ansible.module_utils.wardnet_survey import Survey, was_confirmed
+from ansible.module_utils.wardnet_survey import Survey
 from ansible.module_utils.wardnet_transaction import Transaction, last_rollback, mark_told
 from ansible.module_utils.wardnet_way_back import keep_file
 

@@ -4,30 +4,26 @@ ways: what runs, what is on disk, what is intended. Changes nothing. Standard li
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import wardnet_drop_ins as drop_ins
 from ansible.module_utils import wardnet_packages as packages
 from ansible.module_utils import wardnet_taken_up as taken_up
-from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils import wardnet_units as units
 from ansible.module_utils.wardnet_bundle import Bundle, Change, read_bundle
 from ansible.module_utils.wardnet_bundle_entries import BundleError
 from ansible.module_utils.wardnet_candidate import GUARDED, UNGUARDED, CandidateError, Step, read_step
-from ansible.module_utils.wardnet_confirmed import CONFIRMED, paths_of_others, read_confirmed
+from ansible.module_utils.wardnet_confirmed import hash_of, paths_of_others, read_confirmed, write_confirmed
 from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_lost import Lost, read_lost
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError
 from ansible.module_utils.wardnet_parts import PARTS
 
-LISTS = ("packages", "files", "directories", "validate", "units", "after")
 # A candidate of an earlier wardnet may have another shape.
 UNREADABLE = (
     *(RefusedError, PartError, CommandError, BundleError, CandidateError),
@@ -198,7 +194,7 @@ class Survey:
         finally:
             self.host.shown, self.host.warnings = shown, warnings
         for path, known in secrets.items():
-            if _hash_of(Path(path)) != known:
+            if hash_of(Path(path)) != known:
                 self.changes.setdefault("secrets", []).append(Change(Path(path), "write", None, secret=True))
 
     def _drift_from(self, past: Survey) -> Iterator[dict[str, str]]:
@@ -223,17 +219,8 @@ class Survey:
     def remember(self, run: str, token: str = "") -> None:
         """That the host is now as this candidate wants it. With a token, which change has brought it there: only its
         guarded steps, since the others come after it."""
-        former = read_confirmed(self.host)
         done = [step for step in self.steps if not token or step.part != UNGUARDED]
-        record = {
-            "run": run,
-            "token": token or former["token"],
-            "steps": {**former["steps"], **{step.key: step.sha256 for step in done}},
-            "candidates": {**former["candidates"], **{step.key: _without_secrets(step) for step in done}},
-        }
-        if any(record[key] != former[key] for key in ("steps", "candidates")) or token:
-            self.host.state.mkdir(parents=True, exist_ok=True)
-            undo.write(self.host.state / CONFIRMED, json.dumps(record, indent=1, sort_keys=True) + "\n", 0o600)
+        write_confirmed(self.host, done, run, token)
 
     # ---- in words ----
 
@@ -298,29 +285,3 @@ def _in_words(part: str, difference: Difference) -> list[dict[str, str]]:
     if len(words) > SHOWN:
         words = [*words[:SHOWN], f"and {len(words) - SHOWN} more"]
     return [{"part": part, "what": item, "where": "running"} for item in words]
-
-
-def was_confirmed(host: Host, token: str) -> bool:
-    """Whether the change that the token names is the one that was confirmed last."""
-    return bool(token) and read_confirmed(host)["token"] == token
-
-
-def _without_secrets(step: Step) -> dict[str, Any]:
-    """A step as read_step() takes it, and of its secret files only hashes."""
-    item = {"role": step.role, "part": step.part, "early": step.early, "start": step.start}
-    lists = {name: list(getattr(step, name)) for name in LISTS}
-    lists["files"] = [item for item in step.files if not item.get("secret")]
-    own = {} if step.part == UNGUARDED else {step.part: step.arguments}
-    secrets = {
-        item["path"]: sha256((item.get("content") or "").encode()).hexdigest()
-        for item in step.files
-        if item.get("secret")
-    }
-    return {"step": json.loads(json.dumps({**item, **lists, **own}, default=str)), "secrets": secrets}
-
-
-def _hash_of(path: Path) -> str:
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""

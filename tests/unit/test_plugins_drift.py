@@ -17,8 +17,10 @@ from tests.unit.plugins_engine import (
     make_host,
     options,
     step,
-    survey,
 )
+from tests.unit.plugins_support import load
+
+confirmed = load("module_utils", "wardnet_confirmed")
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_a_change_that_was_cut_off_is_no_drift(tmp_path: Path, host: FakeSystemd
 
 def test_secrets_are_not_kept(tmp_path: Path, host: FakeSystemd) -> None:
     converge(host, plain(tmp_path, a="a", secret="a word that is kept nowhere else"))
-    record = host.state / survey.CONFIRMED
+    record = host.state / confirmed.CONFIRMED
     assert "kept nowhere else" not in record.read_text()
     assert record.stat().st_mode & 0o777 == 0o600
 
@@ -99,7 +101,7 @@ def test_secrets_are_not_kept(tmp_path: Path, host: FakeSystemd) -> None:
 def test_a_record_of_an_earlier_wardnet(tmp_path: Path, host: FakeSystemd) -> None:
     items = (step(tmp_path), plain(tmp_path, a="a"))
     converge(host, *items)
-    record = host.state / survey.CONFIRMED
+    record = host.state / confirmed.CONFIRMED
     kept = json.loads(record.read_text())
     without = {key: value for key, value in kept.items() if key != "candidates"}
     record.write_text(json.dumps(without))
