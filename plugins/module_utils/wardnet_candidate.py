@@ -75,7 +75,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 UNGUARDED = "files"
@@ -108,7 +108,9 @@ class Step:
         return f"role {self.role}, part {self.part}"
 
 
-_FIELDS = {"early", "packages", "start", "files", "directories", "validate", "units", "after"}
+# What a step holds many of. A new one is a field of Step: it is read, and kept once it is confirmed, like the others.
+LISTS = tuple(one.name for one in fields(Step) if one.default == ())
+_KEYS = {"role", "part", "early", "start", *LISTS}
 
 
 def read_steps(items: list[dict[str, Any]]) -> tuple[Step, ...]:
@@ -128,25 +130,21 @@ def read_step(item: dict[str, Any], key: str = "") -> Step:
     where = f"role {item.get('role') or '?'}, part {part}"
     if part not in (UNGUARDED, *GUARDED):
         raise CandidateError(f"{where}: part is one of {', '.join((UNGUARDED, *GUARDED))}")
-    unknown = sorted(set(item) - _FIELDS - {"role", "part", part})
+    unknown = sorted(set(item) - _KEYS - {part})
     if unknown:
         raise CandidateError(f"{where}: unknown: {', '.join(unknown)}")
     if not item.get("role"):
         raise CandidateError(f"{where}: role is missing")
     if item.get("early") and part != UNGUARDED:
         raise CandidateError(f"{where}: only part {UNGUARDED} can be early")
-    lists = {name: tuple(item.get(name) or ()) for name in _FIELDS - {"early", "start"}}
+    lists: dict[str, Any] = {name: tuple(item.get(name) or ()) for name in LISTS}
+    lists["validate"] = tuple(tuple(str(word) for word in argv) for argv in lists["validate"])
     return Step(
         role=str(item["role"]),
         part=part,
         early=bool(item.get("early", False)),
         start=bool(item.get("start", True)),
-        packages=lists["packages"],
-        files=lists["files"],
-        directories=lists["directories"],
-        validate=tuple(tuple(str(word) for word in argv) for argv in lists["validate"]),
-        units=lists["units"],
-        after=lists["after"],
+        **lists,
         arguments={} if part == UNGUARDED else item.get(part) or {},
         key=key,
         sha256=hashlib.sha256(json.dumps(item, sort_keys=True, default=str).encode()).hexdigest(),

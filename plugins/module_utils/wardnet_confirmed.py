@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils import wardnet_undo as undo
-from ansible.module_utils.wardnet_candidate import UNGUARDED, Step
+from ansible.module_utils.wardnet_candidate import LISTS, UNGUARDED, Step
 from ansible.module_utils.wardnet_host import Host
 
 CONFIRMED = "confirmed.json"
-LISTS = ("packages", "files", "directories", "validate", "units", "after")
 
 
 def read_confirmed(host: Host) -> dict[str, Any]:
