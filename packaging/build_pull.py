@@ -14,7 +14,8 @@ SOURCES = Path(__file__).resolve().parent / "pull"
 LIBRARY = "usr/lib/wardnet-pull"
 DOCUMENTS = "usr/share/doc/wardnet-pull"
 UNITS = ("wardnet-pull.service", "wardnet-pull.timer", "wardnet-pull-boot.timer")
-CONTROLLERS = frozenset({"wardnet_gathered.py"})  # what the controller alone needs
+# What the controller alone needs.
+CONTROLLERS = frozenset({"wardnet_gathered.py", "wardnet_outcome.py", "wardnet_reach.py"})
 
 LAUNCHER = f"""\
 #!/usr/bin/python3 -IS

@@ -25,6 +25,7 @@ UTILS = str(Path(__file__).parents[1] / "module_utils")
 if UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(UTILS)
 gathered = importlib.import_module("ansible.module_utils.wardnet_gathered")
+outcome = importlib.import_module("ansible.module_utils.wardnet_outcome")
 reach = importlib.import_module("ansible.module_utils.wardnet_reach")
 
 MODULE = "wardnet_commit"
@@ -33,13 +34,6 @@ PATIENCE = 120.0  # seconds beyond the time to go back within which a host must 
 PAUSE = 2.0
 FAR_END = 30.0  # of the hub's time, what is left for its own confirmation once the far end of a line has had its own
 OWN = ("reach", "may_be_unreached", "whole", "both_ends")  # arguments that are for the controller
-# ssh's words where no session came about, so that nothing can have been changed.
-NEVER_REACHED = (
-    "connect to host", "Host key verification failed", "Permission denied", "Could not resolve hostname",
-    "banner exchange", "kex_exchange_identification",
-)  # fmt: skip
-# What the second run adds to the result of the first.
-ADDED = ("actions", "changed_paths", "warnings")
 Result = dict[str, Any]
 
 
@@ -101,6 +95,7 @@ class Commit:
         self._far = self._far_ends(frozenset())
         ward = variables.get("wardnet_ward")
         self._name = str(variables["inventory_hostname"]) + (f" (ward {ward})" if ward else "")
+        self._outcome = outcome.Outcome(self._name)
 
     def make(self) -> Result:
         if not self._both_ends:
@@ -126,9 +121,9 @@ class Commit:
         try:
             looked = self._ask(self._arguments["steps"])
         except AnsibleConnectionFailure as failure:
-            return {**self._unreached(str(failure), None), "untouched": True}
+            return {**self._outcome.unreached(str(failure), None), "untouched": True}
         if looked.get("failed"):
-            return {**self._failed(looked), "untouched": True}
+            return {**self._outcome.failed(looked), "untouched": True}
         lines = reach.addressed_lines(looked.get("parts") or {})
         ports = {port for port, _ in lines}
         self._arguments["probes"] = [probe for probe in self._arguments["probes"] if probe["port"] not in ports]
@@ -136,7 +131,8 @@ class Commit:
         still = self._far.await_change(time.monotonic() + self._within + PATIENCE)
         if still:
             said = f"nothing was touched: {', '.join(still)} has not changed, at the other end of its line"
-            return {**self._failed({**looked, "failed": True, "changed": False, "msg": said}), "untouched": True}
+            failed = {**looked, "failed": True, "changed": False, "msg": said}
+            return {**self._outcome.failed(failed), "untouched": True}
         return self._change()
 
     def _change(self) -> Result:
@@ -145,12 +141,12 @@ class Commit:
             result = self._begin()
         except AnsibleConnectionFailure as failure:
             return self._explain_silence(str(failure))
-        if is_cut_off(result):
+        if outcome.is_cut_off(result):
             return self._explain_silence("", f"the run was ended on the host (status {result['rc']})")
         if (result.get("held") or {}).get("run") == self._run and result.get("failed"):
             return self._explain_silence("the connection was lost and made anew")
         if result.get("failed"):
-            return self._failed(result)
+            return self._outcome.failed(result)
         self._name_foreign(result)
         if not result.get("armed"):
             return result
@@ -166,7 +162,7 @@ class Commit:
             why = f"{', '.join(lost)} was not confirmed, at the other end of its line"
         if lost:
             rollback = self._await_rollback(goes_back_at)
-            return self._explain(result, rollback, within, why)
+            return self._outcome.rolled_back(result, rollback, within, why)
         return self._confirm(result, goes_back_at, within)
 
     def _begin(self) -> Result:
@@ -174,7 +170,7 @@ class Commit:
         try:
             return self._execute()
         except AnsibleConnectionFailure as failure:
-            if not never_reached(str(failure)):
+            if not outcome.never_reached(str(failure)):
                 raise
             time.sleep(PAUSE)
             return self._execute()
@@ -190,18 +186,18 @@ class Commit:
                 said = str(failure)
                 time.sleep(PAUSE)
                 continue
-            if is_cut_off(answer) or (answer.get("held") or {}).get("run") == self._run:
+            if outcome.is_cut_off(answer) or (answer.get("held") or {}).get("run") == self._run:
                 waiting = str(answer.get("msg"))  # it is still at it, or goes on with it when it is asked again
                 time.sleep(PAUSE)
                 continue
             if not answer.get("failed"):
-                return merge(first, answer)
+                return outcome.merge(first, answer)
             if not answer.get("taken_back"):
-                return self._failed({**first, **answer, "armed": False})
+                return self._outcome.failed({**first, **answer, "armed": False})
             rollback = self._await_rollback(goes_back_at)
             why = "no new connection came through in that time" if said else str(answer.get("msg"))
-            return self._explain(first, rollback, within, why)
-        return self._unreached(said or waiting, within)
+            return self._outcome.rolled_back(first, rollback, within, why)
+        return self._outcome.unreached(said or waiting, within)
 
     def _await_rollback(self, goes_back_at: float) -> Result | None:
         """What the host tells of the rollback of this run, once it is over; None if it never does."""
@@ -220,32 +216,13 @@ class Commit:
             doing = "would be taken away" if self._task.check_mode else "taken away"
             Display().warning(f"{self._name}: tables of another tool {doing}: {', '.join(tables)}")
 
-    def _failed(self, result: Result) -> Result:
-        """With a sentence that names host and ward. What was taken back at once is told apart from what never began."""
-        why = str(result.get("why") or result.get("msg"))
-        said = f"{self._name} was rolled back at once: {why}" if result.get("rolled_back") else f"{self._name}: {why}"
-        if result.get("way_back_failed"):
-            said += f"; of the way back these steps failed: {', '.join(map(str, result['way_back_failed']))}"
-        return {**result, "msg": said}
-
-    def _explain(self, first: Result, rollback: Result | None, within: float, why: str) -> Result:
-        result = {**first, "failed": True, "armed": False}
-        if rollback is None:
-            return {**result, "msg": f"{self._name}: not confirmed, and it does not say that it went back: {why}"}
-        said = f"{self._name} was rolled back by itself after {within:.0f} s: {why}"
-        if rollback.get("boot"):
-            said = f"{self._name} was rolled back by itself at its next boot: {rollback.get('why')}"
-        if rollback.get("failed"):
-            said += f"; of the way back these steps failed: {', '.join(map(str, rollback['failed']))}"
-        return {**result, "rolled_back": True, "why": why, "last_rollback": rollback, "msg": said}
-
     def _explain_silence(self, said: str, ended: str = "") -> Result:
         """The connection broke before the module's answer came: either the host was never reached, or its own change
         cut it off, and then it goes back. So it does where the module was `ended` there, as by its timer."""
         if self._task.check_mode and ended:  # a check changes nothing that could go back
-            return self._failed({"failed": True, "changed": False, "msg": ended})
-        if never_reached(said) or self._task.check_mode:
-            return self._unreached(said, None)
+            return self._outcome.failed({"failed": True, "changed": False, "msg": ended})
+        if outcome.never_reached(said) or self._task.check_mode:
+            return self._outcome.unreached(said, None)
         # The change itself may take as long as the host is given to settle, and its probes as long again.
         until = time.monotonic() + self._within + 2 * self._settle
         while time.monotonic() < until + PATIENCE:
@@ -258,31 +235,15 @@ class Commit:
             rollback = told.get("last_rollback") or {}
             if rollback.get("run") == self._run:
                 why = f"{ended or 'the change cut the connection that made it'} ({rollback.get('why')})"
-                return self._explain({"changed": False}, dict(rollback), self._within, why)
+                return self._outcome.rolled_back({"changed": False}, dict(rollback), self._within, why)
             if not told.get("held") and ended:
                 text = f"{ended}, with nothing that goes back by itself; what it had done by then stays: run it again"
-                return self._failed({"failed": True, "changed": False, "msg": text})
+                return self._outcome.failed({"failed": True, "changed": False, "msg": text})
             if not told.get("held"):
-                return self._unreached(f"{self._how_far(str(told.get('last_run') or ''))}: {said}", None)
+                how_far = outcome.how_far(self._run, str(told.get("last_run") or ""))
+                return self._outcome.unreached(f"{how_far}: {said}", None)
             time.sleep(PAUSE)
-        return self._unreached(said, self._within)
-
-    def _how_far(self, last_run: str) -> str:
-        """How far the run came whose connection broke, and of which nothing waits to go back: packages, files and
-        services may have been changed. Ids of runs sort by time; a host that was started since knows of none."""
-        if last_run == self._run:
-            return (
-                "the connection broke while it was at work; what was done by then stays, and running it again is safe"
-            )
-        if last_run and last_run < self._run:
-            return "the connection broke before anything was changed"
-        return "the connection broke, and it is not known whether anything was changed; running it again is safe"
-
-    def _unreached(self, said: str, within: float | None) -> Result:
-        text = said.strip()
-        if within is not None:
-            text = f"does not answer since its change, which it was to take back by itself after {within:.0f} s: {text}"
-        return {"unreachable": True, "changed": False, "msg": f"{self._name}: {text}"}
+        return self._outcome.unreached(said, self._within)
 
     def _has_moved(self, lost: list[str], result: Result) -> bool:
         """Whether one of these is at the far end of a line that the change has given another address."""
@@ -337,23 +298,3 @@ class Commit:
 def operator() -> str:
     """Who runs Ansible: with sudo not root, but whoever asked for it, as in the journal of the run."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
-
-
-def never_reached(said: str) -> bool:
-    return any(words in said for words in NEVER_REACHED)
-
-
-def is_cut_off(result: Result) -> bool:
-    """Whether the module was killed: all that Ansible has of it then is a status."""
-    status = result.get("rc")
-    return "module_stdout" in result and isinstance(status, int) and (status < 0 or status > 128)
-
-
-def merge(first: Result, second: Result) -> Result:
-    """The result of a change that was made by the first run and confirmed by the second."""
-    result = {**first, "armed": False, "confirmed": True, "changed": True}
-    for key in ADDED:
-        both = [*(first.get(key) or []), *(second.get(key) or [])]
-        if both:
-            result[key] = list(dict.fromkeys(both))
-    return result
