@@ -101,11 +101,19 @@ def blueprint_of(record: Record) -> Blueprint:
 
 
 def up(
-    layout: Layout, inventory: Path, wards: int, window_port: int, progress: Progress, *, workplaces: bool = False
+    layout: Layout,
+    inventory: Path,
+    wards: int,
+    window_port: int,
+    progress: Progress,
+    *,
+    workplaces: bool = False,
+    suite: str = "",
 ) -> tuple[Record, bool]:
     """Boot the lab, or find it running. Returns its record and whether it was made now.
 
-    With `workplaces` its mirror has the packages that PCs are made of, too, and playbooks make PCs of them.
+    With `workplaces` its mirror has the packages that PCs are made of, too, and playbooks make PCs of them. Hosts run
+    the machine's own Debian, or `suite`.
     Whatever an earlier run left half-made is removed first; a run that fails leaves nothing.
     """
     blueprint = read_blueprint(inventory.resolve(), wards, datetime.now(UTC).date())
@@ -118,8 +126,14 @@ def up(
                     name=layout.name, lab=COMMAND
                 )
             )
+        if suite and running.suite != suite:
+            raise LabError(
+                _("the lab {name} is up with {suite}: `{lab} down` first").format(
+                    name=layout.name, suite=running.suite, lab=COMMAND
+                )
+            )
         return running, False
-    recipe = image.read_recipe()
+    recipe = image.read_recipe(suite)
     preflight.require(wards, recipe.folder())
     try:
         return _make(layout, blueprint, recipe, window_port, progress, workplaces), True

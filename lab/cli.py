@@ -22,6 +22,7 @@ from lab.power import Power
 from lab.power import switch as switch_power
 from lab.record import UP, Record, read_record, require_record
 from lab.showing import showing
+from lab.sources import SUITE_VARIABLE
 from lab.status import in_short, show
 from wardnet.inventory import find_inventory
 from wardnet.inventory.problems import InventoryErrors
@@ -76,13 +77,17 @@ def up(
     workplaces: Annotated[
         bool, typer.Option("--workplaces", help=_("With the packages that PCs are made of: some 600 MB, fetched once."))
     ] = False,
+    suite: Annotated[
+        str,
+        typer.Option(envvar=SUITE_VARIABLE, help=_("Debian's: bookworm or trixie; the machine's own if not given.")),
+    ] = "",
 ) -> None:
     layout = Layout(name)
     preflight.require_root()
     folder = inventory or find_inventory(build.CHECKOUT / "inventory")
     with locked(layout), showing(out) as progress:
         record, made = build.up(
-            layout, folder, wards, window_port or build.WINDOW_PORT, progress, workplaces=workplaces
+            layout, folder, wards, window_port or build.WINDOW_PORT, progress, workplaces=workplaces, suite=suite
         )
     outcome = (
         _("The lab {name} is up: {hosts} hosts, {circuits} circuits.")

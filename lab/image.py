@@ -16,7 +16,7 @@ from lab import mounts
 from lab.commands import capture
 from lab.errors import LabError
 from lab.layout import CACHE_ROOT
-from lab.sources import DebianSources, read_debian_sources
+from lab.sources import DebianSources, of_suite, read_debian_sources
 from wardnet.locale import _
 
 log = logging.getLogger(__name__)
@@ -101,8 +101,10 @@ def clear(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_recipe() -> Recipe:
-    return Recipe(read_debian_sources())
+def read_recipe(suite: str = "") -> Recipe:
+    """Of the machine's own Debian, or of `suite`. LabError where its sources are not to be had."""
+    own = read_debian_sources()
+    return Recipe(of_suite(own, suite) if suite else own)
 
 
 def _proxies() -> list[str]:

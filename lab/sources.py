@@ -1,4 +1,5 @@
-"""The machine's own Debian package sources, and only those: a lab's image is what this machine would install."""
+"""The machine's own Debian package sources, and only those: a lab's image is what this machine would install, or
+would install if it ran the other Debian that is asked for."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from wardnet.locale import _
 
 OS_RELEASE = Path("/etc/os-release")
 APT = Path("/etc/apt")
+SUITES = ("bookworm", "trixie")  # that labs are made of
+SUITE_VARIABLE = "WARDNET_LAB_SUITE"  # the suite of labs and guests, where nobody names one
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,17 @@ def parse_one_line(text: str, codename: str) -> list[str]:
         if suite:
             found.append(_stanza("deb", match["uri"], suite, "main", signed_by[1] if signed_by else ""))
     return found
+
+
+def of_suite(own: DebianSources, suite: str) -> DebianSources:
+    """The same archives' sources of another Debian. LabError for one that no lab is made of."""
+    if suite not in SUITES:
+        raise LabError(_("no lab is made of {suite}: {suites}").format(suite=suite, suites=", ".join(SUITES)))
+    lines = [
+        re.sub(rf"\b{own.suite}\b", suite, line) if line.startswith("Suites:") else line
+        for line in own.stanzas.splitlines(keepends=True)
+    ]
+    return DebianSources(suite, "".join(lines))
 
 
 def read_debian_sources(apt: Path = APT, os_release: Path = OS_RELEASE) -> DebianSources:

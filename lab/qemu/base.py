@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from lab import image
 from lab.commands import capture
 from lab.errors import LabError
 from lab.hosts import HostFile, lay_files
+from lab.sources import SUITE_VARIABLE
 from wardnet.locale import _
 
 # On top of what every host of the lab has. Debian's kernel for clouds would be smaller, and has no PPP. What both ends
@@ -82,7 +84,7 @@ class Base:
 
 
 def recipe() -> image.Recipe:
-    plain = image.read_recipe()
+    plain = image.read_recipe(os.environ.get(SUITE_VARIABLE, ""))
     return image.Recipe(plain.sources, (*plain.packages, *PACKAGES), plain.customize + CUSTOMIZE)
 
 

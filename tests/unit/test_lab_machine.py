@@ -16,7 +16,7 @@ from lab.image import Recipe
 from lab.layout import Layout
 from lab.record import CircuitRecord, FaultRecord, HostRecord, Record, parse_record, read_record, write_record
 from lab.settle import unsettled
-from lab.sources import DebianSources, parse_deb822, parse_one_line, parse_os_release, read_debian_sources
+from lab.sources import DebianSources, of_suite, parse_deb822, parse_one_line, parse_os_release, read_debian_sources
 
 OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_CODENAME=bookworm\n'
 
@@ -80,6 +80,22 @@ def test_a_machine_without_its_own_suite_is_told_so(tmp_path: Path) -> None:
         read_debian_sources(tmp_path, tmp_path / "os-release")
     (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
     assert read_debian_sources(tmp_path, tmp_path / "os-release").suite == "bookworm"
+
+
+def test_the_other_debian_comes_from_the_same_archives(tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text(OS_RELEASE)
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
+    own = read_debian_sources(tmp_path, tmp_path / "os-release")
+    other = of_suite(own, "trixie")
+    suites = [line for line in other.stanzas.splitlines() if line.startswith("Suites:")]
+    assert other.suite == "trixie"
+    assert all("trixie" in line and "bookworm" not in line for line in suites)
+    rest = [line for line in own.stanzas.splitlines() if not line.startswith("Suites:")]
+    assert [line for line in other.stanzas.splitlines() if not line.startswith("Suites:")] == rest
+    assert of_suite(own, "bookworm") == own
+    with pytest.raises(LabError, match="no lab is made of sid: bookworm, trixie"):
+        of_suite(own, "sid")
 
 
 def test_a_changed_recipe_is_another_image() -> None:
