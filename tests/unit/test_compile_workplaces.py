@@ -126,6 +126,26 @@ def test_a_kiosk_shows_its_page_and_says_when_it_begins_anew() -> None:
     assert of("buoi-touch-1", plan).kiosk == Kiosk("https://dvctt.tayho.example/", 60, 0, 60)
 
 
+def test_a_touch_screen_is_drawn_as_large_as_its_host_says() -> None:
+    kiosk = of("tay-ho-touch-1").kiosk
+    assert kiosk is not None
+    assert (kiosk.scale, kiosk.page) == (1.5, "https://dvctt.tayho.example/bang-ket-qua")
+    hosts = compile_hosts(sample(), sample_plan())["hosts"]
+    drawn = {
+        name: hosts[name]["wardnet_workplace"]["kiosk"]["scale"]
+        for name in ("tay-ho-touch-1", "buoi-touch-1", "buoi-citizen-1")
+    }
+    assert drawn == {"tay-ho-touch-1": 1.5, "buoi-touch-1": 1.0, "buoi-citizen-1": 1.0}
+
+
+@pytest.mark.parametrize(("written", "scale"), [("0.5", 0.5), ("2", 2.0), ("4.0", 4.0), ('"1.25"', 1.25)])
+def test_a_scale_is_any_number_from_a_half_to_four(written: str, scale: float) -> None:
+    district = changed("district.yml", ("screen: {scale: 1.5}", f"screen: {{scale: {written}}}"))
+    kiosk = of("tay-ho-touch-1", compile_plan(district, DAY)).kiosk
+    assert kiosk is not None
+    assert kiosk.scale == scale
+
+
 def test_a_citizens_pc_lets_nobody_open_a_connection() -> None:
     assert of("buoi-citizen-1").admits == ()
     assert "dport 22" not in render("buoi-citizen-1")

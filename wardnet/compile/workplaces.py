@@ -46,7 +46,10 @@ def _kiosk(district: District, host: Host, start_page: str | None) -> Kiosk | No
     if host.role is HostRole.TOUCH_SCREEN:
         touch = wanted.touch_screens
         shown = next((service.url for service in district.services if service.id == touch.service), start_page)
-        return Kiosk(urljoin(shown, touch.path), touch.idle_seconds, 0, touch.refresh_seconds) if shown else None
+        if shown is None:
+            return None
+        scale = host.screen.scale if host.screen else 1.0
+        return Kiosk(urljoin(shown, touch.path), touch.idle_seconds, 0, touch.refresh_seconds, scale)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from wardnet.inventory import schema
 from wardnet.inventory.scanners import build_scanner
 from wardnet.inventory.wifi import build_wifi
-from wardnet.inventory.workplaces import build_workplaces
+from wardnet.inventory.workplaces import build_screen, build_workplaces
 from wardnet.inventory.yamlfile import Path, YamlFile
 from wardnet.model import intent
 
@@ -152,4 +152,5 @@ def _host(file: YamlFile, host: schema.HostRecord, path: Path) -> intent.Host:
         for index, a in enumerate(host.interfaces)
     )
     scanner = build_scanner(host.scanner, file.source((*path, "scanner"))) if host.scanner else None
-    return intent.Host(host.id, host.role, host.os, host.channel, ports, file.source(path), scanner)
+    screen = build_screen(host.screen, file.source((*path, "screen"))) if host.screen else None
+    return intent.Host(host.id, host.role, host.os, host.channel, ports, file.source(path), scanner, screen)

@@ -36,7 +36,7 @@ from wardnet.inventory.values import (
     misfit,
 )
 from wardnet.inventory.wifi import WifiRecord
-from wardnet.inventory.workplaces import WorkplacesRecord
+from wardnet.inventory.workplaces import ScreenRecord, WorkplacesRecord
 from wardnet.locale import _
 from wardnet.model.intent import (
     Addressing,
@@ -162,6 +162,7 @@ class HostRecord(Record):
     channel: Channel
     interfaces: Annotated[list[AttachmentRecord], Field(min_length=1)]
     scanner: ScannerRecord | None = None
+    screen: ScreenRecord | None = None
 
 
 class SiteRecord(Record):

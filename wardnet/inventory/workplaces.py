@@ -24,8 +24,10 @@ from wardnet.inventory.values import CLOSED, Ident, Secret, Text, misfit
 from wardnet.inventory.yamlfile import Path, YamlFile
 from wardnet.locale import _
 from wardnet.model import workplaces as model
-from wardnet.model.intent import Channel
+from wardnet.model.intent import Channel, Source
 from wardnet.model.workplaces import AccountGroup, UsbStorage, Workplaces
+
+SCALES = (0.5, 4)  # beyond, a page has no room on the screen, or letters that nobody reads
 
 # Signatures that today's OpenSSH takes from a client.
 KEY_TYPES = (
@@ -96,6 +98,18 @@ def _login(value: str) -> str:
     if len(value) > 31 or not re.fullmatch(r"[a-z][a-z0-9-]*", value):
         raise ValueError(_("is no login: at most 31 lower-case letters, digits and '-', starting with a letter"))
     return value
+
+
+def _scale(value: Any) -> float:
+    text = "" if isinstance(value, bool) else str(value)  # what has a point is a text in the inventory's YAML
+    if comma := re.fullmatch(r"(\d+),(\d+)", text):
+        raise ValueError(_("is not a number: write {number}").format(number=f"{comma[1]}.{comma[2]}"))
+    number = float(text) if re.fullmatch(r"\d{1,4}(\.\d{1,4})?", text, re.ASCII) else 0.0
+    least, most = SCALES
+    if not least <= number <= most:
+        problem = _("is not from {least} to {most}, as 1.5 for half as large again")
+        raise ValueError(problem.format(least=least, most=most))
+    return number
 
 
 SshKey = Annotated[str, BeforeValidator(_ssh_key)]
@@ -170,6 +184,12 @@ class TouchScreensRecord(Record):
     idle_seconds: Annotated[StrictInt, Field(ge=10, le=3600)] = 60
 
 
+class ScreenRecord(Record):
+    """`screen` of a host: what one touch screen has of its own."""
+
+    scale: Annotated[float, BeforeValidator(_scale)]
+
+
 class CitizenPointsRecord(Record):
     idle_seconds: Annotated[StrictInt, Field(ge=30, le=3600)] = 180
     warning_seconds: Annotated[StrictInt, Field(ge=10, le=300)] = 30
@@ -184,6 +204,10 @@ class WorkplacesRecord(Record):
     accounts: list[AccountRecord] = []
     touch_screens: TouchScreensRecord = TouchScreensRecord()
     citizen_points: CitizenPointsRecord = CitizenPointsRecord()
+
+
+def build_screen(record: ScreenRecord, source: Source) -> model.Screen:
+    return model.Screen(record.scale, source)
 
 
 def build_workplaces(file: YamlFile, record: WorkplacesRecord | None) -> Workplaces:

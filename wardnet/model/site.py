@@ -22,6 +22,7 @@ from wardnet.model.kinds import (
     WifiSecurity,
 )
 from wardnet.model.scanners import Scanner
+from wardnet.model.workplaces import Screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,7 @@ class Host:
     interfaces: tuple[Attachment, ...]
     source: Source = field(compare=False)
     scanner: Scanner | None = None  # of a host with that role, where the inventory says more than an address
+    screen: Screen | None = None  # of a touch screen, where it is not drawn as any other
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,14 +107,23 @@ class CitizenPoints:
 
 
 @dataclass(frozen=True, slots=True)
+class Screen:
+    """What one touch screen has of its own: how large it draws the board, `scale` times what the page says."""
+
+    scale: float
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Kiosk:
     """What one touch screen or citizen point begins with and when it begins anew, in seconds; `refresh_seconds` and
-    `warning_seconds` are 0 where there is none."""
+    `warning_seconds` are 0 where there is none. `scale` is how large the page is drawn."""
 
     page: str
     idle_seconds: int
     warning_seconds: int
     refresh_seconds: int
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from wardnet.inventory.checks.context import Context
 from wardnet.locale import _
-from wardnet.model.intent import Channel, HostRole, IPAddress
+from wardnet.model.intent import Channel, HostRole, IPAddress, OperatingSystem
 from wardnet.model.workplaces import Account, Printer
 
 # Accounts that a PC has already: Debian's own, those of packages that roles install, and wardnet's; and
@@ -66,6 +66,26 @@ def board(context: Context) -> None:
             ),
             _("name one of its own: {names}").format(names=", ".join(own)) if own else "",
         )
+
+
+def screens(context: Context) -> None:
+    for _ward, site in context.sites:
+        for host in site.hosts:
+            if host.screen is None:
+                continue
+            if host.role is not HostRole.TOUCH_SCREEN:
+                context.add(
+                    host.screen.source,
+                    _("host '{host}' with role '{role}' has 'screen'").format(host=host.id, role=host.role),
+                    _("remove it, or set 'role: touch_screen'"),
+                )
+            elif host.os is not OperatingSystem.LINUX:
+                said = _("touch screen '{host}' with os {os} is set up by hand, and 'screen' would say nothing to it")
+                context.add(
+                    host.screen.source,
+                    said.format(host=host.id, os=host.os),
+                    _("remove it, and set the scale at the device"),
+                )
 
 
 def accounts(context: Context) -> None:
