@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +99,7 @@ def publish(inputs: Inputs, steps: list[dict[str, Any]], now: float, check: bool
     if not steps:
         raise PublishError("no role of this play wants anything of the host")
     refuse_secrets(steps)
-    former = read_former(inputs)
+    former = signature.read_signed(inputs.folder, inputs.host, inputs.key)
     content = published.content_hash(inputs.arguments, steps)
     why = reason(inputs, former, content, now)
     if not why:
@@ -172,17 +171,6 @@ def refuse_secrets(steps: list[dict[str, Any]]) -> None:
                     f"role {step['role']} wants the secret file {file['path']}, and whoever reaches the mirror could "
                     "read it: nothing was published for this host"
                 )
-
-
-def read_former(inputs: Inputs) -> Any:
-    """What is published now, if this key has signed it; a bundle that anything else has touched counts as none."""
-    with suppress(FileNotFoundError, published.BundleRefusedError):
-        data = (inputs.folder / f"{inputs.host}{published.SUFFIX}").read_bytes()
-        made = (inputs.folder / f"{inputs.host}{published.SIGNATURE_SUFFIX}").read_bytes()
-        if signature.is_signed_with(data, made, inputs.key):
-            found = published.read_bundle(data)
-            return found if found.host == inputs.host else None
-    return None
 
 
 def put(path: Path, data: bytes) -> None:

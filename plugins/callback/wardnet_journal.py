@@ -53,7 +53,7 @@ RESUMES = "WARDNET_RESUMES"
 RUN = "WARDNET_RUN"
 # Run on the controller alone: good ones tell nothing about a host.
 QUIET = frozenset({"assert", "include_role", "include_tasks", "meta", "set_fact", "validate_argument_spec",
-                   "wardnet_candidate", "wardnet_skipped"})  # fmt: skip
+                   "wardnet_candidate", "wardnet_skipped", "wardnet_withdraw"})  # fmt: skip
 COMMIT = "wardnet_commit"
 
 

@@ -7,10 +7,18 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.wardnet_published import NAMESPACE, BundleRefusedError
+from ansible.module_utils.wardnet_published import (
+    NAMESPACE,
+    SIGNATURE_SUFFIX,
+    SUFFIX,
+    BundleRefusedError,
+    Published,
+    read_bundle,
+)
 
 SSH_KEYGEN = "/usr/bin/ssh-keygen"
 PATIENCE = 30  # seconds; a key on a token may want to be touched
@@ -45,6 +53,16 @@ def is_signed_with(data: bytes, signature: bytes, key: Path) -> bool:
     except BundleRefusedError:
         return False
     return True
+
+
+def read_signed(folder: Path, host: str, key: Path) -> Published | None:
+    """What lies in the folder for the host, if this very key has signed it; whatever else lies there counts as none."""
+    with suppress(FileNotFoundError, BundleRefusedError):
+        data = (folder / f"{host}{SUFFIX}").read_bytes()
+        if is_signed_with(data, (folder / f"{host}{SIGNATURE_SUFFIX}").read_bytes(), key):
+            found = read_bundle(data)
+            return found if found.host == host else None
+    return None
 
 
 def verify(data: bytes, signature: bytes, signers: bytes) -> str:
