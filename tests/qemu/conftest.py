@@ -18,7 +18,8 @@ from tests.qemu.guests import NAME, must_converge, ruleset, running
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents and item.get_closest_marker("lab"):
+        here = Path(__file__).parent in item.path.parents and item.get_closest_marker("lab")
+        if here and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(5400))
 
 

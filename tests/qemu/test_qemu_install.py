@@ -23,15 +23,17 @@ from lab.qemu.bare import DOWN, ENTER, BareMachine, unpack
 from tests.lab.lab_support import CHECKOUT, LABS, own_lab
 from tests.qemu.district import SAMPLE
 from tests.qemu.guests import SLOWLY
-from tests.roles.roles_support import Run, play
+from tests.roles.roles_support import Run, eventually, play
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow]
+# The first test has the stick made and the PC installed; the roles bring a PC's packages to an emulated processor.
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(14400)]
 
 NAME = f"{LABS}-install"
 PC, MAC, STRANGE = "buoi-pc-1", "02:5e:10:00:01:11", "02:5e:10:00:01:99"
 ADDRESS = "10.20.1.11"
 WARDNET = Path(sys.executable).with_name("wardnet")
 PATIENCE = 1800.0
+ROLES = 5400.0  # seconds for one run of the roles
 
 
 def write_inventory(folder: Path) -> Path:
@@ -112,14 +114,22 @@ def trusted(lab: Lab, running: str) -> str:
     """The PC's key is pinned by the digits that are read off its screen; the key of the machine before it goes."""
     digits = re.findall(r"(?m)^    ((?:\d{5} ){5}\d{5})$", running)[-1]
     argv = [str(WARDNET), "trust", PC, "--replaced", "--fingerprint", digits, "-i", str(lab.state / "inventory")]
-    done = lab.run("controller", [*argv, "--known-hosts", str(lab.layout.known_hosts)], timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
+    argv += ["--timeout", "120", "--known-hosts", str(lab.layout.known_hosts)]
+    said = ""
+
+    def pinned() -> bool:  # a login is offered before sshd listens
+        nonlocal said
+        done = lab.run("controller", argv, timeout=600)
+        said = done.stderr.decode()
+        return done.returncode == 0
+
+    assert eventually(pinned, PATIENCE), said
     return digits
 
 
 def set_up(lab: Lab, *more: str) -> Run:
     words = json.dumps({"wardnet_workplaces": False})
-    return play(lab, "wards.yml", "--limit", PC, "--timeout", "180", "-e", SLOWLY, "-e", words, *more)
+    return play(lab, "wards.yml", "--limit", PC, "--timeout", "180", "-e", SLOWLY, "-e", words, *more, timeout=ROLES)
 
 
 def inside(lab: Lab, *words: str) -> str:

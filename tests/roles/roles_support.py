@@ -47,9 +47,9 @@ class Run:
         return " ".join(self.output.split())
 
 
-def play(lab: Lab, playbook: str, *more: str) -> Run:
+def play(lab: Lab, playbook: str, *more: str, timeout: float = 1500) -> Run:
     begun = time.monotonic()
-    done = ansible(lab, playbook, *AT_ONCE, *more, timeout=1500)
+    done = ansible(lab, playbook, *AT_ONCE, *more, timeout=timeout)
     output = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
     rows = [(name, *map(int, numbers)) for name, *numbers in RECAP.findall(output)]
     return Run(

@@ -79,8 +79,21 @@ def press(lab: Lab, host: str, *codes: int) -> None:
 
 
 def leave_alone(lab: Lab, host: str) -> None:
-    """Until the kiosk's own last key is so long ago that another one is somebody's touch."""
+    """Until the last key is so long ago that another one is somebody's touch; and until the kiosk's own has just been,
+    so that its next one, which reads the page anew, does not come between somebody's."""
+    assert eventually(lambda: 3000 < int(at_screen(lab, host, "xprintidle")) < 30000, PATIENCE)
+
+
+def let_come(lab: Lab, host: str) -> None:
+    """Until what was tapped has been typed: the keyboard on the screen presses its keys when it comes to it."""
     assert eventually(lambda: int(at_screen(lab, host, "xprintidle")) > 3000, PATIENCE)
+
+
+def finish(lab: Lab, host: str) -> None:
+    """As a guest does: the button in the bar, and of the two that are then offered the one that ends."""
+    tap(lab, host, SIZE[0] - 120, 40)
+    assert eventually(lambda: overlaid(lab, host) == 3, PATIENCE)
+    tap(lab, host, 545, 441)
 
 
 # Where letters lie on the keyboard on the screen: row, and widths of a key from the left to its middle.

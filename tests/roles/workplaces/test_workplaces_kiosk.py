@@ -22,7 +22,9 @@ from tests.roles.workplaces.kiosks_support import (
     as_root,
     at_screen,
     converge,
+    finish,
     leave_alone,
+    let_come,
     locked_keys,
     overlaid,
     policed,
@@ -170,6 +172,7 @@ def test_a_resident_types_vietnamese_by_touch(citizen: Lab) -> None:
         press(citizen, CITIZEN, 23)
     for key in ("shift", "p", "h", "o", "s", "7", "@"):
         tap_key(citizen, CITIZEN, key)
+    let_come(citizen, CITIZEN)
     keep(screens.picture(citizen, CITIZEN), "typed")
     press(citizen, CITIZEN, 50, 110)  # Shift and Home
     assert eventually(lambda: selected(citizen, CITIZEN) == "Phó7@", PATIENCE), selected(citizen, CITIZEN)
@@ -179,7 +182,7 @@ def test_a_resident_scans_into_the_sitting(citizen: Lab) -> None:
     """The scanner is the office's, which an exception of the inventory lets this PC use."""
     scans = f"/proc/{program(citizen, CITIZEN, 'chromium')}/root/home/wardnet-kiosk/Ban-quet"
     tap(citizen, CITIZEN, 356, 38)
-    assert eventually(lambda: overlaid(citizen, CITIZEN) == 3)
+    assert eventually(lambda: overlaid(citizen, CITIZEN) == 3, PATIENCE)
     tap(citizen, CITIZEN, 577, 427)  # the one scanner that is offered
     file = f"{scans}/trang-1.pdf"
     assert eventually(lambda: as_root(citizen, CITIZEN, f"ls -A {scans}") == "trang-1.pdf", PATIENCE)
@@ -220,10 +223,8 @@ def test_nothing_of_a_sitting_is_left(citizen: Lab) -> None:
     as_root(citizen, CITIZEN, f"touch {home}/left-behind && test -d {home}/browser")
     press(citizen, CITIZEN, 66)  # Caps Lock
     tap_key(citizen, CITIZEN, "shift")
-    assert locked_keys(citizen, CITIZEN) & 3 == 3
-    tap(citizen, CITIZEN, SIZE[0] - 120, 40)
-    keep(screens.picture(citizen, CITIZEN), "finish")
-    tap(citizen, CITIZEN, 545, 441)  # of the two that are offered, the one that ends
+    assert eventually(lambda: locked_keys(citizen, CITIZEN) & 3 == 3, PATIENCE)
+    finish(citizen, CITIZEN)
     assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
     assert "the guest has finished" in said_by_kiosk(citizen, CITIZEN, now)
     assert shows(citizen, CITIZEN, HOME)
@@ -263,8 +264,7 @@ def test_a_published_change_waits_for_whoever_sits_there_but_not_for_ever(citize
             assert eventually(lambda: "a change waits until nobody sits here" in told(citizen, CITIZEN), PATIENCE)
             assert sitting(citizen, CITIZEN) == now
             assert overlaid(citizen, CITIZEN) == 2, "bar and hint: whoever sits there is left alone"
-        tap(citizen, CITIZEN, SIZE[0] - 120, 40)
-        tap(citizen, CITIZEN, 545, 441)  # finish
+        finish(citizen, CITIZEN)
         assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
         assert "the guest has finished" in said_by_kiosk(citizen, CITIZEN, now)
         assert shows(citizen, CITIZEN, HOME)
