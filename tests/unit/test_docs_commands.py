@@ -80,6 +80,14 @@ def test_playbooks_in_documents_exist(page: Path) -> None:
         assert (ROOT / name).is_file(), name
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.name)
+def test_whoever_sets_pcs_up_is_told_to_give_what_the_site_decides(page: Path) -> None:
+    """Without it there is no mirror that packages come from, and no password of an account."""
+    for line in typed(page):
+        if "playbooks/wards.yml" in line:
+            assert {"@/etc/wardnet/site.yml", "@/etc/wardnet/secrets.yml"} <= set(line), shlex.join(line)
+
+
 @pytest.mark.parametrize("page", ["README.md", "README.vi.md"])
 def test_the_readme_names_every_debian_package_that_is_installed(page: str) -> None:
     packages = [
