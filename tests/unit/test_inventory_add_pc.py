@@ -70,6 +70,22 @@ def test_the_former_key_is_archived_and_the_others_stay(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "said", "never"),
+    [
+        ("buoi-pc-1", "next: wardnet trust buoi-pc-1", "publish"),
+        ("buoi-citizen-1", "next: ansible-playbook playbooks/publish.yml --limit buoi-citizen-1", "trust"),
+        ("buoi-scanner-1", "next: by hand, since wardnet does not log in to buoi-scanner-1: ", "trust"),
+    ],
+)
+def test_what_comes_next_is_what_the_host_is_set_up_by(folder: Path, host: str, said: str, never: str) -> None:
+    result = replace_pc(folder, host, "--mac", "52:54:00:12:34:5a", "--yes")
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stdout.split())
+    assert said in shown
+    assert never not in shown.partition("next: ")[2]
+
+
+@pytest.mark.parametrize(
     ("words", "status", "said"),
     [
         (["buoi-pc-9", "--mac", "52:54:00:12:34:5a"], 2, "no PC buoi-pc-9 in the inventory (did you mean 'buoi-pc-"),

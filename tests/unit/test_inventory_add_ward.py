@@ -168,6 +168,19 @@ def test_so_many_pcs_have_addresses_of_their_own(pcs: int) -> None:
         assert sum(host.role.value == "counter" for host in office.hosts) == pcs
 
 
+def test_more_pcs_than_a_network_has_addresses_are_refused() -> None:
+    with pytest.raises(WritingError, match=r"no address is left for PC \d+ in network 'clerks'"):
+        propose_ward(files(), sample(), new(like="buoi", pcs=300))
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [("0", True), ("150", True), ("151", False), ("²", False), ("١", False), ("-1", False), ("", False)],
+)
+def test_how_many_pcs_is_held_to_one_bound_wherever_it_is_said(said: str, right: bool) -> None:
+    assert command._is_count(said) is right
+
+
 def test_hardware_addresses_are_not_copied() -> None:
     assert "mac" in files()["wards/buoi.yml"].decode()
     assert "mac" not in text_of(propose_ward(files(), sample(), new(like="buoi")))
@@ -318,8 +331,26 @@ def test_a_wrong_answer_is_named_and_nothing_is_written(folder: Path, words: lis
 
 def test_at_a_terminal_every_answer_is_asked_for_with_a_proposal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "interactive", lambda: True)
-    #          name, id, like, office, PCs, WAN: provider, rates (wrong, right), v4, v6, internet: ..., write?
-    answers = ["Hà Mới", "", "", "", "4", "", "fast", "30000/30000", "", "", "Provider C", "", "-", "", "y"]
+    #          name, id, like, office, PCs (wrong, wrong, right), WAN: provider, rates (wrong, right), v4, v6, internet: ..., write?
+    answers = [
+        "Hà Mới",
+        "",
+        "",
+        "",
+        "²",
+        "100000",
+        "4",
+        "",
+        "fast",
+        "30000/30000",
+        "",
+        "",
+        "Provider C",
+        "",
+        "-",
+        "",
+        "y",
+    ]
     result = add_ward(folder, text="\n".join(answers) + "\n")
     assert result.exit_code == 0, result.output
     text = (folder / "wards" / "ha-moi.yml").read_text()

@@ -18,6 +18,7 @@ import typer
 from collectors.errors import CollectError
 from wardnet.cli.check import day_of
 from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, inventory_folder, load_district, out
+from wardnet.compile import compile_plan
 from wardnet.inventory import InventoryErrors
 from wardnet.inventory.writing import (
     Line,
@@ -41,6 +42,7 @@ FOLDER = Annotated[Path, typer.Option("--inventory", "-i", help=_("the inventory
 YES = Annotated[bool, typer.Option("--yes", "-y", help=_("write without asking"))]
 
 
+MOST_PCS = 150  # for clerks, of one ward
 KNOWN_HOSTS = Path.home() / ".config" / "wardnet" / "known_hosts"
 
 
@@ -62,7 +64,7 @@ def add_ward(
     ward: Annotated[str, typer.Option("--id", help=_("its id, such as ha-moi"))] = "",
     office_name: Annotated[str, typer.Option("--office-name", help=_("the name of its office"))] = "",
     like: Annotated[str, typer.Option("--like", help=_("id of the ward that it is made like"))] = "",
-    pcs: Annotated[int | None, typer.Option("--pcs", min=0, max=150, help=_("how many PCs for clerks"))] = None,
+    pcs: Annotated[int | None, typer.Option("--pcs", min=0, max=MOST_PCS, help=_("how many PCs for clerks"))] = None,
     wan_provider: Annotated[str, typer.Option("--wan-provider", help=_("whose WAN line it is"))] = "",
     wan_kbps: Annotated[str, typer.Option("--wan-kbps", help=_("its rates, DOWN/UP in kbit/s"))] = "",
     wan_ipv4: Annotated[str, typer.Option("--wan-ipv4", help=_("the gateway's address on it, with its length"))] = "",
@@ -92,7 +94,7 @@ def add_ward(
         same = office.name.replace(model.name, name)
         office_name = office_name or _ask(_("Name of its office"), same if same != office.name else name)
         count = sum(host.role is HostRole.COUNTER for host in office.hosts)
-        pcs = pcs if pcs is not None else int(_ask(_("PCs for clerks"), str(count), str.isdigit))
+        pcs = pcs if pcs is not None else int(_ask(_("PCs for clerks"), str(count), _is_count))
         wan = _line(office, Channel.WAN, wan_provider, wan_kbps, (wan_ipv4, wan_ipv6))
         net = _line(
             office, Channel.INTERNET, internet_provider, internet_kbps, (internet_ipv4, internet_ipv6),
@@ -155,10 +157,21 @@ def replace_pc(
         fail(f"{known_hosts}: {error.strerror}")
     if archive is not None:
         out.print(_("the former key is in {archive}").format(archive=archive), markup=False, soft_wrap=True)
-    out.print(
-        _("next: wardnet trust {host}, with the digits that are read out there").format(host=host),
-        markup=False,
-        soft_wrap=True,
+    out.print(_next(district, host), markup=False, soft_wrap=True)
+
+
+def _next(district: District, name: str) -> str:
+    """What is to be done with the new machine: only what management logs in to has a key to compare."""
+    plan = compile_plan(district, _day("", district))
+    host = next(each for each in plan.hosts if each.id == name)
+    if host.reached:
+        return _("next: wardnet trust {host}, with the digits that are read out there").format(host=name)
+    if host.pulled:
+        return _("next: ansible-playbook playbooks/publish.yml --limit {host}; it comes to that by itself").format(
+            host=name
+        )
+    return _("next: by hand, since wardnet does not log in to {host}: {reason}").format(
+        host=name, reason=_(host.unmanaged_reason or "")
     )
 
 
@@ -219,8 +232,8 @@ def _rates(circuit: Circuit) -> str:
     return f"{rate.down_bps // 1000}/{rate.up_bps // 1000}"
 
 
-def _are_rates(text: str) -> bool:
-    return _RATES.fullmatch(text) is not None
+def _is_count(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,3}", text) is not None and int(text) <= MOST_PCS
 
 
 def _is_address(text: str) -> bool:

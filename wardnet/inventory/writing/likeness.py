@@ -154,8 +154,13 @@ def _hosts(office: Site, new: NewWard, renamed: Renamed, found: Found) -> list[d
         if host.role is HostRole.COUNTER and host is counters[min(len(counters), new.pcs) - 1]:
             for number in range(len(counters) + 1, new.pcs + 1):
                 port = host.interfaces[0]
-                last = _offset(port.ipv4, _of(office, port.network).ipv4.network)
-                offset = next(each for each in range(last + 1, last + 200) if each not in held[port.network])
+                own = _of(office, port.network).ipv4.network
+                last = _offset(port.ipv4, own)
+                free = (each for each in range(last + 1, own.num_addresses - 1) if each not in held[port.network])
+                offset = next(free, 0)
+                if not offset:
+                    said = _("no address is left for PC {number} in network '{network}'")
+                    raise WritingError(said.format(number=number, network=port.network))
                 held[port.network].add(offset)
                 # Written in decimal in both families, as 10.20.1.11 stands beside fd20:20:1::11.
                 ports = [_port(port.name, port.network, [offset, int(str(offset), 16)], found)]
