@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -14,10 +15,12 @@ from typer.testing import CliRunner, Result
 
 from tests.unit.compile_support import INVENTORY, sample, sample_plan
 from tests.unit.install_support import CHECKSUM, CITIZEN_MAC, CLERK_MAC, KEY, SIGNERS, of, wishes
+from tests.unit.plugins_support import load
 from wardnet.cli.main import build
 from wardnet.media import Entry, MediaError, Wishes, grub_menu, host_files, installations, ipxe_script, medium_files
 from wardnet.media.archive import write_archive
 from wardnet.media.base import Recipe, customization
+from wardnet.media.believed import is_folder, is_package, says_who_signs
 from wardnet.media.menus import ERASE
 from wardnet.media.readme import readme
 
@@ -191,6 +194,78 @@ def test_the_base_system_is_another_where_its_recipe_is() -> None:
 def test_options_that_are_not_understood_are_said(words: list[str], said: str) -> None:
     done = asked("buoi-pc-1", "-o", "x.iso", *words)
     assert (done.exit_code, said in done.output.replace("\n", " ")) == (2, True), done.output
+
+
+MINE = " ".join(KEY.split()[:2])
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        (SIGNERS, True),
+        (f"# who signs\n\npublisher {MINE} a comment\n", True),
+        (f'publisher namespaces="wardnet-*",valid-before="20300101" {MINE}\n', True),
+        (f'"a b" namespaces="file,wardnet-bundle" {MINE}\n', True),
+        (f"{KEY}\n", False),  # the .pub itself, which ssh-keygen does not take
+        (f'publisher namespaces="git" {MINE}\n', False),
+        (f'publisher namespace="wardnet-bundle" {MINE}\n', False),
+        (f"publisher ssh-rsa {MINE.split()[1]}\n", False),
+        ("publisher ssh-ed25519 AAAA\n", False),
+        (f"{SIGNERS}{KEY}\n", False),
+        ("# nobody\n", False),
+        ("", False),
+    ],
+)
+def test_who_signs_is_read_as_the_host_will_read_it(text: str, right: bool) -> None:
+    assert says_who_signs(text) is right
+
+
+@pytest.mark.parametrize(
+    ("url", "right"),
+    [
+        ("https://mirror.example/", True),
+        ("https://mirror.example:8443/a/b", True),
+        ("http://mirror.example/", False),
+        ("https://user:secret@mirror.example/", False),
+        ("https://mirror.example/?x", False),
+        ("https://mirror.example/#x", False),
+        ("https://mirror.example:x/", False),
+        ("https://", False),
+    ],
+)
+def test_the_mirror_is_one_that_the_host_will_ask(url: str, right: bool) -> None:
+    assert is_folder(url) is right
+    server = load("module_utils", "wardnet_fetch").Server
+    if right:
+        server(url)
+
+
+def test_a_package_is_the_one_that_pulls(tmp_path: Path) -> None:
+    (tmp_path / "empty.deb").touch()
+    assert not is_package(tmp_path / "empty.deb")
+    for name in ("wardnet-pull", "wardnet-agent"):
+        control = tmp_path / name / "DEBIAN" / "control"
+        control.parent.mkdir(parents=True)
+        words = {"Package": name, "Version": "1", "Architecture": "all", "Maintainer": "x <x@x.example>"}
+        control.write_text("".join(f"{key}: {value}\n" for key, value in words.items()) + "Description: x\n")
+        built = tmp_path / f"{name}.deb"
+        subprocess.run(["dpkg-deb", "--build", tmp_path / name, built], check=True, capture_output=True)
+        assert is_package(built) is (name == "wardnet-pull")
+
+
+def test_signers_that_no_host_would_believe_are_refused_with_what_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "publisher.pub").write_text(f"{KEY}\n")
+    inventory = Path(shutil.copytree(INVENTORY, tmp_path / "inventory"))
+    ward = inventory / "wards" / "buoi.yml"
+    known = 'ipv6: "2001:db8:20:101::11"}'
+    ward.write_text(ward.read_text().replace(known, f'{known[:-1]}, mac: "{CITIZEN_MAC}"}}'))
+    words = ["install-media", "buoi-building-citizen-1", "-o", str(tmp_path / "x.iso"), "-i", str(inventory)]
+    words += ["--pull-url", "https://mirror.example/", "--signers", str(tmp_path / "publisher.pub")]
+    done = CliRunner().invoke(build(["install-media"]), words)
+    assert done.exit_code == 2, done.output
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "does not say who may sign" in said
+    assert 'publisher namespaces="wardnet-bundle" ssh-ed25519 AAAA...' in said
 
 
 def test_a_pushed_host_needs_a_key(tmp_path: Path) -> None:

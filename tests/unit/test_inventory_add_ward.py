@@ -331,26 +331,9 @@ def test_a_wrong_answer_is_named_and_nothing_is_written(folder: Path, words: lis
 
 def test_at_a_terminal_every_answer_is_asked_for_with_a_proposal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "interactive", lambda: True)
-    #          name, id, like, office, PCs (wrong, wrong, right), WAN: provider, rates (wrong, right), v4, v6, internet: ..., write?
-    answers = [
-        "Hà Mới",
-        "",
-        "",
-        "",
-        "²",
-        "100000",
-        "4",
-        "",
-        "fast",
-        "30000/30000",
-        "",
-        "",
-        "Provider C",
-        "",
-        "-",
-        "",
-        "y",
-    ]
+    #          name, id, like, office, PCs (the third is right), WAN: provider, rates (wrong, right), v4, v6
+    answers = ["Hà Mới", "", "", "", "²", "100000", "4", "", "fast", "30000/30000", "", ""]
+    answers += ["Provider C", "", "-", "", "y"]  # internet: provider, rates, v4, v6; write?
     result = add_ward(folder, text="\n".join(answers) + "\n")
     assert result.exit_code == 0, result.output
     text = (folder / "wards" / "ha-moi.yml").read_text()

@@ -6,7 +6,6 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -29,6 +28,7 @@ from wardnet.media import (
     medium_files,
 )
 from wardnet.media.base import KERNEL
+from wardnet.media.believed import NAMESPACE, is_folder, is_package, says_who_signs
 from wardnet.media.readme import readme
 
 CACHE = Path("~/.cache/wardnet/install")
@@ -162,14 +162,14 @@ def _say_what_next(found: tuple[Installation, ...], output: Path, kind: Kind) ->
 
 def _pulling(url: str, signers: Path | None, ca: Path | None, package: Path | None) -> Pulling:
     """What the options say about pulling; ends the command where they do not make sense."""
-    if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
+    if not is_folder(url):
         fail(_("{option}: '{value}' is not understood").format(option="--pull-url", value=url))
     if signers is None:
         fail(_("whose signature do PCs that pull believe? --signers FILE, as docs/pull.md says"))
     text = _read(signers).decode(errors="replace")
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines or any("PRIVATE KEY" in line or len(line.split()) < 3 for line in lines):
-        fail(_("{path} does not say who may sign: lines as in ssh-keygen(1), ALLOWED SIGNERS").format(path=signers))
+    if not says_who_signs(text):
+        said = _("{path} does not say who may sign: lines as in ssh-keygen(1), ALLOWED SIGNERS").format(path=signers)
+        fail(f'{said}\n  publisher namespaces="{NAMESPACE}" ssh-ed25519 AAAA...')
     if package is None:
         built = sorted(PULL_PACKAGES.glob("wardnet-pull_*.deb"))
         if not built:
@@ -181,6 +181,8 @@ def _pulling(url: str, signers: Path | None, ca: Path | None, package: Path | No
         package = built[-1]
     elif not package.is_file():
         fail(_("{path}: no such file").format(path=package))
+    if not is_package(package):
+        fail(_("{path} is not the package wardnet-pull").format(path=package))
     return Pulling(url if url.endswith("/") else f"{url}/", text, _read(ca) if ca is not None else None, package)
 
 
