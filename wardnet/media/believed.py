@@ -1,5 +1,5 @@
-"""What a host that pulls is told once and believes from then on, read as it will read it itself: nobody can log in there
-to mend it."""
+"""What a host that pulls is told once and believes from then on, read as it will read it itself: nobody can log in
+there to mend it."""
 
 from __future__ import annotations
 

@@ -52,6 +52,7 @@ CHECKS: tuple[Callable[[Context], None], ...] = (
     exceptions.exceptions_cross,
     workplaces.pages,
     workplaces.board,
+    workplaces.kiosks,
     workplaces.screens,
     workplaces.accounts,
     workplaces.printers,

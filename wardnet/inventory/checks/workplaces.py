@@ -68,6 +68,22 @@ def board(context: Context) -> None:
         )
 
 
+def kiosks(context: Context) -> None:
+    """Each has a page to show: without any of its channel's there is nothing to begin with."""
+    told: set[Channel] = {service.channel for service in context.district.services}
+    for _ward, site in context.sites:
+        for host in site.hosts:
+            if host.role in (HostRole.CITIZEN, HostRole.TOUCH_SCREEN) and host.channel not in told:
+                told.add(host.channel)
+                context.add(
+                    host.source,
+                    _("'{host}' has no page to show: there is no service of channel '{channel}'").format(
+                        host=host.id, channel=host.channel
+                    ),
+                    _("add one to 'services' in district.yml"),
+                )
+
+
 def screens(context: Context) -> None:
     for _ward, site in context.sites:
         for host in site.hosts:
@@ -101,7 +117,7 @@ def accounts(context: Context) -> None:
 
 def printers(context: Context) -> None:
     foreign = context.district.channel(Channel.INTERNET).prefixes
-    first_of: dict[str, Printer] = {}
+    defaults: list[Printer] = []
     for printer in context.district.workplaces.printers:
         _placed(context, printer, _("printer"))
         address = _address(printer.uri)
@@ -111,9 +127,8 @@ def printers(context: Context) -> None:
                 _("printer '{printer}' stands on channel 'internet', clerks' PCs on 'wan'").format(printer=printer.id),
                 _("give it an address in a network of the office"),
             )
-        for where in (*printer.wards, *printer.hosts) if printer.default else ():
-            first = first_of.setdefault(where, printer)
-            if first is not printer:
+        for first in defaults if printer.default else ():
+            if where := _both_at(context, first, printer):
                 context.add(
                     printer.source,
                     _("printers '{printer}' and '{first}' are both the default at '{where}'").format(
@@ -121,6 +136,17 @@ def printers(context: Context) -> None:
                     ),
                     _("leave 'default: true' at one of them"),
                 )
+        if printer.default:
+            defaults.append(printer)
+
+
+def _both_at(context: Context, one: Printer, other: Printer) -> str:
+    """A ward or a PC that has both, whether by its own name or by its ward's; empty where there is none."""
+    ward_of = {host.id: ward.id for ward, site in context.sites for host in site.hosts}
+    shared = [ward for ward in other.wards if ward in one.wards] + [name for name in other.hosts if name in one.hosts]
+    shared += [name for name in other.hosts if ward_of.get(name) in one.wards]
+    shared += [name for name in one.hosts if ward_of.get(name) in other.wards]
+    return shared[0] if shared else ""
 
 
 def _address(uri: str) -> IPAddress | None:
