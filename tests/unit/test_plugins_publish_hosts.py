@@ -156,6 +156,12 @@ def test_the_gateway_of_visitors_keeps_their_zone(out: Output) -> None:
     assert "citizen0" in ruleset
 
 
+def test_a_firefox_that_is_there_from_before_opens_nothing_where_nothing_may_be_saved(out: Output) -> None:
+    policies = json.loads(out.file(CITIZEN, "/etc/firefox/policies/policies.json")["content"])["policies"]
+    assert policies["WebsiteFilter"] == {"Block": ["<all_urls>"], "Exceptions": []}
+    assert "firefox-esr" not in str([step.get("packages") for step in out.steps(CITIZEN)])
+
+
 def test_a_second_run_changes_nothing_and_who_has_left_is_withdrawn(out: Output) -> None:
     before = {path.name: path.read_bytes() for path in out.folder.iterdir()}
     former = published.read_bundle(before[f"{OPEN}.bundle"])

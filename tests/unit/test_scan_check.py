@@ -46,6 +46,12 @@ class Desk:
         program.write_text(f"#!/bin/sh\ncase \"$*\" in --formatted*) echo '{listed}';; *) {scan};; esac\n")
         program.chmod(0o755)
 
+    def impatient(self) -> None:
+        """It waits a second for SANE to list its scanners."""
+        text = self.command.read_text()
+        assert text.count("LIST_TIMEOUT = 60\n") == 1
+        self.command.write_text(text.replace("LIST_TIMEOUT = 60\n", "LIST_TIMEOUT = 1\n"))
+
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": f"{self.folder}:{os.environ['PATH']}", "HOME": str(self.folder), "PYTHONUTF8": "1"}
         argv = [sys.executable, str(self.command), *words]
@@ -157,6 +163,15 @@ def test_it_scans_with_no_other_scanner_than_its_own(desk: Desk) -> None:
     done = desk.run("--scan", "a.png")
     assert done.returncode == 1
     assert "SANE does not list it" in done.stderr
+
+
+def test_a_box_that_says_nothing_to_sane_is_not_waited_for(desk: Desk) -> None:
+    desk.impatient()
+    (desk.folder / "scanimage").write_text("#!/bin/sh\nexec sleep 600\n")
+    (desk.folder / "scanimage").chmod(0o755)
+    done = desk.run("--scan", "a.png")
+    assert done.returncode == 1
+    assert "SANE lists nothing" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ import escl
 
 CONFIGURATION = Path("/etc/wardnet/scanners.json")
 TIMEOUT = 10.0
+LIST_TIMEOUT = 60
 SCAN_TIMEOUT = 300
 FORMATS = {".pdf": "pdf", ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg"}
 A4 = ("-x", "210", "-y", "297")
@@ -146,7 +147,11 @@ def device(scanner: dict[str, Any], listed: list[str]) -> str | None:
 
 def scan(scanner: dict[str, Any], file: Path, source: str | None) -> bool:
     """Scans one page into the file. True where it is there."""
-    listed = subprocess.run(["scanimage", "--formatted-device-list=%d%n"], capture_output=True, text=True, check=False)
+    argv = ["scanimage", "--formatted-device-list=%d%n"]
+    try:
+        listed = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LIST_TIMEOUT)
+    except subprocess.TimeoutExpired:  # a box that takes the connection and says nothing
+        return not_scanned(scanner, f"SANE lists nothing after {LIST_TIMEOUT} s")
     name = device(scanner, listed.stdout.splitlines())
     if name is None:
         return not_scanned(scanner, listed.stderr or "SANE does not list it")
