@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,21 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Output:
 def test_each_host_that_pulls_is_published(out: Output) -> None:
     names = {path.name.partition(".")[0] for path in out.folder.iterdir()}
     assert names == {OPEN, LOCKED, GATEWAY, CITIZEN}
+
+
+@pytest.mark.parametrize("host", [OPEN, LOCKED, GATEWAY, CITIZEN])
+def test_each_host_takes_what_is_published_for_it_and_no_other_does(out: Output, host: str) -> None:
+    """As wardnet-pull reads it: signature, host, time, serial, and every step in the shape that the engine knows."""
+    data, made = ((out.folder / f"{host}{suffix}").read_bytes() for suffix in (".bundle", ".bundle.sig"))
+    public = (out.folder.parent / "publisher.pub").read_text()
+    signers = f'publisher namespaces="wardnet-bundle" {public}'.encode()
+    assert load("module_utils", "wardnet_signature").verify(data, made, signers) == "publisher"
+    bundle = published.read_bundle(data)
+    published.check_bundle(bundle, host, time.time(), bundle.serial)
+    steps = load("module_utils", "wardnet_candidate").read_steps(bundle.steps)
+    assert len(steps) == len(bundle.steps)
+    with pytest.raises(published.BundleRefusedError, match=f"is for {host}"):
+        published.check_bundle(bundle, "other-1", time.time(), bundle.serial)
 
 
 def test_no_secret_is_in_what_is_published(out: Output) -> None:
