@@ -101,10 +101,9 @@ def test_the_kernels_settings_are_read_after_debians_own() -> None:
     assert name > "99-protect-links.conf", "of procps in Debian 12: fs.protected_fifos = 1"
 
 
-@pytest.mark.parametrize("group", ["workstations", "touch_screens"])
 @pytest.mark.parametrize("minutes", [15, 60, 720])
-def test_updates_of_a_workplace_end_in_the_window_of_the_inventory(group: str, minutes: int) -> None:
-    given = yaml.safe_load((ROOT / "playbooks" / "group_vars" / f"{group}.yml").read_text())
+def test_updates_of_a_workplace_end_in_the_window_of_the_inventory(minutes: int) -> None:
+    given = yaml.safe_load((ROOT / "playbooks" / "group_vars" / "all.yml").read_text())
     workplace = {"updates": {"begin": "11:45", "minutes": minutes}}
     spread, length = (
         rendering().from_string(given[f"hardening_upgrade_{name}"]).render(wardnet_workplace=workplace)
@@ -113,6 +112,13 @@ def test_updates_of_a_workplace_end_in_the_window_of_the_inventory(group: str, m
     assert spread.endswith("min")
     assert int(spread.removesuffix("min")) > 0
     assert int(spread.removesuffix("min")) + int(length) == minutes
+
+
+def test_updates_of_all_other_hosts_are_the_roles_own() -> None:
+    given = yaml.safe_load((ROOT / "playbooks" / "group_vars" / "all.yml").read_text())
+    own = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text())
+    for name in ("hardening_upgrade_at", "hardening_upgrade_spread", "hardening_upgrade_minutes"):
+        assert rendering().from_string(given[name]).render() == str(own[name]), name
 
 
 @pytest.mark.parametrize(

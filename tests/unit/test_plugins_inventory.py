@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,20 @@ def test_each_playbook_names_what_it_skips() -> None:
         if path.name != "skipped.yml":
             begins = first(path)
             assert "skipped.yml" in (begins, first(path.with_name(begins))), path.name
+
+
+def test_security_updates_come_in_the_inventorys_window_wherever_somebody_works() -> None:
+    """Also at citizen points, which nobody reaches to look."""
+    hosts = plugin.compile_folder(TAY_HO, None)["hosts"]
+    working = {name for name, given in hosts.items() if "wardnet_workplace" in given}
+    asked = "AT {{ inventory_hostname }} {{ hardening_upgrade_at }}"
+    playbooks = ("--playbook-dir", ROOT / "playbooks")
+    result = ansible("ansible", "-i", TAY_HO / "wardnet.yml", *playbooks, "all", "-m", "debug", "-a", f"msg='{asked}'")
+    assert result.returncode == 0, result.stderr
+    found = dict(re.findall(r"msg: AT (\S+) (.+)", result.stdout))
+    assert set(found) == set(hosts)
+    for kind in ("counter", "touch_screen", "citizen"):
+        assert any(hosts[name]["wardnet_host"]["role"] == kind for name in working), kind
+    for name, at in found.items():
+        window = hosts[name]["wardnet_workplace"]["updates"]["begin"] if name in working else "02:30"
+        assert at == f"*-*-* {window}", name
