@@ -13,7 +13,7 @@ from build_agent import ROOT, File, write_as_asked, write_package
 SOURCES = Path(__file__).resolve().parent / "pull"
 LIBRARY = "usr/lib/wardnet-pull"
 DOCUMENTS = "usr/share/doc/wardnet-pull"
-UNITS = ("wardnet-pull.service", "wardnet-pull.timer", "wardnet-pull-boot.timer")
+UNITS = ("wardnet-pull.service", "wardnet-pull.timer", "wardnet-pull-boot.service", "wardnet-pull-boot.timer")
 # What the controller alone needs.
 CONTROLLERS = frozenset({"wardnet_gathered.py", "wardnet_outcome.py", "wardnet_reach.py"})
 

@@ -37,6 +37,7 @@ class Host:
     settle: float = 30.0  # seconds within which a change must have taken effect
     patience: float = 1800.0  # seconds for one command: one that hangs must not hold the host for ever
     apt_patience: float = 4 * 3600.0  # it fetches over lines of any kind
+    fetches_first: bool = False  # packages are fetched as a step of its own, which whoever ends us may end
     warnings: list[str] = field(default_factory=list)
     shown: dict[str, dict[str, str]] = field(default_factory=dict)  # properties of units by name, as read
 

@@ -9,6 +9,7 @@ import argparse
 import fcntl
 import hashlib
 import os
+import random
 import socket
 import sys
 import time
@@ -20,6 +21,7 @@ from traceback import format_exc
 from typing import Any
 
 from ansible.module_utils import wardnet_fetch as fetch
+from ansible.module_utils import wardnet_pull_mirrors as from_where
 from ansible.module_utils import wardnet_pull_state as state
 from ansible.module_utils.wardnet_bundle_entries import BundleError
 from ansible.module_utils.wardnet_candidate import CandidateError, Step, read_steps
@@ -37,12 +39,15 @@ from ansible.module_utils.wardnet_published import (
     read_bundle,
     stamp,
 )
+from ansible.module_utils.wardnet_pull_words import say, tell
 from ansible.module_utils.wardnet_signature import keeps_its_signer, verify
 from ansible.module_utils.wardnet_transaction import HeldError, Transaction, locked
 
 PAUSE = 3.0  # seconds before something is asked again
 MARGIN = 8  # seconds before the host's own timer: then the change is taken back here, with the reason
-SHOWN = 12  # lines of what was changed
+BREATH = (20.0, 40.0)  # seconds before the mirror is tried anew after a boot: the PCs of a building come up together
+PATIENCE = 600.0  # seconds for another wardnet-pull to end
+CLOCK_SET = Path("/run/systemd/timesync/synchronized")  # there once the time client has heard from a source
 KEPT = ("serial", "valid_until", "valid_until_at", "last_success", "last_success_at")  # until something takes its place
 
 
@@ -59,6 +64,7 @@ class Attempt:
     host: Host
     again: bool = False
     said: dict[str, Any] = field(default_factory=dict)
+    mirrors: list[from_where.Mirror] = field(default_factory=list)  # the one that gave the bundle first
 
     def run(self) -> str:
         """How it came out; `said` has the rest."""
@@ -120,15 +126,25 @@ class Attempt:
 
     # ---- fetched and believed ----
 
-    def _server(self) -> fetch.Server:
+    def _agent(self) -> str:
         """What it sends with each request tells the operator of the mirror how the host is: its log has it."""
         former = state.read_status(self.host.state)
-        words = f"{former.get('serial', 0)} {former.get('result', 'new')}"
-        return fetch.Server(self.config.url, self.config.ca, f"wardnet-pull/1 ({words})")
+        return f"wardnet-pull/1 ({former.get('serial', 0)} {former.get('result', 'new')})"
 
     def _fetch(self, taken: state.Taken) -> tuple[bytes, Published]:
-        """The bytes of the bundle, and the bundle, which this host may take."""
-        server, name = self._server(), self.config.host
+        """The bytes of the bundle, and the bundle, which this host may take: of the first mirror that has one."""
+        self.mirrors = from_where.mirrors(self.config.mirror, self.host.state)
+        found, mirror, failed = from_where.first(self.mirrors, lambda mirror: self._fetch_from(mirror, taken))
+        self.mirrors.sort(key=lambda other: other != mirror)
+        self.said["mirror"] = mirror.url
+        if failed:
+            self.said["mirror_failed"] = failed
+        if not self.host.check_mode:
+            from_where.gave(self.host.state, mirror)
+        return found
+
+    def _fetch_from(self, mirror: from_where.Mirror, taken: state.Taken) -> tuple[bytes, Published]:
+        server, name = mirror.server(self._agent()), self.config.host
         signers = state.read_file(self.config.signers)
         for last in (False, True):
             signature = server.fetch(name + SIGNATURE_SUFFIX, LARGEST_SIGNATURE)
@@ -180,16 +196,20 @@ class Attempt:
         anew as well: who cannot ask the mirror any more could never be mended."""
         deadline = time.monotonic() + max(within - MARGIN, within / 2)
         why = "no time was left"
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                self._server().fetch(self.config.host + SIGNATURE_SUFFIX, LARGEST_SIGNATURE, within=left)
-            except fetch.NotThereError:
-                return  # it is the mirror that says so
-            except (fetch.NotReachedError, fetch.AnswerRefusedError, OSError) as error:
-                why = str(error)
-                time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
-            else:
-                return
+        while time.monotonic() < deadline:
+            for mirror in self.mirrors:
+                left = max(1.0, deadline - time.monotonic())
+                try:
+                    mirror.server(self._agent()).fetch(
+                        self.config.host + SIGNATURE_SUFFIX, LARGEST_SIGNATURE, within=left
+                    )
+                except fetch.NotThereError:
+                    return  # it is the mirror that says so
+                except (fetch.NotReachedError, fetch.AnswerRefusedError, OSError) as error:
+                    why = str(error)
+                else:
+                    return
+            time.sleep(min(PAUSE, max(0.0, deadline - time.monotonic())))
         lost = f"the mirror was not reached over a new connection after the change: {why}"
         raise LostError(_taken_back(lost, Transaction(self.host).take_back(lost)))
 
@@ -201,12 +221,20 @@ def _taken_back(why: str, report: dict[str, Any] | None) -> str:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Never two at once: BlockingIOError where another one is at it."""
+def alone(lock: Path, patience: float = 0.0) -> Iterator[None]:
+    """Never two at once: BlockingIOError where another one is at it for longer than `patience`, in seconds."""
     lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    deadline = time.monotonic() + patience
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.5)
         yield
     finally:
         os.close(descriptor)
@@ -228,60 +256,40 @@ def pull(config: state.Config, host: Host, again: bool = False, metrics: Path = 
     return record
 
 
-def say(level: int, text: str) -> None:
-    """To the journal with its level, which it reads in front; to a person without."""
-    print(f"<{level}>{text}" if "JOURNAL_STREAM" in os.environ else text)
-
-
-def tell(record: dict[str, Any], checked: bool = False) -> None:
-    """How it came out, in a line, and what was changed."""
-    rollback = record.get("last_rollback")
-    if rollback:
-        say(4, f"this host had gone back by itself at {rollback.get('when')}: {rollback.get('why')}")
-    for item in (record.get("drift") or [])[:SHOWN]:
-        say(5, f"changed by hand: {item['part']}: {item['what']}")
-    result, why = record["result"], record.get("why")
-    serial = f"serial {record['serial']}" if record.get("serial") else "no serial yet"
-    if result == state.CONVERGED:
-        say(6, f"{record['host']} is as published ({serial}, of {record.get('as_of')})")
-    elif result == state.CHANGED:
-        parts = record.get("changed") or {}
-        words = [f"{name}: {_count(part)}" for name, part in sorted(parts.items())]
-        doing = "would be changed" if checked else "was changed"
-        say(6, f"{record['host']} {doing} to what is published ({serial}): {'; '.join(words) or 'its record'}")
-        for action in (record.get("actions") or [])[:SHOWN]:
-            say(6, f"  {action}")
-    else:
-        level = 4 if state.CODES[result] == 75 else 3
-        say(level, f"{result.replace('_', ' ')}: {why}")
-
-
-def _count(part: dict[str, Any]) -> str:
-    paths = part.get("changed_paths") or []
-    others = [*(part.get("missing") or []), *(part.get("foreign") or []), *(part.get("needs") or [])]
-    found = [*paths[:SHOWN], *map(str, others[:SHOWN])]
-    more = len(paths) + len(others) - len(found)
-    return ", ".join(found) + (f" and {more} more" if more else "")
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="wardnet-pull", description="brings this host to what is published for it")
     parser.add_argument("--config", type=Path, default=state.CONFIG, metavar="FILE")
     parser.add_argument("--check", action="store_true", help="say what would be changed, and change nothing")
     parser.add_argument("--again", action="store_true", help="try at once what was taken back before")
+    parser.add_argument("--until-reached", type=float, default=0, metavar="MINUTES",
+                        help="while the mirror is not reached, try for so long")  # fmt: skip
     options = parser.parse_args(arguments)
     os.umask(0o022)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    host = Host(check_mode=options.check)
+    deadline = time.monotonic() + 60 * options.until_reached
+    told = ""
+    while True:
+        clock_is_waited_for = CLOCK_SET.parent.is_dir() and not CLOCK_SET.exists()
+        result, told = once(options, told)
+        # A certificate, and a bundle, are of a time: a clock that is not set yet may be all that is wrong.
+        again = result == state.NOT_REACHED or (result == state.REFUSED and clock_is_waited_for)
+        if not again or time.monotonic() >= deadline:
+            return state.CODES[result]
+        time.sleep(random.uniform(*BREATH))  # noqa: S311 - no secret
+
+
+def once(options: argparse.Namespace, told: str = "") -> tuple[str, str]:
+    """How one attempt came out, and its words; those that are `told` already are not said anew."""
+    host = Host(check_mode=options.check, fetches_first=True)
     try:
         config = state.read_config(options.config)
         state.read_file(config.signers)
-        fetch.Server(config.url, config.ca)
-        with alone(host.lock.with_name("pull.lock")):
+        from_where.mirrors(config.mirror, host.state)
+        with alone(host.lock.with_name("pull.lock"), PATIENCE):
             record = pull(config, host, options.again)
     except BlockingIOError:
         say(4, "another wardnet-pull is at work on this host")
-        return state.CODES[state.HELD]
+        return state.HELD, ""
     except (state.ConfigError, ValueError, OSError) as error:
         say(3, f"not configured: {error}")
         if not options.check:
@@ -289,9 +297,13 @@ def main(arguments: list[str] | None = None) -> int:
             kept = {key: former[key] for key in KEPT if key in former}
             record = {**kept, "attempt": stamp(time.time()), "why": str(error), "result": state.MISCONFIGURED}
             state.write_json(host.state / state.STATUS, record)
-        return state.CODES[state.MISCONFIGURED]
-    tell(record, options.check)
-    return state.CODES[record["result"]]
+        return state.MISCONFIGURED, ""
+    words = f"{record['result']}: {record.get('why')}"
+    if words != told:
+        for message in host.warnings:
+            say(5, message)
+        tell(record, options.check)
+    return record["result"], words
 
 
 if __name__ == "__main__":

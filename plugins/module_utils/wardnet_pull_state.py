@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible.module_utils import wardnet_undo as undo
 from ansible.module_utils.wardnet_published import HOST, BundleRefusedError, stamp
+from ansible.module_utils.wardnet_pull_mirrors import Mirror
 
 CONFIG = Path("/etc/wardnet/pull.json")
 TAKEN, STATUS = "pull-taken.json", "pull.json"
@@ -39,6 +40,10 @@ class Config:
     host: str
     signers: Path
     ca: Path | None
+
+    @property
+    def mirror(self) -> Mirror:
+        return Mirror(self.url, self.ca)
 
 
 def read_config(path: Path = CONFIG) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -201,9 +202,18 @@ def test_the_package_brings_what_mirrors_are_believed_by(tmp_path: Path) -> None
 def test_the_units_are_ones_that_systemd_takes(package: Path) -> None:
     units = package / "usr/lib/systemd/system"
     names = sorted(path.name for path in units.iterdir())
-    assert names == ["wardnet-pull-boot.timer", "wardnet-pull.service", "wardnet-pull.timer"]
-    service = (units / "wardnet-pull.service").read_text()
-    assert "SuccessExitStatus=75" in service
-    assert "After=network-online.target" in service
+    services, timers = (
+        ["wardnet-pull-boot.service", "wardnet-pull.service"],
+        ["wardnet-pull-boot.timer", "wardnet-pull.timer"],
+    )
+    assert names == sorted(services + timers)
+    for name in services:
+        service = (units / name).read_text()
+        assert "SuccessExitStatus=75" in service
+        assert "After=network-online.target" in service
+        assert "KillMode=process" in service, "a PC that is switched off does not end dpkg in the middle"
+    boot = re.findall("^ExecStart=/usr/bin/wardnet-pull (.*)$", (units / services[0]).read_text(), re.MULTILINE)
+    assert boot == ["--until-reached 15"]
+    assert f"Unit={services[0]}\n" in (units / timers[0]).read_text()
     for name in ("wardnet-pull-boot.timer", "wardnet-pull.timer"):
         assert "RandomizedDelaySec=" in (units / name).read_text()

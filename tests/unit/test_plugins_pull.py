@@ -21,6 +21,7 @@ published = load("module_utils", "wardnet_published")
 signature = load("module_utils", "wardnet_signature")
 fetch = load("module_utils", "wardnet_fetch")
 state = load("module_utils", "wardnet_pull_state")
+from_where = load("module_utils", "wardnet_pull_mirrors")
 pull = load("module_utils", "wardnet_pull")
 wardnet_host = load("module_utils", "wardnet_host")
 
@@ -319,6 +320,7 @@ def test_only_a_folder_over_https_is_a_mirror(url: str) -> None:
 def attempt(mirror: Mirror, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Attempt:
     """One attempt of this very machine in check mode for files below a folder, with its state kept below it."""
     monkeypatch.setattr(pull, "PAUSE", 0.0)
+    monkeypatch.setattr(from_where.mirrors, "__defaults__", (tmp_path / "told.json",))
     (tmp_path / "signers").write_bytes(signers(keys))
     config = state.Config(mirror.url, NAME, tmp_path / "signers", mirror.certificate)
     host = wardnet_host.Host(state=tmp_path / "state", lock=tmp_path / "run" / "lock")
@@ -480,3 +482,155 @@ def test_another_run_on_the_host_is_waited_for_and_is_no_failure(tmp_path: Path)
 def test_the_statuses_say_whether_somebody_must_look() -> None:
     assert {name for name, code in state.CODES.items() if code == 0} == {"converged", "changed"}
     assert {name for name, code in state.CODES.items() if code == 75} == {"not_reached", "not_published", "held"}
+
+
+# ---- a mirror that moves, or has another authority ----
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Iterator[Mirror]:
+    """Another mirror, with an authority of its own."""
+    (tmp_path / "newer").mkdir()
+    made = Mirror(tmp_path / "newer")
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def tell(tmp_path: Path, url: str, ca: Path | str) -> None:
+    """As role pull writes it."""
+    (tmp_path / "told.json").write_text(json.dumps({"url": url, "ca": str(ca)}))
+
+
+def test_a_mirror_that_moves_is_asked_beside_the_former_one_until_it_has_given_a_bundle(
+    mirror: Mirror, newer: Mirror, keys: Path, tmp_path: Path, attempt: Attempt
+) -> None:
+    put(mirror, keys)
+    tell(tmp_path, newer.url, newer.certificate)
+    first = attempt()
+    assert (first["result"], first["mirror"]) == ("converged", mirror.url), "the new one has nothing yet"
+    assert "localhost has no" in first["mirror_failed"]
+    put(newer, keys, serial=8)
+    second = attempt()
+    assert (second["serial"], second["mirror"], second.get("mirror_failed")) == (8, newer.url, None)
+    asked = len(mirror.asked)
+    mirror.server.server_close()
+    assert attempt()["result"] == "converged"
+    assert len(mirror.asked) == asked, "the former one is asked no more"
+
+
+def test_an_authority_that_is_renewed_is_believed_before_and_after_the_mirror_has_it(
+    mirror: Mirror, newer: Mirror, keys: Path, tmp_path: Path, attempt: Attempt
+) -> None:
+    put(mirror, keys)
+    tell(tmp_path, mirror.url, newer.certificate)
+    before = attempt()
+    assert before["result"] == "converged"
+    assert "is not believed" in before["mirror_failed"]
+    put(newer, keys, serial=8)
+    tell(tmp_path, newer.url, newer.certificate)  # now the mirror has the certificate that the site has told of
+    assert attempt()["mirror"] == newer.url
+
+
+def test_a_wrong_address_strands_no_host_even_where_the_installed_one_is_gone(
+    mirror: Mirror, newer: Mirror, keys: Path, tmp_path: Path, attempt: Attempt
+) -> None:
+    put(newer, keys)
+    tell(tmp_path, newer.url, newer.certificate)
+    assert attempt()["mirror"] == newer.url
+    mirror.server.server_close()
+    kept = newer.certificate.read_bytes()
+    newer.certificate.write_bytes(mirror.certificate.read_bytes())  # the file that is told of holds another one now
+    for url, ca in (("https://nowhere.invalid/x/", ""), ("http://x/", ""), (newer.url, newer.certificate)):
+        tell(tmp_path, url, ca)
+        assert attempt()["mirror"] == newer.url, (url, ca)
+    (tmp_path / "told.json").write_text("{")
+    assert attempt()["mirror"] == newer.url
+    assert from_where.read(tmp_path / "state" / "pull-mirror.json").certificates == kept
+
+
+def test_where_no_mirror_gives_anything_the_one_that_is_told_of_is_named(
+    mirror: Mirror, newer: Mirror, keys: Path, tmp_path: Path, attempt: Attempt
+) -> None:
+    tell(tmp_path, newer.url, newer.certificate)
+    newer.hold(f"{NAME}.bundle.sig", b"", 503)
+    record = attempt()
+    assert (record["result"], "answers 503" in record["why"]) == ("not_reached", True)
+
+
+def test_a_check_remembers_no_mirror(
+    mirror: Mirror, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        pull, "commit", lambda *_: {"changed": False, "armed": False, "parts": {}, "drift": [], "actions": []}
+    )
+    (tmp_path / "signers").write_bytes(signers(keys))
+    config = state.Config(mirror.url, NAME, tmp_path / "signers", mirror.certificate)
+    put(mirror, keys)
+    host = wardnet_host.Host(check_mode=True, state=tmp_path / "state")
+    assert pull.pull(config, host)["result"] == "converged"
+    assert not (tmp_path / "state").exists()
+
+
+# ---- soon after a boot ----
+
+
+@pytest.fixture
+def boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[str]]]:
+    """Runs the command with attempts that come out as given; its status, and the attempts that were made."""
+    config = {"url": "https://mirror.invalid/", "host": NAME, "signers": str(tmp_path / "signers")}
+    (tmp_path / "signers").touch()
+    (tmp_path / "pull.json").write_text(json.dumps(config))
+    host = wardnet_host.Host(state=tmp_path / "state", lock=tmp_path / "run" / "lock")
+    monkeypatch.setattr(pull, "Host", lambda **_: host)
+    monkeypatch.setattr(pull, "BREATH", (0.0, 0.0))
+    monkeypatch.setattr(pull, "CLOCK_SET", tmp_path / "timesync" / "synchronized")
+
+    def run(results: list[str], *words: str) -> tuple[int, list[str]]:
+        made: list[str] = []
+
+        def once(*_: Any) -> dict[str, Any]:
+            made.append(results[len(made)])
+            return {"host": NAME, "result": made[-1], "why": "so"}
+
+        monkeypatch.setattr(pull, "pull", once)
+        return pull.main(["--config", str(tmp_path / "pull.json"), *words]), made
+
+    return run
+
+
+def test_after_a_boot_the_mirror_is_tried_until_it_is_reached(
+    boot: Callable[..., tuple[int, list[str]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = ["not_reached"] * 5 + ["changed", "converged"]
+    assert boot(results, "--until-reached", "15") == (0, results[:6])
+    assert capsys.readouterr().out.count("not reached: so") == 1, "the same is said once"
+    assert boot(results) == (75, ["not_reached"]), "by hand and by the timer: once"
+    for result, code in (("not_published", 75), ("taken_back", 1), ("refused", 65)):
+        assert boot([result], "--until-reached", "15") == (code, [result])
+    assert boot(["not_reached"] * 2, "--until-reached", "0") == (75, ["not_reached"])
+
+
+def test_what_a_clock_that_is_not_set_yet_refuses_is_tried_again(
+    boot: Callable[..., tuple[int, list[str]]], tmp_path: Path
+) -> None:
+    (tmp_path / "timesync").mkdir()
+    assert boot(["refused", "converged"], "--until-reached", "15") == (0, ["refused", "converged"])
+    (tmp_path / "timesync" / "synchronized").touch()
+    assert boot(["refused", "converged"], "--until-reached", "15") == (65, ["refused"])
+
+
+def test_who_comes_while_another_attempt_is_at_work_waits_for_it(tmp_path: Path) -> None:
+    entered = threading.Event()
+
+    def work() -> None:
+        with pull.alone(tmp_path / "lock"):
+            entered.set()
+            time.sleep(1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert entered.wait(60)
+    with pull.alone(tmp_path / "lock", patience=60):
+        pass
+    thread.join()
