@@ -220,3 +220,34 @@ def test_a_grant_of_the_policy_is_one_family_and_carries_who_answers_for_it() ->
     assert {(grant.owner, grant.document) for grant in device.grants} == {
         ("One-stop office of ward Bưởi", "12/QD-UBND (sample)")
     }
+
+
+def test_a_host_asks_its_gateway_what_time_it_is_or_its_own_channels_sources() -> None:
+    plan, district = sample_plan(), sample()
+
+    def asked(name: str) -> list[str]:
+        return [str(address) for address in plan.host(name).time_sources]
+
+    assert asked("buoi-pc-1") == ["10.20.1.1", "fd20:20:1::1"], "its gateway gives the time there"
+    assert asked("nhat-tan-pc-1") == ["10.20.200.53", "fd20:20:200::53"]
+    assert asked("buoi-building-citizen-1") == ["203.0.113.53", "2001:db8:cafe::53"]
+    assert asked("resolver") == [], "who is a source keeps its clock by other means, which must not be replaced"
+    wan = district.channel(Channel.WAN).prefixes
+    for host in plan.hosts:
+        inside = {any(address in prefix for prefix in wan if prefix.version == address.version)
+                  for address in host.time_sources}  # fmt: skip
+        if host.channel is Channel.WAN:
+            assert inside <= {True}, host.id
+        elif set(host.time_sources) == set(district.channel(Channel.INTERNET).time_sources):
+            assert inside <= {False}, host.id
+
+
+def test_conduits_of_the_sample_let_each_managed_host_ask_what_time_it_is() -> None:
+    district = sample()
+    open_ = {(conduit.from_zone, conduit.to_zone) for conduit in district.conduits for each in conduit.allow
+             if each.protocol == "udp" and (123 in each.ports or not each.ports)}  # fmt: skip
+    zones = {"10.20.200.53": "servers", "203.0.113.53": "internet"}
+    for host in sample_plan().hosts:
+        if host.managed and host.time_sources:
+            zone, beyond = host.ports[0].zone, zones.get(str(host.time_sources[0]), "gateway")
+            assert zone == beyond or (zone, beyond) in open_, host.id

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment
 from typer.testing import CliRunner, Result
 
 from tests.unit.compile_support import INVENTORY, sample, sample_plan
@@ -24,6 +25,7 @@ from wardnet.media.believed import is_folder, is_package, says_who_signs
 from wardnet.media.menus import ERASE
 from wardnet.media.readme import readme
 
+ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parents[1] / "golden" / "install_media"
 PCS = ("buoi-pc-1", "buoi-building-citizen-1")
 
@@ -86,6 +88,8 @@ def test_a_host_that_is_pushed_has_its_address_name_and_the_controllers_key(tmp_
     assert "Address=10.20.1.11/24\nAddress=fd20:20:1::11/64\nGateway=10.20.1.1\nGateway=fd20:20:1::1\n" in unit
     assert f"PermanentMACAddress={CLERK_MAC}\n" in text(found["/etc/systemd/network/05-port-eth0.link"])
     assert "nameserver 10.20.1.1\n" in text(found["/etc/resolv.conf"])
+    clock = text(found["/etc/systemd/timesyncd.conf.d/50-wardnet.conf"])
+    assert "\nNTP=10.20.1.1 fd20:20:1::1\n" in clock
     keys = found["/home/wardnet/.ssh/authorized_keys"]
     assert (text(keys), keys.mode) == (f"{KEY}\n", 0o600)
     assert not any("pull" in path for path in found)
@@ -103,6 +107,23 @@ def test_a_host_that_pulls_knows_where_from_and_lets_nobody_in(tmp_path: Path) -
     assert text(found["/etc/wardnet/pull-signers"]) == SIGNERS
     assert found["/usr/local/lib/wardnet-install/wardnet-pull_1_all.deb"].content == tmp_path / "wardnet-pull_1_all.deb"
     assert not any("authorized_keys" in path for path in found)
+    clock = text(found["/etc/systemd/timesyncd.conf.d/50-wardnet.conf"])
+    assert "\nNTP=203.0.113.53 2001:db8:cafe::53\n" in clock, "no certificate is believed by a clock that stood still"
+
+
+def test_the_clock_is_set_as_the_role_has_it_and_is_no_drift(tmp_path: Path) -> None:
+    template = ROOT / "roles/time_client/templates/etc/systemd/timesyncd.conf.d/50-wardnet.conf.j2"
+    (clerk,) = of("buoi-pc-1")
+    sources = [str(address) for address in clerk.host.time_sources]
+    made = (
+        Environment(keep_trailing_newline=True, autoescape=False)
+        .from_string(  # noqa: S701 - no page
+            template.read_text()
+        )
+        .render(time_client_sources=sources)
+    )
+    assert made == text(host_files(clerk, wishes(tmp_path))["/etc/systemd/timesyncd.conf.d/50-wardnet.conf"])
+    assert "systemd-timesyncd" in Recipe("bookworm", "", deb822=True).packages
 
 
 def test_a_host_that_pulls_is_refused_without_a_place_to_pull_from() -> None:
@@ -124,6 +145,17 @@ def test_no_account_of_the_base_system_has_a_password_and_no_host_key_is_shared(
     assert "usermod --password '*'" in script
     assert "PasswordAuthentication no" in script
     assert "rm -f /etc/ssh/ssh_host_*" in script
+
+
+def test_what_the_base_system_leaves_out_the_roles_packages_bring(tmp_path: Path) -> None:
+    """mmdebstrap writes what it is told of dpkg and APT to the system for good: PCs would have no Vietnamese texts."""
+    for file in ("etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/kept"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    removing = [line for line in customization().splitlines() if "99mmdebstrap" in line]
+    script = "\n".join(removing).replace(" /", f" {tmp_path}/")
+    subprocess.run(["sh", "-eu", "-c", script], check=True)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["kept"]
 
 
 def test_archives_hold_what_was_put_in_and_are_the_same_bytes_each_time(tmp_path: Path) -> None:

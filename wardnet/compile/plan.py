@@ -104,6 +104,7 @@ def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
         unmanaged_reason=reason,
         ports=tuple(ports),
         resolvers=_resolvers(district, networks[host.interfaces[0].network], host.channel),
+        time_sources=_time_sources(district, networks, host),
         source=host.source,
         workplace=workplace_plan(district, ward, site, host),
         pulled=reason is None and host.channel is Channel.INTERNET,
@@ -116,6 +117,15 @@ def _resolvers(district: District, network: Network, channel: Channel) -> tuple[
     if network.names:
         return (network.ipv4.ip, network.ipv6.ip)
     return district.channel(channel).resolvers
+
+
+def _time_sources(district: District, networks: dict[str, Network], host: Host) -> tuple[IPAddress, ...]:
+    """The gateway where it gives the time in the host's network, else the channel's own; nobody where it is one."""
+    network, sources = networks[host.interfaces[0].network], district.channel(host.channel).time_sources
+    own = {address for attachment in host.interfaces for address in (attachment.ipv4, attachment.ipv6)}
+    if own & set(sources):
+        return ()
+    return (network.ipv4.ip, network.ipv6.ip) if network.time else sources
 
 
 def _unmanaged_reason(site: Site, host: Host) -> str | None:

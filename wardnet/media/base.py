@@ -53,6 +53,7 @@ PACKAGES = (
     "shim-signed",
     "sudo",
     "systemd-sysv",
+    "systemd-timesyncd",
     "tzdata",
     "udev",
     "unattended-upgrades",

@@ -19,6 +19,7 @@ PUBLISHED = "bundles/"  # below the mirror on the internet
 _NETWORKD = "/etc/systemd/network"
 _ONCE = "/usr/local/lib/wardnet-install"  # gone when it is installed
 _AUTHORITY = "/usr/local/share/ca-certificates/wardnet-mirror.crt"
+_CLOCK = "/etc/systemd/timesyncd.conf.d/50-wardnet.conf"
 _SIGNERS = "/etc/wardnet/pull-signers"
 
 
@@ -76,6 +77,15 @@ def host_files(installation: Installation, wishes: Wishes) -> dict[str, Entry]:
         "/etc/resolv.conf": _text(f"search {domain}", *(f"nameserver {one}" for one in host.resolvers)),
         f"{_ONCE}/finish": Entry(_script("finish.sh").replace("@ACCOUNT@", ACCOUNT).encode()),
     }
+    if host.time_sources:
+        # As role time_client has it. A PC whose battery is empty could believe no certificate, and pull nothing.
+        found[_CLOCK] = _text(
+            "# Kept by wardnet: who is asked what time it is, all on this host's channel, and nobody else.",
+            "[Time]",
+            "NTP=",
+            f"NTP={' '.join(map(str, host.time_sources))}",
+            "FallbackNTP=",
+        )
     for name, mac in installation.macs:
         lines = ("[Match]", f"PermanentMACAddress={mac}", "", "[Link]", f"Name={name}")
         found[f"{_NETWORKD}/05-port-{name}.link"] = _text(*lines)

@@ -16,6 +16,8 @@ rm -f /etc/ssh/ssh_host_* /etc/hostname /etc/resolv.conf /var/lib/dbus/machine-i
 : >/etc/machine-id
 # Where packages come from is for the roles to say; till then from nowhere.
 rm -rf /etc/apt/sources.list /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/99mmdebstrap /var/lib/apt/lists/*
+# What is left out is left out of this system alone: of what the roles install, Vietnamese texts are wanted.
+rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap
 mkdir -p /var/lib/apt/lists/partial /etc/wardnet
 systemctl --quiet enable systemd-networkd.service ssh.service
 

@@ -259,7 +259,8 @@ class AccessPointPlan:
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """`managed`, `unmanaged_reason` and `pulled` are as those of a gateway."""
+    """`managed`, `unmanaged_reason` and `pulled` are as those of a gateway. `time_sources` are NTP servers of its
+    channel; none where it is one itself, whose own programs keep its clock."""
 
     id: str
     ward: str
@@ -276,6 +277,7 @@ class HostPlan:
     workplace: WorkplacePlan | None = None  # of PCs, touch screens and citizen points
     pulled: bool = False
     wifi: AccessPointPlan | None = None  # of access points
+    time_sources: tuple[IPAddress, ...] = ()
 
     @property
     def reached(self) -> bool:
