@@ -115,13 +115,8 @@ def test_the_clock_is_set_as_the_role_has_it_and_is_no_drift(tmp_path: Path) -> 
     template = ROOT / "roles/time_client/templates/etc/systemd/timesyncd.conf.d/50-wardnet.conf.j2"
     (clerk,) = of("buoi-pc-1")
     sources = [str(address) for address in clerk.host.time_sources]
-    made = (
-        Environment(keep_trailing_newline=True, autoescape=False)
-        .from_string(  # noqa: S701 - no page
-            template.read_text()
-        )
-        .render(time_client_sources=sources)
-    )
+    ansible = Environment(keep_trailing_newline=True)  # noqa: S701 - no page
+    made = ansible.from_string(template.read_text()).render(time_client_sources=sources)
     assert made == text(host_files(clerk, wishes(tmp_path))["/etc/systemd/timesyncd.conf.d/50-wardnet.conf"])
     assert "systemd-timesyncd" in Recipe("bookworm", "", deb822=True).packages
 

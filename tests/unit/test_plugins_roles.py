@@ -204,3 +204,37 @@ def test_a_box_serves_its_scanner_by_our_file_and_not_by_the_packages() -> None:
     step = read(ROOT / "roles" / "scanner" / "tasks" / "main.yml")[0]["wardnet_candidate"]
     assert step["files"][0]["tag"] == step["after"][0]["tag"]
     assert step["after"][0]["command"][1:] == ["try-restart", "ipp-usb.service"]
+
+
+def test_packages_that_came_without_their_vietnamese_texts_come_again(tmp_path: Path) -> None:
+    """As on a PC whose installation left texts out; what has its texts, or has none, is left alone."""
+    text = read(ROOT / "roles" / "vietnamese" / "vars" / "main.yml")["__vietnamese_texts"]
+    info, locale = tmp_path / "var/lib/dpkg/info", tmp_path / "usr/share/locale/vi/LC_MESSAGES"
+    info.mkdir(parents=True)
+    locale.mkdir(parents=True)
+    (locale / "there.mo").touch()
+    for name, files in (("thunar:amd64", ["gone.mo", "other.mo"]), ("apt", ["there.mo"]), ("plain", [])):
+        (info / f"{name}.list").write_text("".join(f"/.\n{locale}/{file}\n" for file in files))
+    (tmp_path / "apt-get").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    (tmp_path / "apt-get").chmod(0o755)
+    words = text.replace("/usr/bin/apt-get", str(tmp_path / "apt-get")).replace("^/usr/share", f"^{tmp_path}/usr/share")
+    subprocess.run(
+        ["/bin/sh", "-ec", words.replace("/var/lib/dpkg", f"{tmp_path}/var/lib/dpkg")], check=True, timeout=60
+    )
+    update, again = (tmp_path / "asked").read_text().splitlines()
+    assert update.endswith(" update")
+    assert again.endswith(" install thunar:amd64")
+    assert "--reinstall" in again
+    (locale / "gone.mo").touch()
+    (locale / "other.mo").touch()
+    (tmp_path / "asked").unlink()
+    subprocess.run(
+        ["/bin/sh", "-ec", words.replace("/var/lib/dpkg", f"{tmp_path}/var/lib/dpkg")], check=True, timeout=60
+    )
+    assert not (tmp_path / "asked").exists(), "nothing is asked where nothing is missing"
+
+
+def test_texts_are_let_in_before_packages_are_installed() -> None:
+    first = read(ROOT / "roles" / "vietnamese" / "tasks" / "main.yml")[0]["wardnet_candidate"]
+    assert first["early"] is True
+    assert first["directories"][0]["tag"] == first["after"][0]["tag"]
