@@ -198,6 +198,12 @@ RUN_DRIFT = Metric(
     "What somebody changed by hand on the host, by part, as the last run that read it found and did not heal.",
     (*_RUN_HOST, "part"),
 )
+RUN_UPDATES = Metric(
+    "wardnet_run_updates_timestamp_seconds",
+    "gauge",
+    "When security updates last came to their end on the host, as it told the last run, in seconds since 1970.",
+    _RUN_HOST,
+)
 RUN_ROLLED_BACK = Metric(
     "wardnet_run_rolled_back_total",
     "counter",

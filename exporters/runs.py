@@ -91,12 +91,15 @@ def host_families(known: Sequence[HostHistory]) -> Iterable[Family]:
     status: dict[Labels, float] = {}
     drift: dict[Labels, float] = {}
     rolled_back: dict[Labels, float] = {}
+    updates: dict[Labels, float] = {}
     unreachable: Counter[Labels] = Counter()
     for one in known:
         host = (one.ward, one.host)
         success[host] = one.last_success.timestamp() if one.last_success is not None else 0.0
         status[*host, one.last_state.value] = 1.0
         rolled_back[host] = float(one.rollbacks)
+        if one.updates_at is not None:
+            updates[host] = float(one.updates_at)
         unreachable[one.ward,] += one.last_state is HostState.UNREACHABLE
         if one.read_at is not None or one.drift:
             # Also where there is none: an alert must end when the drift does.
@@ -105,6 +108,7 @@ def host_families(known: Sequence[HostHistory]) -> Iterable[Family]:
     yield number_family(metrics.RUN_LAST_SUCCESS, success)
     yield number_family(metrics.RUN_LAST_STATUS, status)
     yield number_family(metrics.RUN_DRIFT, drift)
+    yield number_family(metrics.RUN_UPDATES, updates)
     yield number_family(metrics.RUN_ROLLED_BACK, rolled_back)
     yield number_family(metrics.RUN_UNREACHABLE, {ward: float(count) for ward, count in unreachable.items()})
 

@@ -60,6 +60,8 @@ Results (all of them always there, in check mode too, unless said otherwise):
     packages        installed, or to be installed
     actions         of units and after, as 'restart prometheus.service'
     drift           [{part, what, where 'running' | 'disk'}]: differs from the candidate and from the last confirmed one
+    updates_at      when security updates last came to their end there, in seconds since 1970; absent where nothing
+                    says so
     last_rollback   {when, why, run, who, parts, failed [steps of the way back], boot}, told by the first run in
                     earnest after it (and by check runs till then); absent where there is none
     held            in check mode: {who, run, since, seconds_left} of a run that holds the host; absent where none does

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from ansible.module_utils.wardnet_way_back import keep_file
 
 MEBI = 1 << 20
 INODES = 64
+UPDATED = "upgraded"
 LOGINS = ("access", "accounts")
 BROKEN = (PartError, CommandError, BundleError, OSError)
 
@@ -64,7 +66,7 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
     if not awaits_packages:
         survey.read_parts()
         survey.judge()
-    result = {"armed": False, "confirmed": False, "rolled_back": False, **_told(host)}
+    result = {"armed": False, "confirmed": False, "rolled_back": False, **_told(host), **_updates(host)}
     held = transaction.holder() if host.check_mode else None
     if held:
         result["held"] = held
@@ -260,3 +262,10 @@ def _told(host: Host) -> dict[str, Any]:
     if not host.check_mode:
         mark_told(host)
     return {"last_rollback": report}
+
+
+def _updates(host: Host) -> dict[str, Any]:
+    """When security updates last came to their end here, as role hardening writes it down."""
+    with suppress(OSError, ValueError):
+        return {"updates_at": int(float((host.state / UPDATED).read_text()))}
+    return {}

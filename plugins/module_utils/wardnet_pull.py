@@ -48,7 +48,14 @@ MARGIN = 8  # seconds before the host's own timer: then the change is taken back
 BREATH = (20.0, 40.0)  # seconds before the mirror is tried anew after a boot: the PCs of a building come up together
 PATIENCE = 600.0  # seconds for another wardnet-pull to end
 CLOCK_SET = Path("/run/systemd/timesync/synchronized")  # there once the time client has heard from a source
-KEPT = ("serial", "valid_until", "valid_until_at", "last_success", "last_success_at")  # until something takes its place
+KEPT = (
+    "serial",
+    "valid_until",
+    "valid_until_at",
+    "last_success",
+    "last_success_at",
+    "updates_at",
+)  # until something takes its place
 
 
 class LostError(Exception):
@@ -120,7 +127,7 @@ class Attempt:
             state.write_taken(self.host.state, taken)
         self.said.update(
             changed=result["parts"], drift=result["drift"], actions=result["actions"],
-            last_rollback=result.get("last_rollback"),
+            last_rollback=result.get("last_rollback"), updates_at=result.get("updates_at"),
         )  # fmt: skip
         return state.CHANGED if result["changed"] else state.CONVERGED
 
@@ -129,7 +136,10 @@ class Attempt:
     def _agent(self) -> str:
         """What it sends with each request tells the operator of the mirror how the host is: its log has it."""
         former = state.read_status(self.host.state)
-        return f"wardnet-pull/1 ({former.get('serial', 0)} {former.get('result', 'new')})"
+        words = [str(former.get("serial") or 0), str(former.get("result") or "new")]
+        if former.get("updates_at"):
+            words.append(f"updates-of-{stamp(int(former['updates_at']))[:10]}")
+        return f"wardnet-pull/1 ({' '.join(words)})"
 
     def _fetch(self, taken: state.Taken) -> tuple[bytes, Published]:
         """The bytes of the bundle, and the bundle, which this host may take: of the first mirror that has one."""

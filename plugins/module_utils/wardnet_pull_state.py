@@ -145,6 +145,7 @@ def write_metrics(folder: Path, status: dict[str, Any], now: float) -> None:
         "last_attempt_timestamp_seconds": ("When wardnet-pull was last at it.", now),
         "last_success_timestamp_seconds": ("When this host was last as published.", status.get("last_success_at") or 0),
         "serial": ("Of the newest bundle that was taken.", status.get("serial") or 0),
+        "updates_timestamp_seconds": ("When security updates last came to their end.", status.get("updates_at") or 0),
         "valid_until_timestamp_seconds": ("When that bundle ends.", status.get("valid_until_at") or 0),
     }
     lines = []

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,6 +36,7 @@ def upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(module, "LOCK", tmp_path / "run" / "lock")
     monkeypatch.setattr(module, "UNDO", tmp_path / "undo")
     monkeypatch.setattr(module, "APT", ["/bin/true"])
+    monkeypatch.setattr(module, "DONE", tmp_path / "state" / "upgraded")
     monkeypatch.setattr(module.signal, "signal", lambda *_: None)
     monkeypatch.setattr(module.time, "sleep", lambda _: None)
     (tmp_path / "undo").mkdir()
@@ -90,6 +92,69 @@ def test_without_an_index_of_packages_nothing_is_installed(
     monkeypatch.setattr(upgrade, "APT", ["/bin/false"])
     monkeypatch.setattr(upgrade, "upgraded", lambda _: pytest.fail("nothing may be installed"))
     assert upgrade.main() == 1
+
+
+@pytest.mark.parametrize(("status", "noted"), [("true", True), ("false", False)])
+def test_updates_that_came_to_their_end_are_written_down(
+    upgrade: ModuleType, monkeypatch: pytest.MonkeyPatch, status: str, noted: bool
+) -> None:
+    run = upgrade.subprocess.Popen
+    monkeypatch.setattr(upgrade.subprocess, "Popen", lambda _argv, **given: run([status], **given))
+    monkeypatch.setattr(upgrade.time, "time", lambda: 1_800_000_000.0)
+    assert (upgrade.main() == 0) is noted
+    assert (upgrade.DONE.exists() and upgrade.DONE.read_text() == "1800000000\n") is noted
+
+
+def test_updates_that_were_ended_by_their_window_are_not_written_down(
+    upgrade: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Process:
+        ended = False
+
+        def __init__(self, *_words: Any, **_given: Any) -> None:
+            """Does nothing until it is ended."""
+
+        def __enter__(self) -> Process:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing."""
+
+        def wait(self, timeout: float | None = None) -> int:
+            if not self.ended:
+                raise subprocess.TimeoutExpired("x", timeout or 0)
+            return 0
+
+        def terminate(self) -> None:
+            self.ended = True
+
+    monkeypatch.setattr(upgrade.subprocess, "Popen", Process)
+    assert upgrade.upgraded(0.0) == 0
+    assert not upgrade.DONE.exists()
+
+
+def test_only_updates_that_are_long_ago_wait_for_no_window(
+    upgrade: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_800_000_000
+    monkeypatch.setattr(upgrade.time, "time", lambda: float(now))
+
+    def late(text: str | None) -> bool:
+        upgrade.DONE.unlink(missing_ok=True)
+        if text is not None:
+            upgrade.DONE.parent.mkdir(parents=True, exist_ok=True)
+            upgrade.DONE.write_text(text)
+        return int(upgrade.late()) == 0
+
+    assert not late(None), "a host that is new has nothing to make up for"
+    assert upgrade.DONE.read_text() == f"{now}\n", "and is counted from then on"
+    assert not late(str(now - 7 * 86400))
+    assert late(str(now - 7 * 86400 - 1))
+    assert not late(str(now + 90000)), "a clock that had been ahead"
+    assert upgrade.DONE.read_text() == f"{now}\n"
+    assert not late("nonsense")
+    monkeypatch.setattr(upgrade, "LATE", 0)
+    assert not late("1"), "never, where the site says so"
 
 
 # ---------------------------------------------------------------- what others measure

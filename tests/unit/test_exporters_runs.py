@@ -29,7 +29,13 @@ def folder(tmp_path: Path) -> Path:
     drift = {"drift": {"filter": ["running: foreign: a", "running: foreign: b"], "files": ["disk: c"]}}
     checked = [play(2, ["g2"], check=True), result(2, "g2", "changed", **drift), end()]
     (tmp_path / f"{FIRST}.jsonl").write_text(text([header(run=FIRST, at="2026-11-28T08:00:00+00:00"), *checked]))
-    bad = [play(1, ["hub"]), result(1, "hub"), play(2, ["g1"]), result(2, "g1", "failed", **ROLLED_BACK), end()]
+    bad = [
+        play(1, ["hub"]),
+        result(1, "hub", updates_at=1_795_000_000),
+        play(2, ["g1"]),
+        result(2, "g1", "failed", **ROLLED_BACK),
+        end(),
+    ]
     (tmp_path / f"{SECOND}.jsonl").write_text(text([header(run=SECOND), *bad]))
     return tmp_path
 
@@ -76,6 +82,8 @@ def test_figures_of_runs_are_answered_and_follow_new_journals(folder: Path) -> N
         assert figures['wardnet_run_drift_items{host="g2",part="filter",ward="ward-2"}'] == "2.0"
         assert figures['wardnet_run_last_success_timestamp_seconds{host="g1",ward="ward-1"}'] == "0.0"
         assert float(figures['wardnet_run_last_success_timestamp_seconds{host="hub",ward="district"}']) > 1e9
+        assert figures['wardnet_run_updates_timestamp_seconds{host="hub",ward="district"}'] == "1.795e+09"
+        assert not any("updates" in name and 'host="g1"' in name for name in figures), "it said nothing of them"
         assert figures['wardnet_run_state{mode="earnest",playbook="channels",state="failed"}'] == "1.0"
         assert figures["wardnet_run_journals_unreadable"] == "0.0"
         (folder / "20261130T080000Z-0003.jsonl").write_text(text([header(run="x", at="2026-11-30T08:00:00+00:00")]))

@@ -340,7 +340,7 @@ def put(mirror: Mirror, keys: Path, key: str = "good", **changes: Any) -> bytes:
 
 
 def test_what_is_published_is_taken_and_remembered(
-    mirror: Mirror, keys: Path, tmp_path: Path, attempt: Attempt
+    mirror: Mirror, keys: Path, tmp_path: Path, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "metrics").mkdir()
     put(mirror, keys)
@@ -351,6 +351,14 @@ def test_what_is_published_is_taken_and_remembered(
     assert 'wardnet_pull_result{result="converged"} 1' in (tmp_path / "metrics" / "wardnet-pull.prom").read_text()
     attempt()
     assert mirror.asked[-1].endswith("wardnet-pull/1 (7 converged)"), "the mirror's log tells how the host is"
+    done = {"changed": False, "armed": False, "parts": {}, "drift": [], "actions": [], "updates_at": NOW}
+    monkeypatch.setattr(pull, "commit", lambda *_: done)
+    attempt()
+    assert f"wardnet_pull_updates_timestamp_seconds {NOW}" in (tmp_path / "metrics" / "wardnet-pull.prom").read_text()
+    attempt()
+    assert mirror.asked[-1].endswith("wardnet-pull/1 (7 converged updates-of-2027-01-15)"), (
+        "and how old its packages are"
+    )
 
 
 def test_each_refusal_says_why_touches_nothing_and_keeps_what_was_known(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from wardnet.runs.records import Drift, HostOutcome, HostState, Parts, Run
@@ -17,7 +17,8 @@ class HostHistory:
     inventory says and the host does not have yet; both empty after a run in earnest that went well. A run of a part of
     what the host is made of, as audit.yml, adds the drift that it finds, or takes away what it heals, and no more.
     `read_at` is None where no run ever read it whole. `last_success`: a run about all that the host is made of
-    left it as intended, or found it so. `rollbacks` counts the times that the host went back by itself.
+    left it as intended, or found it so. `rollbacks` counts the times that the host went back by itself. `updates_at`:
+    when security updates last came to their end there, as it last said, in seconds since 1970.
     """
 
     host: str
@@ -32,6 +33,7 @@ class HostHistory:
     pending: Parts = field(default_factory=dict)
     healed: Drift = field(default_factory=dict)
     rollbacks: int = 0
+    updates_at: int | None = None
 
 
 def histories(runs: Iterable[Run]) -> list[HostHistory]:
@@ -40,7 +42,9 @@ def histories(runs: Iterable[Run]) -> list[HostHistory]:
     for run in sorted(runs, key=lambda run: run.started):
         for outcome in run.hosts:
             if outcome.state is not HostState.NOT_REACHED:
-                found[outcome.host] = _with(found.get(outcome.host), run, outcome)
+                before = found.get(outcome.host)
+                updates = outcome.updates_at or (before.updates_at if before else None)
+                found[outcome.host] = replace(_with(before, run, outcome), updates_at=updates)
     return sorted(found.values(), key=lambda one: (one.ward, one.host))
 
 

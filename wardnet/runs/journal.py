@@ -217,6 +217,7 @@ def parse_event(record: Mapping[str, Any]) -> Event:
         rolled_back=_rollback(record.get("rolled_back")),
         earlier_rollback=_rollback(record.get("earlier_rollback")),
         partial=bool(record.get("partial")),
+        updates_at=int(record["updates_at"]) if record.get("updates_at") else None,
     )
 
 

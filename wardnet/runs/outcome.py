@@ -64,6 +64,7 @@ def _outcome(
         earlier_rollback=earlier,
         read=any(is_commit(event) and _is_whole(event) for event in events),
         whole=any(map(_is_whole, events)),
+        updates_at=max((event.updates_at for event in events if event.updates_at), default=None),
     )
 
 

@@ -66,6 +66,7 @@ class Event:
     rolled_back: Rollback | None = None
     earlier_rollback: Rollback | None = None
     partial: bool = False  # of a commit: not all that the host is made of, as audit.yml's
+    updates_at: int | None = None  # when security updates last came to their end there, in seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class HostOutcome:
     earlier_rollback: Rollback | None = None
     read: bool = False  # whether its running state was read as a whole
     whole: bool = False  # whether the run was about all that it is made of: read, or published for it to fetch
+    updates_at: int | None = None  # when security updates last came to their end there, in seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ def plain_host(host: HostOutcome) -> dict[str, Any]:
         "changes": list(host.changes),
         "rolled_back": plain_rollback(host.rolled_back),
         "earlier_rollback": plain_rollback(host.earlier_rollback),
+        "updates_at": host.updates_at,
     }
 
 

@@ -35,6 +35,8 @@ def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[s
         "partial": bool(result.get("partial")) or None,
         "earlier_rollback": None if bad and result.get("rolled_back") else _earlier(result),
     }
+    if isinstance(result.get("updates_at"), int):
+        kept["updates_at"] = result["updates_at"]
     if result.get("changed") and not parts:
         kept["changes"] = _headers(result.get("diff"))
     if bad:
