@@ -238,3 +238,27 @@ def test_texts_are_let_in_before_packages_are_installed() -> None:
     first = read(ROOT / "roles" / "vietnamese" / "tasks" / "main.yml")[0]["wardnet_candidate"]
     assert first["early"] is True
     assert first["directories"][0]["tag"] == first["after"][0]["tag"]
+
+
+def test_what_the_controllers_timers_start_is_a_playbook_with_the_sites_files(tmp_path: Path) -> None:
+    """And systemd takes it; both are held by the drift run as by the play that makes them."""
+    for name, playbook in (("drift", "drift.yml"), ("publish", "publish.yml")):
+        folder = ROOT / "roles" / f"{name}_timer" / "templates" / "etc" / "systemd" / "system"
+        environment = jinja2.Environment(  # noqa: S701 - units
+            loader=jinja2.FileSystemLoader(folder), trim_blocks=True, keep_trailing_newline=True
+        )
+        (tmp_path / "srv/.venv/bin").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "srv/.venv/bin/ansible-playbook").write_text("#!/bin/sh\n")
+        (tmp_path / "srv/.venv/bin/ansible-playbook").chmod(0o755)
+        given = {
+            "checkout": str(tmp_path / "srv"), "user": "root", "inventory": "", "at": "*-*-* 05:00",
+            "variables": ["/etc/wardnet/site.yml"],
+        }  # fmt: skip
+        given = {f"{name}_timer_{key}": value for key, value in given.items()}
+        unit = environment.get_template(f"wardnet-{name}.service.j2").render(**given)
+        wanted = f"ExecStart={tmp_path}/srv/.venv/bin/ansible-playbook playbooks/{playbook} -e @/etc/wardnet/site.yml\n"
+        assert wanted in unit
+        assert "OnCalendar=*-*-* 05:00\n" in environment.get_template(f"wardnet-{name}.timer.j2").render(**given)
+        for plays in ("site.yml", "drift.yml"):
+            roles = [role["role"] for play in read(ROOT / "playbooks" / plays) for role in play.get("roles", [])]
+            assert roles.count(f"{name}_timer") == 1, plays
