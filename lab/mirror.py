@@ -19,6 +19,7 @@ from lab.layout import CACHE_ROOT, FABRIC, FABRIC_MEMORY_BYTES, FABRIC_TASKS, La
 from lab.preflight import parse_packages
 from wardnet.locale import _
 
+ALONE = ("systemd-timesyncd",)  # of PCs and servers; it and the chrony of gateways exclude each other
 PACKAGES_FILE = Path(__file__).with_name("mirror-packages.txt")
 WORKPLACES_FILE = Path(__file__).with_name("mirror-packages-workplaces.txt")
 COMPONENT = "main"
@@ -29,6 +30,15 @@ def read_packages(*, workplaces: bool = False) -> tuple[str, ...]:
     """What the mirror brings; what PCs are made of where it is asked for."""
     files = [PACKAGES_FILE, WORKPLACES_FILE] if workplaces else [PACKAGES_FILE]
     return tuple(dict.fromkeys(name for file in files for name in parse_packages(file.read_text())))
+
+
+def installable(packages: Sequence[str]) -> list[list[str]]:
+    """In groups that one host can have together, as APT wants them."""
+    return [
+        group
+        for group in ([name for name in packages if name not in ALONE], *([name] for name in packages if name in ALONE))
+        if group
+    ]
 
 
 def _key(recipe: Recipe, packages: Sequence[str]) -> str:
@@ -67,7 +77,8 @@ def fetch(recipe: Recipe, root: Path, packages: Sequence[str], say: Callable[[st
         words = [f"-o{key}={value}" for key, value in options.items()]
         try:
             capture(["apt-get", *words, "--quiet", "update"], timeout=600)
-            capture(["apt-get", *words, "--quiet", "--yes", "--download-only", "install", *packages], timeout=3600)
+            for wanted in installable(packages):
+                capture(["apt-get", *words, "--quiet", "--yes", "--download-only", "install", *wanted], timeout=3600)
             made = making / "debs"
             made.mkdir()
             for path in sorted((making / "cache/archives").glob("*.deb")):

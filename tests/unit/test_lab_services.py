@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import mirror
 from lab.services import clock, escl, paper
 from lab.services.files import serve_file
 from lab.services.portal import COOKIE, Injected, Portal, parse_control
@@ -370,3 +371,11 @@ def test_the_clock_answers_a_client_with_its_own_time_stamp_in_front() -> None:
 @pytest.mark.parametrize("question", [b"", b"\x23" * 47, struct.pack("!B47x", 4 << 3 | 4)])
 def test_the_clock_answers_nothing_but_a_clients_packet(question: bytes) -> None:
     assert clock.answer(question, received=0.0) is None
+
+
+def test_packages_that_exclude_each_other_are_fetched_apart() -> None:
+    packages = mirror.read_packages(workplaces=True)
+    groups = mirror.installable(packages)
+    assert sorted(name for group in groups for name in group) == sorted(packages)
+    assert not any({"chrony", "systemd-timesyncd"} <= set(group) for group in groups)
+    assert mirror.installable(["chrony"]) == [["chrony"]]
