@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ import jinja2
 import pytest
 import yaml
 
-from tests.unit.plugins_support import ROOT
+from tests.unit.plugins_support import ROOT, load
 from wardnet.compile import to_plain
 from wardnet.model.snapshot import LINUX
 
@@ -262,3 +263,24 @@ def test_what_the_controllers_timers_start_is_a_playbook_with_the_sites_files(tm
         for plays in ("site.yml", "drift.yml"):
             roles = [role["role"] for play in read(ROOT / "playbooks" / plays) for role in play.get("roles", [])]
             assert roles.count(f"{name}_timer") == 1, plays
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks" / "group_vars").glob("*.yml")), ids=lambda path: path.stem)
+def test_no_variable_of_a_group_is_given_twice(path: Path) -> None:
+    """YAML takes the last one, without a word."""
+    names = [str(key.value) for key, _ in yaml.compose(path.read_text()).value]
+    assert [name for name in names if names.count(name) > 1] == []
+
+
+def test_what_a_site_says_of_the_mirror_reaches_the_role_that_tells_hosts(tmp_path: Path) -> None:
+    given = read(ROOT / "playbooks" / "group_vars" / "pulled.yml")
+    assert given["pull_url"] == "{{ wardnet_pull_url }}"
+    assert "wardnet_pull_ca_file" in given["pull_ca"]
+    assert set(given) >= {"wardnet_publish_folder", "wardnet_pull_url", "wardnet_pull_ca_file"}
+    template = ROOT / "roles" / "pull" / "templates" / "etc" / "wardnet" / "pull-mirror.json.j2"
+    environment = jinja2.Environment()  # noqa: S701 - JSON
+    environment.filters["to_json"] = json.dumps
+    told = tmp_path / "told.json"
+    told.write_text(environment.from_string(template.read_text()).render(pull_url="https://new/bundles/", pull_ca="x"))
+    mirror = load("module_utils", "wardnet_pull_mirrors").read(told)
+    assert (mirror.url, str(mirror.ca)) == ("https://new/bundles/", "/etc/wardnet/pull-mirror.pem")
