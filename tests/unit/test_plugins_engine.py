@@ -73,6 +73,48 @@ def test_a_change_is_armed_made_and_lasts_once_confirmed(tmp_path: Path, host: F
     assert not commit(host, *steps)["changed"]
 
 
+@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize("due", [False, True])
+def test_what_goes_before_packages_are_installed_is_followed_up_once(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch, due: bool, guarded: bool
+) -> None:
+    """As a file that keeps texts out of packages: it is gone when they are unpacked, and what lacks them comes again."""
+    told, said = tmp_path / "etc" / "left-out", tmp_path / "said"
+    told.touch()
+    seen: list[bool] = []
+    installed = [not due]
+
+    def install(*_: Any) -> None:
+        seen.append(told.exists())
+        installed[0] = True
+
+    monkeypatch.setattr(engine.packages, "read_due", lambda *_: [] if installed[0] else ["thing"])
+    monkeypatch.setattr(engine.packages, "install", install)
+    after = [{"tag": "texts", "command": ["/bin/sh", "-c", f"echo once >> {said}"]}]
+    folder = {"path": str(tmp_path / "etc"), "purge": ["left-out"], "tag": "texts"}
+    steps = [
+        {"role": "b_role", "part": "files", "early": True, "directories": [folder], "after": after},
+        {"role": "b_role", "part": "files", "packages": ["thing"]},
+        *([step(tmp_path)] if guarded else []),
+    ]
+    first = commit(host, *steps)
+    if guarded:
+        confirm(host, first["token"], *steps)
+    assert seen == ([False] if due else [])
+    assert not told.exists()
+    assert said.read_text() == "once\n"
+    assert not commit(host, *steps)["changed"]
+    assert said.read_text() == "once\n"
+
+
+def test_a_host_tells_of_its_updates_in_runs_that_change_nothing_too(tmp_path: Path, host: FakeSystemd) -> None:
+    assert "updates_at" not in commit(host, step(tmp_path, wanted="old"))
+    (host.state / "upgraded").write_text("1800000000\n")
+    assert commit(host, step(tmp_path, wanted="old"))["updates_at"] == 1_800_000_000
+    (host.state / "upgraded").write_text("nonsense")
+    assert "updates_at" not in commit(host, step(tmp_path, wanted="old"))
+
+
 def test_a_confirmation_whose_answer_was_lost_can_be_repeated(tmp_path: Path, host: FakeSystemd) -> None:
     token = commit(host, step(tmp_path))["token"]
     assert confirm(host, token, step(tmp_path))["confirmed"]
