@@ -78,7 +78,7 @@ def test_a_change_is_armed_made_and_lasts_once_confirmed(tmp_path: Path, host: F
 def test_what_goes_before_packages_are_installed_is_followed_up_once(
     tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch, due: bool, guarded: bool
 ) -> None:
-    """As a file that keeps texts out of packages: it is gone when they are unpacked, and what lacks them comes again."""
+    """As a file that keeps texts out of packages: it is gone when they are unpacked; what lacks them comes again."""
     told, said = tmp_path / "etc" / "left-out", tmp_path / "said"
     told.touch()
     seen: list[bool] = []
