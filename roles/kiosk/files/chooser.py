@@ -32,7 +32,8 @@ Answer = Callable[[Path | None], None]
 
 
 class Chooser:
-    """`ask` is called with a function that takes the file that the guest has chosen, or None."""
+    """`ask` is called with a function that takes the file that the guest has chosen, or None. Its first answer counts;
+    until there is one the page's form opens no other."""
 
     def __init__(self, ask: Callable[[Answer], None]) -> None:
         self._ask = ask
@@ -48,7 +49,13 @@ class Chooser:
         handle = f"{OBJECT}/request/{sender.lstrip(':').replace('.', '_')}/{token}"
         call.return_value(GLib.Variant("(o)", (handle,)))
 
+        answered = False
+
         def answer(file: Path | None) -> None:
+            nonlocal answered
+            if answered:
+                return
+            answered = True
             found = {"uris": GLib.Variant("as", [file.as_uri()])} if file else {}
             bus.emit_signal(
                 sender, handle, "org.freedesktop.portal.Request", "Response",

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 SCREEN_SECONDS = 60
+ACCURACY_SECONDS = 0.2
 
 
 def ran(*argv: str, seconds: float = 20) -> bool:
@@ -50,6 +51,24 @@ def idle_seconds() -> float | None:
         return int(done.stdout) / 1000
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
+
+
+class Sleep:
+    """Whether the machine has been asleep since this was made: one of the kernel's clocks stands still meanwhile."""
+
+    def __init__(self) -> None:
+        self._before = self._seconds()
+
+    def been(self) -> bool:
+        return self._seconds() - self._before > 2 * ACCURACY_SECONDS
+
+    def _seconds(self) -> float:
+        while True:
+            before = time.monotonic()
+            whole = time.clock_gettime(time.CLOCK_BOOTTIME)
+            after = time.monotonic()
+            if after - before < ACCURACY_SECONDS:  # nothing else had the processor in between
+                return whole - after
 
 
 def unlock_keys() -> None:

@@ -5,10 +5,11 @@ None of them takes the keyboard's focus, which stays with the page. The window m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gi
+from pages import Button, Page
 
 gi.require_version("Gtk", "3.0")
 gi.require_version("Gdk", "3.0")
@@ -29,8 +30,6 @@ button { font-family: 'DejaVu Sans'; font-size: 19px; padding: 4px 18px; margin:
   background: #ffffff; border: 1px solid #c8c8d0; border-radius: 6px; box-shadow: none; text-shadow: none; }
 button.finish { background: #ffd54a; font-weight: bold; }
 """
-
-Button = tuple[str, Callable[[], None], str]
 
 
 def dress() -> None:
@@ -104,33 +103,33 @@ def hint(area: tuple[int, int, int, int], text: str, switch: Button) -> Any:
 
 
 class Over:
-    """One page of the kiosk's own over those of the browser; another takes its place, `show(None)` takes it away."""
+    """Draws one page of the kiosk's own over those of the browser; another takes its place, None takes it away."""
 
     def __init__(self, area: tuple[int, int, int, int]) -> None:
         self._area = area
         self._window: Any = None
         self._text: Any = None
-        self.kind: str | None = None
+        self._page: Page | None = None
 
-    def show(self, kind: str | None, title: str = "", text: str = "", buttons: Sequence[Button] = ()) -> None:
-        if kind == self.kind:
-            if self._text is not None:
-                self._text.set_text(text)
+    def show(self, page: Page | None) -> None:
+        before, self._page = self._page, page
+        if page is not None and before is not None and page.only_text_differs(before):
+            self._text.set_text(page.text)
             return
         if self._window is not None:
             self._window.destroy()
-        self.kind, self._window, self._text = kind, None, None
-        if kind is None:
+        self._window = self._text = None
+        if page is None:
             return
         self._window = pane(self._area, "over")
         column = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=24)
         column.set_valign(Gtk.Align.CENTER)
-        column.pack_start(label(title, "large"), False, False, 0)
-        self._text = label(text, "text")
+        column.pack_start(label(page.title, "large"), False, False, 0)
+        self._text = label(page.text, "text")
         column.pack_start(self._text, False, False, 0)
         row = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL)
         row.set_halign(Gtk.Align.CENTER)
-        for each in buttons:
+        for each in page.buttons:
             row.pack_start(button(each), False, False, 12)
         column.pack_start(row, False, False, 0)
         self._window.add(column)

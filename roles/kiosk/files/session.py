@@ -24,7 +24,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import words  # noqa: E402 - beside this file
-from machine import digest, idle_seconds, outputs, ran, reached, tell_systemd, unlock_keys, wait_for  # noqa: E402
+from machine import Sleep, digest, idle_seconds, outputs, ran, reached, tell_systemd, unlock_keys, wait_for  # noqa: E402
+from pages import Button, Page, Pages  # noqa: E402
 from sitting import ENDING, OVER, WARNED, Changes, Line, Sitting  # noqa: E402
 
 CONFIGURATION = Path("/etc/wardnet/kiosk/session.json")
@@ -49,6 +50,7 @@ class Kiosk:
         self.sitting.patience = configuration["change_waits_seconds"]
         self.changes = Changes(begun_with)
         self.told_of_change = False
+        self.sleep = Sleep()
         self.line = Line(configuration["offline_after_seconds"], now)
         self.programs: dict[str, subprocess.Popen[bytes]] = {}
         self.was_down = False
@@ -89,10 +91,10 @@ class Kiosk:
         if bottom:
             self.run("input", "fcitx5", f"--disable={NOT_OF_INPUT}")
             self.keyboard((0, self.height - bottom, self.width, bottom))
-        self.over = screen.Over(pages)
+        self.pages = Pages(screen.Over(pages).show)
         if top:
             keys = {words.HOME: "XF86HomePage", words.BACK: "XF86Back"}
-            left = [(text, lambda key=key: self.press(key), "") for text, key in keys.items()]
+            left = [(text, lambda key=key: self.go(key), "") for text, key in keys.items()]
             left += [(words.SCAN, self.ask_to_scan, "")] if self.wanted["scanners"] else []
             finish = [(words.FINISH, self.ask_to_finish, "finish")]
             self.bar = screen.bar((0, 0, self.width, top), self.wanted["title"], left, finish)
@@ -131,6 +133,12 @@ class Kiosk:
         ran("xdotool", "key", key)
         self.sitting.pressed_itself(begun, time.monotonic())
 
+    def go(self, key: str) -> None:
+        """The guest's finger is on the bar: what is asked there is of the page that is left."""
+        self.sitting.touch(time.monotonic())
+        self.pages.close()
+        self.press(key)
+
     # What happens
 
     def tick(self) -> bool:
@@ -139,6 +147,8 @@ class Kiosk:
         for name, program in self.programs.items():
             if program.poll() is not None:
                 self.end(f"{name} has ended with {program.returncode}", status=1)
+        if self.sleep.been():
+            self.end("the machine has been asleep")  # who knows who has woken it
         idle = idle_seconds()
         if idle is None:
             self.end("the screen does not answer", status=1)
@@ -148,17 +158,7 @@ class Kiosk:
         if state == OVER:
             self.end(self.sitting.why(now))
         down = self.line.down(now)
-        if down:
-            self.over.show("offline", words.OFFLINE_TITLE, words.OFFLINE_TEXT)
-        elif state == WARNED and self.wanted["warning_seconds"]:
-            seconds = max(1, round(self.sitting.left(now)))
-            self.over.show("warning", words.WARN_TITLE, words.WARN_TEXT.format(seconds=seconds))
-        elif state == ENDING and not self.told_of_change and self.over.kind in (None, "change"):
-            seconds = max(1, round(self.sitting.until_change(now)))
-            text = words.CHANGE_TEXT.format(seconds=seconds)
-            self.over.show("change", words.CHANGE_TITLE, text, [(words.STAY, self.hear_of_change, "finish")])
-        elif self.over.kind in ("offline", "warning", "change"):
-            self.over.show(None)
+        self.pages.tell(self.told(state, down, now))
         if down != self.was_down:
             log("the portal is not reached" if down else "the portal is reached again")
         if self.was_down and not down and not self.sitting.used:
@@ -170,6 +170,18 @@ class Kiosk:
             self.press("XF86HomePage")  # also from where a touch has led that came with a key of the kiosk's own
         tell_systemd("WATCHDOG=1")
         return True
+
+    def told(self, state: str, down: bool, now: float) -> Page | None:
+        """What the guest has to know now, the most urgent first."""
+        if state == WARNED and self.wanted["warning_seconds"]:
+            text = words.WARN_TEXT.format(seconds=max(1, round(self.sitting.left(now))))
+            return Page("warning", words.WARN_TITLE, text, urgent=True)
+        if down:
+            return Page("offline", words.OFFLINE_TITLE, words.OFFLINE_TEXT)
+        if state == ENDING and not self.told_of_change:
+            text = words.CHANGE_TEXT.format(seconds=max(1, round(self.sitting.until_change(now))))
+            return Page("change", words.CHANGE_TITLE, text, [(words.STAY, self.hear_of_change, "finish")])
+        return None
 
     def look_for_changes(self, now: float) -> None:
         """What this sitting has begun with may be another by now: it waits until nobody sits here."""
@@ -186,7 +198,7 @@ class Kiosk:
 
     def hear_of_change(self) -> None:
         self.told_of_change = True
-        self.over.show(None)
+        self.pages.tell(None)
 
     def end(self, why: str, status: int = 0) -> None:
         """Nothing is tidied up: the service ends all, and its memory goes with it."""
@@ -205,37 +217,37 @@ class Kiosk:
 
     # What the guest asks for
 
-    def close(self) -> tuple[str, Callable[[], None], str]:
-        return words.CLOSE, lambda: self.over.show(None), ""
+    def close(self) -> Button:
+        return words.CLOSE, self.pages.close, ""
 
     def ask_to_finish(self) -> None:
         finish = (words.FINISH, lambda: self.end("the guest has finished"), "finish")
-        stay = (words.STAY, lambda: self.over.show(None), "")
-        self.over.show("finish", words.FINISH_TITLE, words.FINISH_TEXT, [finish, stay])
+        stay = (words.STAY, self.pages.close, "")
+        self.pages.ask(Page("finish", words.FINISH_TITLE, words.FINISH_TEXT, [finish, stay]))
 
     def ask_to_scan(self) -> None:
         known = self.wanted["scanners"]
         buttons = [(each["name"], lambda each=each: self.scan(each["id"]), "finish") for each in known]
-        buttons.append(self.close())
-        self.over.show("scan", words.SCAN_TITLE, words.SCAN_CHOOSE, buttons)
+        self.pages.ask(Page("scan", words.SCAN_TITLE, words.SCAN_CHOOSE, [*buttons, self.close()]))
 
     def ask_for_file(self, answer: Callable[[Path | None], None]) -> None:
-        """The browser wants a file for a form."""
+        """The browser wants a file for a form, and asks for no other until it is answered."""
 
-        def chosen(file: Path | None) -> None:
-            self.over.show(None)
+        def chosen(file: Path) -> None:
             answer(file)
+            self.pages.close()
 
         files = sorted((self.home / SCANS).glob("*.pdf"))
         buttons = [(file.name, lambda file=file: chosen(file), "finish") for file in files]
         text = words.CHOOSE_TEXT if files else words.NOTHING_TO_CHOOSE
-        self.over.show("choose", words.CHOOSE_TITLE, text, [*buttons, (words.CLOSE, lambda: chosen(None), "")])
+        page = Page("choose", words.CHOOSE_TITLE, text, [*buttons, self.close()], gone=lambda: answer(None))
+        self.pages.ask(page)
 
     def switch_input(self) -> None:
         ran("fcitx5-remote", "-t")
 
     def scan(self, scanner: str) -> None:
-        self.over.show("scanning", words.SCAN_TITLE, words.SCANNING)
+        self.pages.ask(Page("scanning", words.SCAN_TITLE, words.SCANNING))
         self.scans += 1
         file = self.home / SCANS / f"trang-{self.scans}.pdf"
         threading.Thread(target=self.scan_into, args=(scanner, file, self.scans), daemon=True).start()
@@ -247,7 +259,7 @@ class Kiosk:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         well = done.returncode == 0 and file.exists()
         text = words.SCANNED.format(number=number, name=file.name) if well else done.stderr.strip()
-        GLib.idle_add(lambda: self.over.show("scanned", words.SCAN_TITLE, text, [self.close()]))
+        GLib.idle_add(lambda: self.pages.ask(Page("scanned", words.SCAN_TITLE, text, [self.close()])))
 
 
 def main() -> None:

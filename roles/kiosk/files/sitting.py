@@ -41,8 +41,11 @@ class Sitting:
 
     def last_input(self, at: float) -> None:
         """The screen's last input, whoever's, was at this time."""
-        if at <= self.began or self._own[0] <= at <= self._own[1]:
-            return
+        if not (at <= self.began or self._own[0] <= at <= self._own[1]):
+            self.touch(at)
+
+    def touch(self, at: float) -> None:
+        """Somebody has touched the screen, whatever the kiosk itself pressed beside it."""
         if self.touched is None or at > self.touched:
             self.touched = at
 

@@ -28,7 +28,7 @@ CHANGE_TEXT = (
 OFFLINE_TITLE = "Tạm mất kết nối"
 OFFLINE_TEXT = (
     "Máy chưa liên lạc được với Cổng dịch vụ công.\n"
-    "Màn hình sẽ tự trở lại khi có kết nối; bạn không cần làm gì.\n"
+    "Màn hình sẽ tự trở lại khi có kết nối; những gì bạn đã nhập vẫn còn.\n"
     "The line is down. This screen comes back by itself."
 )
 SCAN_TITLE = "Quét giấy tờ"
@@ -40,4 +40,4 @@ TELEX = "Gõ dấu:  s sắc   f huyền   r hỏi   x ngã   j nặng   ·   aa
 SWITCH = "Tiếng Việt ⇄ abc"
 CHOOSE_TITLE = "Chọn bản quét"
 CHOOSE_TEXT = "Chọn trang đã quét để đưa vào hồ sơ."
-NOTHING_TO_CHOOSE = "Chưa có bản quét nào. Bấm «Quét giấy tờ» ở trên, rồi chọn lại."
+NOTHING_TO_CHOOSE = "Chưa có bản quét nào. Bấm «Quét giấy tờ» ở trên để quét, rồi bấm «Chọn tệp» lần nữa."
