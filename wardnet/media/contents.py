@@ -66,8 +66,8 @@ def medium_files(found: Sequence[Installation], wishes: Wishes, checksum: str) -
 
 
 def host_files(installation: Installation, wishes: Wishes) -> dict[str, Entry]:
-    """What lies over the base system at this host: its name, ports, addresses, names; and who may log in, or where it
-    pulls from."""
+    """What lies over the base system at this host: its name, ports, addresses, names; a start menu that nobody can edit
+    before the roles come, as role boot_menu holds it; and who may log in, or where it pulls from."""
     host, domain = installation.host, installation.domain
     found = {
         "/etc/hostname": _text(host.id),
@@ -75,6 +75,8 @@ def host_files(installation: Installation, wishes: Wishes) -> dict[str, Entry]:
             "127.0.0.1 localhost", f"127.0.1.1 {host.id}.{domain} {host.id}", "::1 localhost ip6-localhost ip6-loopback"
         ),
         "/etc/resolv.conf": _text(f"search {domain}", *(f"nameserver {one}" for one in host.resolvers)),
+        "/etc/default/grub.d/50-wardnet.cfg": Entry(_script("menu.cfg").encode()),
+        "/etc/grub.d/01_wardnet": Entry(_script("menu.sh").encode(), 0o755),
         f"{_ONCE}/finish": Entry(_script("finish.sh").replace("@ACCOUNT@", ACCOUNT).encode()),
     }
     if host.time_sources:
