@@ -49,13 +49,17 @@ class Played:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         monkeypatch.setattr(time, "clock_gettime", lambda _: self.now + self.slept)
         monkeypatch.setattr(session, "idle_seconds", lambda: self.now - self.touched)
-        monkeypatch.setattr(session, "ran", lambda *argv: bool(self.pressed.append(argv[-1])) or True)
+        monkeypatch.setattr(session, "ran", self._ran)
         monkeypatch.setattr(session, "log", lambda _: None)
         self.kiosk = session.Kiosk(dict(CONFIGURATION), session.digest([]))
         self.kiosk.pages = session.Pages(self._draw)
         monkeypatch.setattr(self.kiosk, "end", lambda why, **_: self.ended.append(why))
         monkeypatch.setattr(self.kiosk, "scan", lambda _: None)
         self.connected = True
+
+    def _ran(self, *argv: str) -> bool:
+        self.pressed.append(argv[-1])
+        return True
 
     def _draw(self, page: Any) -> None:
         self.seen = page
