@@ -19,12 +19,12 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 NEWNET = 0x40000000
 
 
-def assert_passes(program: str, name: str, *, mounts: bool = False, seconds: float = 600) -> None:
+def assert_passes(program: str, name: str, *more: str, mounts: bool = False, seconds: float = 600) -> None:
     """Run the function of a program tests.unit.PROGRAM in namespaces of its own: network, and `mounts`."""
     root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     kinds = ["--net", "--mount"] if mounts else ["--net"]
     done = subprocess.run(
-        ["unshare", *root, *kinds, sys.executable, "-m", f"tests.unit.{program}", name],
+        ["unshare", *root, *kinds, sys.executable, "-m", f"tests.unit.{program}", name, *more],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=seconds,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,6 +9,7 @@ import jinja2
 import pytest
 
 from tests.unit.compile_support import DAY, changed, sample, sample_plan
+from tests.unit.namespaces import assert_passes
 from tests.unit.plugins_support import ROOT
 from tests.unit.test_plugins_firewall import loaded
 from wardnet.compile import compile_hosts, compile_plan, to_plain
@@ -154,3 +155,9 @@ def test_a_citizens_pc_lets_nobody_open_a_connection() -> None:
 def test_an_exception_to_a_pc_is_let_in_before_the_other_channel_is_dropped() -> None:
     text = render("buoi-pc-1")
     assert text.index("management-hosts") < text.index('"the other channel"')
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("host", ["buoi-pc-1", "buoi-citizen-1"])
+def test_neighbours_on_the_link_are_found_but_not_connected_to(host: str) -> None:
+    assert_passes("neighbours_namespace", "no_neighbour_is_connected_to_and_the_gateway_is_found", host)
