@@ -173,6 +173,7 @@ def test_what_comes_up_is_the_host_of_the_inventory(lab: Lab, trusted: str) -> N
     assert inside(lab, "sudo", "passwd", "--status", "root").split()[1] == "L"
     assert inside(lab, "sudo", "passwd", "--status", "wardnet").split()[1] == "L"
     assert inside(lab, "systemctl", "--failed", "--plain", "--no-legend") == ""
+    assert 'set superusers="wardnet"' in inside(lab, "sudo", "cat", "/boot/grub/grub.cfg")
     assert "/boot/efi" in inside(lab, "findmnt", "--noheadings", "--output", "TARGET")
 
 
