@@ -19,8 +19,8 @@ from tests.roles.workplaces.kiosks_support import (
     at_screen,
     press,
     program,
-    shows,
     tap,
+    title,
     windows,
 )
 
@@ -35,12 +35,16 @@ class Trap:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        before = {line["page"] for line in self.opened()}
         inside(lab, CITIZEN, "systemctl", "restart", "wardnet-kiosk.service")
-        before = len(self.opened())
-        assert eventually(lambda: len(self.opened()) > before, PATIENCE), "the browser opens the portal's first page"
-        self.page: str = self.opened()[-1]["page"]
-        assert shows(lab, CITIZEN, f"Bẫy {self.page}")
+        assert eventually(lambda: self._seen() not in {None, *before}, PATIENCE), "the browser opens the first page"
+        self.page = str(self._seen())
         assert eventually(lambda: self.page in self.open(), PATIENCE)
+        assert [line["page"] for line in self.opened() if line["page"] not in before] == [self.page], "and no other"
+
+    def _seen(self) -> str | None:
+        word, _, number = title(self.lab, CITIZEN).partition(" ")
+        return number if word == "Bẫy" and number.isdigit() else None
 
     def heard(self) -> list[dict[str, Any]]:
         lines = as_root(self.lab, "portal", f"cat {FOLDER}/heard 2>/dev/null || true")
