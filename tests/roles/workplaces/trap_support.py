@@ -78,7 +78,8 @@ class Trap:
 
     def found(self, number: int) -> str | None:
         """What the script has come to; None where it has not come to its end."""
-        return self._said(number, "found")
+        text = self._said(number, "found")
+        return None if text is None else str(text)
 
     def _said(self, number: int, what: str) -> Any:
         return next((line[what] for line in self.heard() if line.get("id") == number and what in line), None)
