@@ -127,10 +127,9 @@ def keyboard_of_all_keys(lab: Lab) -> Iterator[None]:
 def download(trap: Trap) -> Callable[[], bool]:
     trap.tell("location.href = '/bay/tep'", by_tap=True)
     assert eventually(lambda: any("fetched" in line for line in trap.heard()), PATIENCE)
-    browser = program(trap.lab, CITIZEN, "chromium")
-    return lambda: (
-        as_root(trap.lab, CITIZEN, f"find /proc/{browser}/root/home /proc/{browser}/root/tmp -name '*bay-tep*'") != ""
-    )
+    root = f"/proc/{program(trap.lab, CITIZEN, 'chromium')}/root"
+    look = f"find {root}/home {root}/tmp -name '*bay-tep*' -o -name '*.crdownload'"
+    return lambda: as_root(trap.lab, CITIZEN, look) != ""
 
 
 def printing(trap: Trap) -> Callable[[], bool]:
