@@ -17,6 +17,7 @@ from collectors.parsers.linux import parse_device
 from tests.lab.kernel_configurations import Generator
 from tests.lab.kernel_support import PORTS, Router, Sent, router
 from wardnet.audit.judge import channel_networks, judge
+from wardnet.audit.question import LinkState
 from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.audit.sets.space import Bdd
 from wardnet.audit.steps.concrete import Probe
@@ -43,13 +44,13 @@ class Model:
 
     def __init__(self, device: Device, between: list[tuple[str, str]] | None) -> None:
         self._device = device
-        self._pipelines = {family: Pipeline(device, family, (), between=between) for family in (4, 6)}
+        self._pipelines = {family: Pipeline(device, family, between=between) for family in (4, 6)}
 
     def by_sets(self, sent: Sent, state: State) -> tuple[set[str], set[str]]:
         """Ports by which the packet certainly leaves, and by which it may, as the BDDs have it."""
         pipeline = self._pipelines[sent.family]
         space = pipeline.space
-        passed: Bdd = pipeline.passage.packets & space.entering(sent.incoming) & space.value("link", 0)
+        passed: Bdd = pipeline.passage.packets & space.entering(sent.incoming) & space.in_state(LinkState())
         for field, value in fields(sent).items():
             if field not in (Field.STATE, Field.TRANSLATED, Field.MARK):
                 passed = passed & space.value(field, value)
@@ -70,7 +71,7 @@ class Model:
         start = {**fields(sent), Field.STATE: State.INVALID}
         found = set()
         for port in PORTS:
-            tracer = Tracer(self._device, sent.family, frozenset(), lambda *_: False, state=state)
+            tracer = Tracer(self._device, sent.family, LinkState(), lambda *_: False, state=state)
             if tracer.run(Probe(start, sent.incoming), port).passed:
                 found.add(port)
         return found

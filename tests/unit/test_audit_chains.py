@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from wardnet.audit.question import LinkState
 from wardnet.audit.sets.chains import Chains, Walk
 from wardnet.audit.sets.conditions import Conditions
 from wardnet.audit.sets.space import Space
@@ -85,7 +86,7 @@ def test_three_evaluations_of_a_chain_agree(seed: int) -> None:
     device = Device(
         "d", "linux", (), {4: (), 6: ()}, {4: (), 6: ()}, Ruleset((made,), frozenset(), False), {}, (), (), ()
     )
-    tracer = Tracer(device, 4, frozenset(), lambda *_: False)
+    tracer = Tracer(device, 4, LinkState(), lambda *_: False)
     for _ in range(40):
         flags = (Field.FRAGMENT, Field.TRANSLATED)
         fields = {field: 0 if field in flags else random.randrange(4) for field in Field}

@@ -147,7 +147,23 @@ def test_a_failover_route_is_found_in_the_link_state_that_opens_it() -> None:
     assert [c.down for c in found] == [("wan0",)]
     assert found[0].verdict is Verdict.VIOLATED
     assert found[0].packet.destination == "10.20.200.10"
-    assert "wan0" in found[0].suggestion
+    assert found[0].failed == ("buoi-wan (wan0)",)
+    assert "it opens when buoi-wan (wan0) is down" in found[0].suggestion
+
+
+def test_a_failover_that_needs_two_failures_is_found() -> None:
+    """The WAN's route has a second way of its own channel, and only behind that one leads over the internet."""
+    edited = with_route(gateway(), 4, "10.16.0.0/12", "mgmt0", "100", metric=300, gateway="10.30.1.9")
+    edited = with_route(edited, 4, "10.16.0.0/12", "inet0", "100", metric=500, gateway="198.51.100.5")
+    edited = with_rule(edited, [iif("clerks0"), payload("tcp", "dport", 443), ACCEPT])
+    result = verdict(edited)
+    found = [c for c in crossings(result, "clerks0", "inet0", 4) if c.packet.state == "new"]
+    assert [c.down for c in found] == [("mgmt0", "wan0")]
+    assert found[0].verdict is Verdict.VIOLATED
+    assert found[0].route is not None
+    assert "dev inet0" in found[0].route.text
+    assert "it opens when mgmt0 and buoi-wan (wan0) are down" in found[0].suggestion
+    assert {"mgmt0", "wan0", "inet0", "clerks0"} <= set(result.may_fail)
 
 
 def test_a_mark_to_the_other_table_is_found() -> None:
@@ -400,7 +416,7 @@ def test_looking_only_at_what_may_cross_loses_nothing(change: Callable[[], Artef
     pairs = [pair for a, b in ((0, 1), (1, 0)) for pair in product(sides[a], sides[b])]
     counts = []
     for between in (pairs, None):
-        pipeline = Pipeline(device, family, ("wan0", "inet0"), between=between)
+        pipeline = Pipeline(device, family, between=between)
         space, passed = pipeline.space, pipeline.space.certain(pipeline.passage.packets)
         counts.append([space.bdd.count(passed & space.entering(a) & space.leaving(b), 400) for a, b in pairs])
     assert counts[0] == counts[1]

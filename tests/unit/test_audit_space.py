@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardnet.audit.errors import AuditError
-from wardnet.audit.sets.space import Space, manager
+from wardnet.audit.sets.space import LINKS, Space, manager
 from wardnet.model.packet import Field, Masked
 from wardnet.model.span import Span
 
-SPACE = Space(4, ("a", "b"), 3)
+SPACE = Space(4, ("a", "b"), ("a", "b"))
 NUMBERS = st.integers(0, 65535)
 MARKS = st.integers(0, 0xFFFFFFFF)
 
@@ -55,6 +55,18 @@ def test_what_hangs_on_an_unknown_is_possible_and_not_certain() -> None:
     assert space.guess("unknown", Span("d", "x", "1"), "who knows") == guess
     chance = space.guess("chance", Span("d", "x", "2"), "a rate")
     assert space.certain(known & chance) != space.false
+
+
+def test_a_link_state_is_a_bit_a_port() -> None:
+    """Found are the ports that have to be down, and no other; one failure is looked for before several."""
+    links = Space(4, ("a", "b", "c"), ("a", "b", "c"))
+    two = links.down("a") & links.down("c")
+    assert links.link_state(two | (links.down("a") & links.down("b") & links.down("c"))).down == {"a", "c"}
+    assert links.link_state(links.true).down == set()
+    near = [state for state in links.near_states() if state & (two | links.down("b")) != links.false]
+    assert [links.link_state(state).down for state in near] == [{"b"}]
+    assert links.forget(two, LINKS) == links.true
+    assert links.down("eth9") == links.false
 
 
 def test_without_cudd_the_package_in_python_does(monkeypatch: pytest.MonkeyPatch) -> None:

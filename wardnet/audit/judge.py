@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from wardnet.audit import suggest
@@ -10,7 +10,7 @@ from wardnet.audit.agreement import Opinion, agree, asked, doubted
 from wardnet.audit.places import Places, channel_networks
 from wardnet.audit.problems import bridge_of, problems_of
 from wardnet.audit.programs import programs_of
-from wardnet.audit.question import FAMILIES, Answer, Ends, Question, circuits_of, crossing_pairs
+from wardnet.audit.question import FAMILIES, Answer, Ends, LinkState, Question, crossing_pairs, may_fail
 from wardnet.audit.records import Crossing, DeviceResult, Disagreement, Hop, OpenPoint, Packet, Pair, Verdict, worst
 from wardnet.audit.sets.chains import Walk
 from wardnet.audit.sets.grants import allowed
@@ -41,20 +41,18 @@ def judge(
     pairs: list[Pair] = []
     crossings: list[Crossing] = []
     disagreements: list[Disagreement] = []
-    states: tuple[tuple[str, ...], ...] = ()
+    failing: tuple[str, ...] = ()
     if len({port.channel for port in policy.ports}) > 1:
         if opinion is second_opinion:
             load()
+        failing = may_fail(device)
         questions = [Question(device, policy, family) for family in FAMILIES]
         with asked(opinion, questions) as answers:
-            pipelines = [
-                Pipeline(device, family, circuits_of(policy), backend, questions[0].pairs) for family in FAMILIES
-            ]
+            pipelines = [Pipeline(device, family, backend, questions[0].pairs) for family in FAMILIES]
             problems += programs_of(device, policy, pipelines)
             for family, pipeline in zip(FAMILIES, pipelines, strict=True):
                 found = _family(pipeline, policy, places, problems)
                 crossings += found.crossings
-                states = tuple(tuple(sorted(state)) for state in pipeline.states)
                 for pair in found.pairs:
                     disagreement = None
                     if family in answers:
@@ -64,7 +62,7 @@ def judge(
     numbered = _in_order(policy.device, [doubted(crossing, disagreements) for crossing in crossings])
     verdict = worst([pair.verdict for pair in pairs] + ([Verdict.UNKNOWN] if problems else []))
     return DeviceResult(policy.device, policy.ward, policy.site, policy.platform, verdict, True, tuple(pairs),
-                        numbered, tuple(problems), device.coverage, states, tuple(disagreements))  # fmt: skip
+                        numbered, tuple(problems), device.coverage, failing, tuple(disagreements))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +171,9 @@ class _Examiner:
         senders = self._places.behind(source, self._policy)
         receivers = self._places.behind(destination, self._policy)
         witness = choose(space, chosen, senders, receivers, self._places.everywhere, passage.translations)
-        needs, needs_rule = None, None
+        needs, needs_rule, needs_links = None, None, LinkState()
         if witness.state in (State.ESTABLISHED, State.RELATED):
-            needs, needs_rule = self._needed_flow(witness)
+            needs, needs_rule, needs_links = self._needed_flow(witness)
         trace = self._trace(source.interface, destination.interface, witness)
         guesses = () if verdict is Verdict.VIOLATED else needed_unknowns(space, packets, witness)
         points = tuple(_settled(guess) for guess in guesses)
@@ -196,12 +194,14 @@ class _Examiner:
             packet=packet(witness, pipeline.family, source.interface),
             needs=needs,
             needs_rule=needs_rule,
+            needs_down=tuple(self._named(needs_links.down)),
             follows="",
             path=tuple(trace.hops),
             rule=rule or trace.decided_by,
             route=trace.route,
             policy_rule=trace.policy_rule,
-            down=tuple(sorted(pipeline.states[witness.link])),
+            down=tuple(sorted(witness.links.down)),
+            failed=tuple(self._named(witness.links.down)),
             open_points=points,
             suggestion="",
         )
@@ -211,8 +211,16 @@ class _Examiner:
         """Those that pass whatever the unknowns turn out to be, with whatever mark."""
         return self._space.certain(self._space.forget(packets, Field.MARK))
 
-    def _needed_flow(self, witness: Witness) -> tuple[Packet | None, Hop | None]:
-        """The first packet of a flow to which an established or related witness belongs, and what lets it through."""
+    def _named(self, down: Collection[str]) -> Iterator[str]:
+        """Ports that are down, in order; a circuit's by the name of the circuit."""
+        circuits = {port.interface: port.label for port in self._policy.ports if not port.prefixes}
+        for port in sorted(down):
+            circuit = circuits.get(port, port)
+            yield port if circuit == port else f"{circuit} ({port})"
+
+    def _needed_flow(self, witness: Witness) -> tuple[Packet | None, Hop | None, LinkState]:
+        """The first packet of a flow to which an established or related witness belongs, what lets it through, and in
+        which link state."""
         space = self._space
         flows = flow_behind(space, self.pipeline.passage.flows, witness)
         for incoming in space.ports:
@@ -221,15 +229,16 @@ class _Examiner:
                 if here != space.false:
                     first = choose(space, here, (), (), self._places.everywhere)
                     trace = self._trace(incoming, outgoing, first)
-                    return packet(first, self.pipeline.family, incoming, State.NEW), trace.decided_by
-        return None, None
+                    sent = packet(first, self.pipeline.family, incoming, State.NEW)
+                    return sent, trace.decided_by, first.links
+        return None, None, LinkState()
 
     def _trace(self, incoming: str, outgoing: str, witness: Witness) -> Trace:
         wanted = (witness.fields[Field.DESTINATION], witness.fields[Field.DESTINATION_PORT])
         tracer = Tracer(
             self._device,
             self.pipeline.family,
-            self.pipeline.states[witness.link],
+            witness.links,
             witness.guessed,
             state=_tracked_as(witness),
             translated_to=wanted,
@@ -270,8 +279,8 @@ class _Examiner:
             "", Verdict.UNKNOWN if points else Verdict.VIOLATED, self._device.id, self._policy.ward,
             self.pipeline.family, source.interface, source.channel, destination.interface, destination.channel,
             packet(witness, self.pipeline.family, source.interface, State.UNTRACKED),
-            None, None, "", (hop,), hop, None, None,
-            (), points, suggest.unbridge(bridge.name, source.interface),
+            None, None, (), "", (hop,), hop, None, None,
+            (), (), points, suggest.unbridge(bridge.name, source.interface),
         )  # fmt: skip
 
 

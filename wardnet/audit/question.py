@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 
 from wardnet.audit.records import Verdict
 from wardnet.model.device import Device
 from wardnet.model.policy import DevicePolicy, PolicyPort
 
 FAMILIES = (4, 6)
-_MANY = 4  # uplinks up to which pairs of failures are looked at too
 
 Ends = tuple[str, str]  # an ordered pair of ports
 
 
 @dataclass(frozen=True, slots=True)
+class LinkState:
+    """Ports that are down; all others are as in the snapshot."""
+
+    down: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """What may cross a device in one family, in any of the link states, beside what the policy's grants let pass?"""
+    """What may cross a device in one family, in any link state, beside what the policy's grants let pass?"""
 
     device: Device
     policy: DevicePolicy
@@ -27,11 +32,6 @@ class Question:
     @property
     def pairs(self) -> tuple[Ends, ...]:
         return tuple((one.interface, other.interface) for one, other in crossing_pairs(self.policy))
-
-    @property
-    def link_states(self) -> tuple[frozenset[str], ...]:
-        ports = tuple(link.name for link in self.device.links if not link.loopback)
-        return link_states(circuits_of(self.policy), ports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,6 @@ def crossing_pairs(policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPor
                 yield source, destination
 
 
-def circuits_of(policy: DevicePolicy) -> tuple[str, ...]:
-    return tuple(port.interface for port in policy.ports if not port.prefixes)
-
-
-def link_states(circuits: tuple[str, ...], ports: tuple[str, ...]) -> tuple[frozenset[str], ...]:
-    """All up as captured; each circuit down; with few circuits also two at a time; and each other port down."""
-    uplinks = [name for name in circuits if name in ports]
-    found = [frozenset[str](), *(frozenset({name}) for name in uplinks)]
-    if len(uplinks) <= _MANY:
-        found.extend(frozenset(pair) for pair in combinations(uplinks, 2))
-    found.extend(frozenset({name}) for name in ports if name not in uplinks)
-    return tuple(found)
+def may_fail(device: Device) -> tuple[str, ...]:
+    """The ports that may be up or down: every combination of them is a link state."""
+    return tuple(link.name for link in device.links if not link.loopback)

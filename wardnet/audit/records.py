@@ -70,8 +70,9 @@ class Crossing:
     """A way from one channel to the other that no grant covers: certain (`violated`) or possible (`unknown`).
 
     `rule` lets the packet through the forward hook, `route` and `policy_rule` lead it out of the other channel's port;
-    `down` are the ports that have to be down for it. A packet of a flow that exists `needs` that flow's first packet,
-    which `needs_rule` let through; where that rule opens a crossing for first packets too, this one `follows` it.
+    `down` are the ports that have to be down for it, `failed` the same as people call them. A packet of a flow that
+    exists `needs` that flow's first packet, which `needs_rule` let through while `needs_down` were down; where that
+    rule opens a crossing for first packets too, this one `follows` it.
     """
 
     id: str
@@ -86,12 +87,14 @@ class Crossing:
     packet: Packet
     needs: Packet | None
     needs_rule: Hop | None
+    needs_down: tuple[str, ...]
     follows: str
     path: tuple[Hop, ...]
     rule: Hop | None
     route: Hop | None
     policy_rule: Hop | None
     down: tuple[str, ...]
+    failed: tuple[str, ...]
     open_points: tuple[OpenPoint, ...]
     suggestion: str
 
@@ -124,8 +127,9 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class DeviceResult:
-    """`problems` hold for the device as a whole: without them settled nothing on it is proved. Where there are
-    `disagreements`, the audit itself failed on a pair of ports."""
+    """`problems` hold for the device as a whole: without them settled nothing on it is proved. Ports that `may_fail`
+    were taken to be up or down in every combination. Where there are `disagreements`, the audit itself failed on a
+    pair of ports."""
 
     device: str
     ward: str
@@ -137,7 +141,7 @@ class DeviceResult:
     crossings: tuple[Crossing, ...]
     problems: tuple[OpenPoint, ...]
     coverage: tuple[Coverage, ...]
-    link_states: tuple[tuple[str, ...], ...]
+    may_fail: tuple[str, ...]
     disagreements: tuple[Disagreement, ...] = ()
 
 

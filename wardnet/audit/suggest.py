@@ -21,9 +21,10 @@ def suggestion(crossing: Crossing) -> str:
         parts.append("filter what is forwarded: no chain of the forward hook does")
     if crossing.route is not None and crossing.route.span is not None:
         parts.append(f"or lead it nowhere: {crossing.route.text}")
-    if crossing.down:
+    if crossing.failed:
+        are, ways = ("is", "the one that goes") if len(crossing.failed) == 1 else ("are", "those that go")
         parts.append(
-            f"it opens when {', '.join(crossing.down)} is down: keep an unreachable route behind the one that goes"
+            f"it opens when {' and '.join(crossing.failed)} {are} down: keep an unreachable route behind {ways}"
         )
     return "; ".join(parts)
 

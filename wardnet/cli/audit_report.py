@@ -79,8 +79,10 @@ def _crossing(crossing: Crossing) -> None:
         _line("  " + _("after a flow that starts with: {packet}").format(packet=packet_text(crossing.needs)))
     if crossing.needs_rule is not None:
         _line("  " + _("which is let through by: {rule}").format(rule=hop_text(crossing.needs_rule)))
-    if crossing.down:
-        _line("  " + _("while down: {ports}").format(ports=", ".join(crossing.down)))
+    if crossing.needs_down:
+        _line("  " + _("which starts while down: {ports}").format(ports=", ".join(crossing.needs_down)))
+    if crossing.failed:
+        _line("  " + _("while down: {ports}").format(ports=", ".join(crossing.failed)))
     for hop in crossing.path:
         _line(f"    {hop_text(hop)}")
     if crossing.rule is not None:

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
-from wardnet.audit.question import link_states
 from wardnet.audit.sets.chains import Chains, Translation, Walk
 from wardnet.audit.sets.conditions import Conditions
 from wardnet.audit.sets.kernel import Kernel
-from wardnet.audit.sets.routing import Routing
+from wardnet.audit.sets.routing import Routing, failing
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.audit.sets.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
 from wardnet.model.device import Chain, Device, Hook, Opaque, Table
@@ -50,14 +49,13 @@ class Passage:
 
 
 class Pipeline:
-    """One device in one family. `circuits` are its uplinks, whose failures count. Of packets that belong to a flow
-    only those `between` the named ordered pairs of ports are looked for, where pairs are named."""
+    """One device in one family. Of packets that belong to a flow only those `between` the named ordered pairs of ports
+    are looked for, where pairs are named."""
 
     def __init__(
         self,
         device: Device,
         family: int,
-        circuits: tuple[str, ...],
         backend: str | None = None,
         between: Collection[tuple[str, str]] | None = None,
     ) -> None:
@@ -65,10 +63,9 @@ class Pipeline:
         self._chains: list[Chains] = []
         self.device = device
         self.family = family
-        self.states = link_states(circuits, tuple(link.name for link in device.links if not link.loopback))
         ports = tuple(link.name for link in device.links if link.up and not link.loopback)
-        self.space = Space(family, ports, len(self.states), backend)
-        self.routing = Routing(device, self.space, self.states)
+        self.space = Space(family, ports, failing(device, family), backend)
+        self.routing = Routing(device, self.space)
         self.conditions = Conditions(self.space, self.routing)
         self.kernel = Kernel(device, self.space, self.routing)
         helpers = device.ruleset.helpers or self.kernel.setting("net.netfilter.nf_conntrack_helper") == "1"
@@ -204,7 +201,7 @@ class Pipeline:
     def _arrived(self, walk: Walk) -> Bdd:
         """What enters and gets to connection tracking."""
         space = self.space
-        enters = space.any_of(space.entering(port) for port in entrances(self.device))
+        enters = space.any_of(space.entering(port) & ~space.down(port) for port in entrances(self.device))
         enters = enters & space.value("out", 0) & space.value(Field.MARK, 0) & space.value(Field.TRANSLATED, 0)
         enters = enters & space.value(Field.STATE, State.INVALID)  # what rules see before connection tracking
         if self.family in self.device.ruleset.tracked:

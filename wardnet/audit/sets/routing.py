@@ -1,6 +1,6 @@
-"""Where packets go: policy rules in order, each with its table by longest prefix, in every link state.
+"""Where packets go: policy rules in order, each with its table by longest prefix, in all link states at once.
 
-A link state is a set of ports that are down; a down port's next hops are gone and nothing enters or leaves by it.
+A link state is a set of ports that are down: their next hops are gone, and the routes that have no other.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from wardnet.audit.question import may_fail
 from wardnet.audit.sets.conditions import Conditions
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import Device, KernelRoute, PolicyRule, RouteType, RuleAction
@@ -26,23 +27,25 @@ class Routed:
     ports: Mapping[str, Bdd]
     device: Bdd  # to the device itself, broadcasts included
 
-    def limited(self, packets: Bdd) -> Routed:
-        return Routed({port: found & packets for port, found in self.ports.items()}, self.device & packets)
+
+def failing(device: Device, family: int) -> tuple[str, ...]:
+    """Ports that can matter when they are down: a route leads out of them."""
+    named = {hop.port for route in device.routes[family] if route.type is RouteType.UNICAST for hop in route.next_hops}
+    return tuple(port for port in may_fail(device) if port in named)
 
 
 class Routing:
-    """One device's routing in one family. `states` are the link states, the snapshot's own first."""
+    """One device's routing in one family."""
 
-    def __init__(self, device: Device, space: Space, states: tuple[frozenset[str], ...]) -> None:
+    def __init__(self, device: Device, space: Space) -> None:
         self._device = device
         self._space = space
-        self._states = states
         self._family = space.family
         self._rules = device.policy_rules[self._family]
         self._tables: dict[str, list[KernelRoute]] = {}
         for route in device.routes[self._family]:
             self._tables.setdefault(route.table, []).append(route)
-        self._lookups: dict[tuple[str, int | None, frozenset[str]], tuple[Routed, Bdd]] = {}
+        self._lookups: dict[tuple[str, int | None], tuple[Routed, Bdd]] = {}
         self._reverse: dict[tuple[bool, bool, bool], Routed] = {}
 
     # --- what conditions ask
@@ -72,9 +75,8 @@ class Routing:
     # --- lookups
 
     def forward(self) -> Routed:
-        """Packets as they came in, by where they go, in all link states."""
-        conditions = Conditions(self._space, None, None, "")
-        return self._in_all_states(conditions)
+        """Packets as they came in, by where they go."""
+        return self._routed(Conditions(self._space, None, None, ""))
 
     def back(self, *, by_mark: bool, answering: bool, bare: bool = False) -> Routed:
         """The way back to the packets' sources: `answering` as for an answer that comes in where the packet leaves,
@@ -86,7 +88,7 @@ class Routing:
 
     def _turned(self, *, by_mark: bool, answering: bool, bare: bool) -> Routed:
         space = self._space
-        found = self._in_all_states(Conditions(space, None, None if answering else "lo", "", turned=answering))
+        found = self._routed(Conditions(space, None, None if answering else "lo", "", turned=answering))
         zero = [] if by_mark else [Field.MARK]
         if bare:
             zero += [Field.SOURCE_PORT, Field.DESTINATION_PORT]
@@ -101,23 +103,8 @@ class Routing:
     def has_own_rules(self) -> bool:
         return any(rule.priority not in _MAIN_PRIORITIES for rule in self._rules)
 
-    def _in_all_states(self, conditions: Conditions) -> Routed:
-        space = self._space
-        gathered: dict[str, list[Bdd]] = {port: [] for port in space.ports}
-        own: list[Bdd] = []
-        for number, down in enumerate(self._states):
-            up = space.value("link", number)
-            for port in down:
-                up = up & ~space.entering(port)
-            routed = self._routed(conditions, down).limited(up)
-            own.append(routed.device)
-            for port, packets in routed.ports.items():
-                if port not in down:
-                    gathered[port].append(packets)
-        return Routed({port: space.any_of(found) for port, found in gathered.items()}, space.any_of(own))
-
-    def _routed(self, conditions: Conditions, down: frozenset[str]) -> Routed:
-        """The policy rules in order, in one link state."""
+    def _routed(self, conditions: Conditions) -> Routed:
+        """The policy rules in order."""
         space = self._space
         left = space.true
         waiting: list[tuple[int, Bdd]] = []  # sent on by goto, until the rule of that priority
@@ -137,24 +124,20 @@ class Routing:
             if rule.action is RuleAction.GOTO:
                 waiting.append((rule.goto, hit))
             elif rule.action is RuleAction.LOOKUP:
-                routed, missing = self._lookup(rule, down)
+                routed, missing = self._lookup(rule)
                 own.append(routed.device & hit)
                 for port, packets in routed.ports.items():
                     gathered[port].append(packets & hit)
                 left = left | (hit & missing)
         return Routed({port: space.any_of(found) for port, found in gathered.items()}, space.any_of(own))
 
-    def _lookup(self, rule: PolicyRule, down: frozenset[str]) -> tuple[Routed, Bdd]:
-        routes = self._tables.get(rule.table, [])
-        touched = frozenset(hop.port for route in routes for hop in route.next_hops) & down
-        key = (rule.table, rule.suppress, touched)
+    def _lookup(self, rule: PolicyRule) -> tuple[Routed, Bdd]:
+        key = (rule.table, rule.suppress)
         if key not in self._lookups:
-            self._lookups[key] = self._by_prefix(routes, rule.suppress, touched)
+            self._lookups[key] = self._by_prefix(self._tables.get(rule.table, []), rule.suppress)
         return self._lookups[key]
 
-    def _by_prefix(
-        self, routes: Iterable[KernelRoute], suppress: int | None, down: frozenset[str]
-    ) -> tuple[Routed, Bdd]:
+    def _by_prefix(self, routes: Iterable[KernelRoute], suppress: int | None) -> tuple[Routed, Bdd]:
         """One table: packets by outcome, and those for which it has no route."""
         space = self._space
         covered = missing = space.false
@@ -167,10 +150,7 @@ class Routing:
             nonlocal covered, missing
             here = self._within(Field.DESTINATION, group[0]) & ~covered
             for route in group:
-                hops = [hop for hop in route.next_hops if hop.port not in down]
-                if route.type is RouteType.UNICAST and route.next_hops and not hops:
-                    continue
-                taken = here
+                taken = here & self._there(route)
                 if route.open:
                     taken = taken & space.guess("unknown", route.span, route.open)
                 covered = covered | taken
@@ -179,8 +159,8 @@ class Routing:
                 elif route.type in _TO_DEVICE:
                     own.append(taken)
                 elif route.type is RouteType.UNICAST:
-                    for hop in hops:
-                        gathered.setdefault(hop.port, []).append(self._by(hop.port, taken))
+                    for hop in route.next_hops:
+                        gathered.setdefault(hop.port, []).append(self._by(hop.port, taken & ~space.down(hop.port)))
 
         for route in sorted(routes, key=lambda route: (-route.destination.prefixlen, route.metric)):
             if alike and (route.destination, route.metric) != (alike[0].destination, alike[0].metric):
@@ -191,6 +171,12 @@ class Routing:
             close(alike)
         ports = {port: space.any_of(found) for port, found in gathered.items() if port in space.ports}
         return Routed(ports, space.any_of(own)), missing | ~covered
+
+    def _there(self, route: KernelRoute) -> Bdd:
+        """The link states in which the route is there: one of its ways is up."""
+        if route.type is not RouteType.UNICAST or not route.next_hops:
+            return self._space.true
+        return self._space.any_of(~self._space.down(hop.port) for hop in route.next_hops)
 
     def _by(self, port: str, packets: Bdd) -> Bdd:
         """IPv6 link-local destinations are on the port that the packet came in by, and nowhere else."""

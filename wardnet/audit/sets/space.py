@@ -1,18 +1,22 @@
 """Sets of packets of one family at one device, as BDDs over header fields, ports and link states.
 
-Variables, top to bottom: link state, ports, small fields, addresses, transport ports; then one for each chance and
-each unknown, as they turn up. An unknown's variable stands for "its condition holds for this packet": what holds for
-all its values is certain, what holds for some is possible.
+Variables, top to bottom: ports, small fields, destination, link states, source, transport ports; then one for each
+chance and each unknown, as they turn up. An unknown's variable stands for "its condition holds for this packet": what
+holds for all its values is certain, what holds for some is possible.
+
+A link state is a variable for each port that can matter when it is down. They stand below the destination: which route
+a packet takes hangs on few of them once that is known, and on all of them before.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wardnet.audit.errors import AuditError
+from wardnet.audit.question import LinkState
 from wardnet.model.packet import ADDRESSES, Field, Masked, width
 from wardnet.model.packet import InRanges as InRangesOf
 from wardnet.model.span import Span
@@ -35,6 +39,8 @@ _ORDER = (
     Field.DESTINATION_PORT,
     Field.SOURCE_PORT,
 )
+_LINKS_BELOW = Field.DESTINATION
+LINKS = "links"  # as a field: the link state
 _BACKENDS = ("dd.cudd", "dd.autoref")
 _SWAPPED = ((Field.SOURCE, Field.DESTINATION), (Field.SOURCE_PORT, Field.DESTINATION_PORT))
 
@@ -61,9 +67,11 @@ def manager(backend: str | None = None) -> Any:
 
 
 class Space:
-    """`ports` are the device's, in order; `states` how many link states there are."""
+    """`ports` are the device's, in order; `failing` those that may be down."""
 
-    def __init__(self, family: int, ports: Sequence[str], states: int = 1, backend: str | None = None) -> None:
+    def __init__(
+        self, family: int, ports: Sequence[str], failing: Sequence[str] = (), backend: str | None = None
+    ) -> None:
         self.family = family
         self.ports = tuple(ports)
         self.bdd = manager(backend)
@@ -71,11 +79,14 @@ class Space:
         self.false: Bdd = self.bdd.false
         self.guesses: dict[str, Guess] = {}
         self._bits: dict[str, tuple[str, ...]] = {}
-        self._declare("link", max(states - 1, 1).bit_length())
         self._declare("in", len(self.ports).bit_length())
         self._declare("out", len(self.ports).bit_length())
+        self._down = {port: f"down.{port}" for port in failing}
         for field in _ORDER:
             self._declare(field, width(field, family))
+            if field is _LINKS_BELOW:
+                self._bits[LINKS] = tuple(self._down.values())
+                self.bdd.declare(*self._bits[LINKS])
         self._index = {name: number for number, name in enumerate(self.ports, start=1)}
         self._ranges: dict[tuple[str, int, int], Bdd] = {}
         self._guess_names: dict[tuple[str, Span, str], str] = {}
@@ -93,7 +104,7 @@ class Space:
     # --- sets
 
     def value(self, name: str, number: int) -> Bdd:
-        """The field, `link`, `in` or `out` has this value. Bit 0 is the most significant."""
+        """The field, `in` or `out` has this value. Bit 0 is the most significant."""
         return self.between(name, number, number)
 
     def entering(self, port: str) -> Bdd:
@@ -101,6 +112,13 @@ class Space:
 
     def leaving(self, port: str) -> Bdd:
         return self.value("out", self._index[port]) if port in self._index else self.false
+
+    def down(self, port: str) -> Bdd:
+        return self.bdd.var(self._down[port]) if port in self._down else self.false
+
+    def in_state(self, state: LinkState) -> Bdd:
+        """These ports are down, and no other."""
+        return self.bdd.cube({name: port in state.down for port, name in self._down.items()})
 
     def between(self, name: str, low: int, high: int) -> Bdd:
         key = (name, low, high)
@@ -195,7 +213,7 @@ class Space:
 
     def headers(self, packets: Bdd) -> Bdd:
         """In any link state, by any chance."""
-        return self.forget(self.bdd.exist(self._named("chance"), packets), "link")
+        return self.forget(self.bdd.exist(self._named("chance"), packets), LINKS)
 
     def unknowns_in(self, packets: Bdd) -> tuple[Guess, ...]:
         found = sorted(name for name in self.bdd.support(packets) if name.startswith("unknown"))
@@ -221,6 +239,24 @@ class Space:
                 value <<= 1
         return value
 
+    def near_states(self) -> Iterator[Bdd]:
+        """All up; then one port down, each."""
+        yield self.in_state(LinkState())
+        yield from (self.in_state(LinkState(frozenset({port}))) for port in self._down)
+
+    def link_state(self, packets: Bdd) -> LinkState:
+        """One in which a packet of the set passes, which must not be empty; and in which all ports are needed that are
+        down."""
+        down = set()
+        for port in reversed(self._down):
+            up = packets & ~self.down(port)
+            if up == self.false:
+                down.add(port)
+                packets = packets & self.down(port)
+            else:
+                packets = up
+        return LinkState(frozenset(down))
+
     def assignment(self, packets: Bdd) -> dict[str, bool]:
         """Of the guesses: false where it can be, one after the other."""
         found = {}
@@ -231,4 +267,4 @@ class Space:
         return found
 
 
-__all__ = ["ADDRESSES", "Bdd", "Guess", "Space", "manager"]
+__all__ = ["ADDRESSES", "LINKS", "Bdd", "Guess", "Space", "manager"]

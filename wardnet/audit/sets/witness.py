@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from wardnet.audit.question import LinkState
 from wardnet.audit.records import Packet
 from wardnet.audit.sets.chains import Translation
 from wardnet.audit.sets.space import Bdd, Guess, Space
@@ -26,13 +27,13 @@ _ANYWHERE: dict[int, IPNetwork] = {4: IPv4Network("203.0.113.0/24"), 6: IPv6Netw
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A packet as it is sent, its fields at the forward hook, the link state's number, and what the guesses have to
-    be for it (of those that are true)."""
+    """A packet as it is sent, its fields at the forward hook, the link state, and what the guesses have to be for it
+    (of those that are true)."""
 
     sent: Mapping[Field, int]
     fields: Mapping[Field, int]
     state: State
-    link: int
+    links: LinkState
     guesses: frozenset[tuple[str, Span, str]]
 
     def guessed(self, kind: str, span: Span, reason: str) -> bool:
@@ -58,7 +59,7 @@ def choose(
 ) -> Witness:
     """The witness of a set (not empty, ports already fixed): with a source and a destination out of the networks where
     they are expected, else `elsewhere`. The same set gives the same witness."""
-    packets = _narrow(space, packets, [space.value("link", 0)])
+    packets = _first(space, packets, space.near_states())
     for state in _STATES:
         wished = packets & space.value(Field.STATE, state)
         if wished != space.false:
@@ -81,8 +82,8 @@ def choose(
     for field in Field:
         fields[field] = space.smallest(packets, field)
         packets = packets & space.value(field, fields[field])
-    link = space.smallest(packets, "link")
-    packets = packets & space.value("link", link)
+    links = space.link_state(packets)
+    packets = packets & space.in_state(links)
     assignment = space.assignment(packets)
     guesses = frozenset(
         (name.partition(".")[0], space.guesses[name].span, space.guesses[name].reason)
@@ -90,14 +91,14 @@ def choose(
         if value
     )
     sent = _before_translation(space, fields, translations)
-    return Witness(sent, fields, State(fields[Field.STATE]), link, guesses)
+    return Witness(sent, fields, State(fields[Field.STATE]), links, guesses)
 
 
 def needed_unknowns(space: Space, packets: Bdd, witness: Witness) -> tuple[Guess, ...]:
     """The unknowns on which it hangs whether this packet is in the set."""
     for field, value in witness.fields.items():
         packets = packets & space.value(field, value)
-    packets = packets & space.value("link", witness.link)
+    packets = packets & space.in_state(witness.links)
     return space.unknowns_in(space.headers(packets))
 
 

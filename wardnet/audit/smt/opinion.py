@@ -59,10 +59,8 @@ class _Opinion:
         crossings = [self._crossing(passed, ends) for ends in pairs]
         if all(crossing == FALSE for crossing in crossings):
             return dict.fromkeys(pairs, calm)
-        states = self._question.link_states
-        self._script.demand(self._packet.link_state(states))
         first = Unknown(self._script, "first", self._question.family, self._passage.names)
-        self._script.demand(belongs(self._passage, passed, moved, first, states))
+        self._script.demand(belongs(self._passage, passed, moved, first))
         found = Solver(self._script, crossings, self._limits).possible()
         kinds = {True: Verdict.VIOLATED, False: Verdict.UNKNOWN}
         return {ends: kinds[found[place]] if place in found else calm for place, ends in enumerate(pairs)}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from wardnet.audit.smt.terms import FALSE, TRUE, Script, Term, conj, disj, either, neg, number, same
+from wardnet.audit.smt.terms import FALSE, TRUE, Script, Term, disj, either, number, same
 from wardnet.model.packet import Field, State, port_named, width
 from wardnet.model.span import Span
 
@@ -93,11 +93,8 @@ class Unknown:
     # --- link states
 
     def down(self, name: str) -> Term:
+        """Any port may be, each by itself."""
         return self._down.get(name, FALSE)
-
-    def link_state(self, states: Sequence[Collection[str]]) -> Term:
-        """One of these sets of ports is down, and nothing else."""
-        return disj(conj(term if name in state else neg(term) for name, term in self._down.items()) for state in states)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,6 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from wardnet.audit.smt.chains import Log, Run, changes
 from wardnet.audit.smt.conditions import Pairs
 from wardnet.audit.smt.packet import Unknown, View
@@ -37,13 +35,12 @@ _STARTING = {4: (8, 13, 15, 17), 6: (128, 139)}  # requests: of other ICMP no co
 _PAIRED = ((Field.SOURCE, Field.DESTINATION), (Field.SOURCE_PORT, Field.DESTINATION_PORT))
 
 
-def belongs(passage: Passage, packet: Passed, moved: Term, first: Unknown, states: Sequence[frozenset[str]]) -> Term:
+def belongs(passage: Passage, packet: Passed, moved: Term, first: Unknown) -> Term:
     """The packet is part of a connection, or related to one, as its state says; `moved` if its ends were put back.
-    `first` is that connection's first packet."""
+    `first` is that connection's first packet, which may have passed in another link state."""
     script = first.script
     pairs = [(one, other) for one in passage.entrances for other in passage.up]
     started = passage.run(first, (State.NEW,), pairs, FALSE)
-    script.demand(first.link_state(states))
     own = first.fresh(0)  # it is the device's own, and not one that was forwarded
     unsure = first.unknown(
         Span(passage.device.id, "nft-ruleset.json", "output and input"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
+from wardnet.audit.question import LinkState
 from wardnet.model.device import Device, KernelRoute, NextHop, PolicyRule, RouteType, RuleAction
 from wardnet.model.packet import (
     All,
@@ -52,12 +53,12 @@ class Found:
 
 
 class Concrete:
-    """One device in one family, with some ports down. `guessed` answers for unknowns and chances."""
+    """One device in one family and one link state. `guessed` answers for unknowns and chances."""
 
-    def __init__(self, device: Device, family: int, down: frozenset[str], guessed: Guessed) -> None:
+    def __init__(self, device: Device, family: int, links: LinkState, guessed: Guessed) -> None:
         self._device = device
         self._family = family
-        self._down = down
+        self._links = links
         self._guessed = guessed
 
     def holds(self, predicate: Predicate, probe: Probe) -> bool:
@@ -147,7 +148,7 @@ class Concrete:
         )
         best: tuple[KernelRoute, tuple[NextHop, ...]] | None = None
         for route in fitting:
-            hops = tuple(hop for hop in route.next_hops if hop.port not in self._down)
+            hops = tuple(hop for hop in route.next_hops if hop.port not in self._links.down)
             if best is not None:
                 same = (route.destination, route.metric) == (best[0].destination, best[0].metric)
                 if not same or best[0].type is not RouteType.UNICAST:

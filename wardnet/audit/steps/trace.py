@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from wardnet.audit.question import LinkState
 from wardnet.audit.records import Hop
 from wardnet.audit.steps.concrete import Concrete, Guessed, Probe
 from wardnet.model.device import (
@@ -61,13 +62,13 @@ class Outcome:
 
 
 class Tracer:
-    """One device in one family, with some ports down. `guessed` answers for unknowns and chances."""
+    """One device in one family and one link state. `guessed` answers for unknowns and chances."""
 
     def __init__(
         self,
         device: Device,
         family: int,
-        down: frozenset[str],
+        links: LinkState,
         guessed: Guessed,
         *,
         state: State = State.NEW,
@@ -76,7 +77,8 @@ class Tracer:
         self._device = device
         self._family = family
         self._guessed = guessed
-        self._concrete = Concrete(device, family, down, guessed)
+        self._concrete = Concrete(device, family, links, guessed)
+        self._links = links
         self._state = state  # what connection tracking makes of the packet
         self._translated_to = translated_to  # address and port, where a translation leaves a choice
 
@@ -85,6 +87,9 @@ class Tracer:
         answer whose addresses are put back there."""
         trace = Trace()
         trace.note("enters", f"through {probe.incoming}")
+        if probe.incoming in self._links.down:
+            trace.note("enters", f"{probe.incoming} is down")
+            return trace
         hooks = [] if from_tracking else [*self._bases(Hook.INGRESS), *self._prerouting(before=True)]
         for table, chain in hooks:
             result = self._pass(trace, table, chain, probe)
