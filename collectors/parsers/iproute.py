@@ -143,7 +143,9 @@ def _route(item: Item, index: int, family: int) -> KernelRoute:
         reason = "route without a port"
     metric = item.integer("metric") if "metric" in record else 0
     span = artefact.span(f"#{index} {item.string('dst')} table {table}")
-    return KernelRoute(span, table, destination, RouteType(kind), hops, metric, reason)
+    prefers = _address(item, item.string("prefsrc")) if "prefsrc" in record else None
+    grouped = "nhid" in record
+    return KernelRoute(span, table, destination, RouteType(kind), hops, metric, reason, prefers, grouped)
 
 
 def _is_its_next_hop(info: Any, route: Mapping[str, Any]) -> bool:

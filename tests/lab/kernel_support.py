@@ -13,6 +13,7 @@ import shlex
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,6 +77,15 @@ class Router:
 
     def neighbour(self, port: str) -> str:
         return f"{self.name}-{port}"
+
+    def lose_carrier(self, port: str) -> None:
+        """And wait until the router knows."""
+        run(f"ip -n {self.neighbour(port)} link set far down")
+        deadline = time.monotonic() + 60
+        while self.shell(f"cat /sys/class/net/{port}/carrier").strip() != "0":
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{port} still has a carrier")
+            time.sleep(0.02)
 
     def shell(self, script: str, *, check: bool = True) -> str:
         done = subprocess.run(

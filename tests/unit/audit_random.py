@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 from random import Random
 
 from wardnet.model.device import (
@@ -64,7 +64,8 @@ OWN = {4: "10.1.1.1/32", 6: "fd01:0:1::1/128"}
 _SOURCE = Source("a test", 1)
 _SETTINGS = ("forwarding", "rp_filter", "accept_local", "route_localnet", "src_valid_mark", "accept_source_route",
              "bc_forwarding", "mc_forwarding")  # fmt: skip
-_SETTINGS6 = ("forwarding", "accept_source_route", "accept_ra", "seg6_enabled", "rpl_seg_enabled")
+_SETTINGS6 = ("forwarding", "accept_source_route", "accept_ra", "seg6_enabled", "rpl_seg_enabled",
+              "ignore_routes_with_linkdown")  # fmt: skip
 
 
 class RandomDevice:
@@ -141,8 +142,9 @@ class RandomDevice:
         hops = tuple(NextHop(port, None) for port in ports) if kind is RouteType.UNICAST else ()
         table = self.random.choice(("254", "254", "100", "100", "255" if kind is RouteType.LOCAL else "200"))
         unsure = "route with encap" if not self.calm and self.chance(0.1) else None
+        source = ip_interface(OWN[family]).ip if family == 4 and hops and number % 2 else None
         return KernelRoute(Span("d", "ip-route.json", f"#{number}"), table, self.random.choice(NETWORKS[family]), kind,
-                           hops, self.random.choice((10, 20)), unsure)  # fmt: skip
+                           hops, self.random.choice((10, 20)), unsure, source)  # fmt: skip
 
     def rules(self, family: int) -> tuple[PolicyRule, ...]:
         found = [(0, RuleAction.LOOKUP, "255"), (32766, RuleAction.LOOKUP, "254"), (32767, RuleAction.LOOKUP, "253")]

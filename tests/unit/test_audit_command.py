@@ -112,7 +112,7 @@ def test_the_json_has_matrix_hashes_coverage_and_packets_to_replay(tmp_path: Pat
     assert covered["modelled"] > covered["irrelevant"] > 0
     assert device["crossings"][0]["replay"] == {
         "device": "buoi-gw", "incoming": "citizen0", "outgoing": "clerks0", "family": 4, "state": "new", "down": [],
-        "source": "172.20.1.10", "destination": "10.20.1.10", "protocol": "tcp", "source_port": 40000,
+        "gone": [], "source": "172.20.1.10", "destination": "10.20.1.10", "protocol": "tcp", "source_port": 40000,
         "destination_port": 443,
     }  # fmt: skip
     artefact = record["artefacts"]["buoi-gw"]["sysctl.txt"]

@@ -201,6 +201,7 @@ class _Examiner:
             route=trace.route,
             policy_rule=trace.policy_rule,
             down=tuple(sorted(witness.links.down)),
+            gone=tuple(sorted(witness.links.gone)),
             failed=tuple(self._named(witness.links.down)),
             open_points=points,
             suggestion="",
@@ -280,7 +281,7 @@ class _Examiner:
             self.pipeline.family, source.interface, source.channel, destination.interface, destination.channel,
             packet(witness, self.pipeline.family, source.interface, State.UNTRACKED),
             None, None, (), "", (hop,), hop, None, None,
-            (), (), points, suggest.unbridge(bridge.name, source.interface),
+            (), (), (), points, suggest.unbridge(bridge.name, source.interface),
         )  # fmt: skip
 
 

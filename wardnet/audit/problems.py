@@ -14,7 +14,8 @@ _PROBLEM_SETTINGS = ("bc_forwarding", "mc_forwarding", "accept_source_route", "s
 _LISTED = {
     4: ("forwarding", "rp_filter", "accept_local", "route_localnet", "src_valid_mark", "accept_source_route",
         "bc_forwarding", "mc_forwarding"),
-    6: ("forwarding", "accept_source_route", "accept_ra", "seg6_enabled", "rpl_seg_enabled"),
+    6: ("forwarding", "accept_source_route", "accept_ra", "seg6_enabled", "rpl_seg_enabled",
+        "ignore_routes_with_linkdown"),
 }  # fmt: skip
 # Only where the kernel was built with multicast routing of IPv6: for all, or for none.
 _LISTED_TOGETHER = "mc_forwarding"

@@ -16,9 +16,11 @@ Ends = tuple[str, str]  # an ordered pair of ports
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """Ports that are down; all others are as in the snapshot."""
+    """Ports that are down; all others are as in the snapshot. Those of them that are `gone` are not on the device any
+    more, nor are their addresses; of ports for which that makes no difference nothing is said."""
 
     down: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

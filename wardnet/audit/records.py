@@ -70,9 +70,10 @@ class Crossing:
     """A way from one channel to the other that no grant covers: certain (`violated`) or possible (`unknown`).
 
     `rule` lets the packet through the forward hook, `route` and `policy_rule` lead it out of the other channel's port;
-    `down` are the ports that have to be down for it, `failed` the same as people call them. A packet of a flow that
-    exists `needs` that flow's first packet, which `needs_rule` let through while `needs_down` were down; where that
-    rule opens a crossing for first packets too, this one `follows` it.
+    `down` are the ports that have to be down for it, `failed` the same as people call them; those that are `gone` must
+    have lost their addresses too. A packet of a flow that exists `needs` that flow's first packet, which `needs_rule`
+    let through while `needs_down` were down; where that rule opens a crossing for first packets too, this one `follows`
+    it.
     """
 
     id: str
@@ -94,6 +95,7 @@ class Crossing:
     route: Hop | None
     policy_rule: Hop | None
     down: tuple[str, ...]
+    gone: tuple[str, ...]
     failed: tuple[str, ...]
     open_points: tuple[OpenPoint, ...]
     suggestion: str

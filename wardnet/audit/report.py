@@ -68,6 +68,7 @@ def replay(crossing: Crossing) -> dict[str, Any]:
         "destination_port": packet.destination_port,
         "state": packet.state,
         "down": list(crossing.down),
+        "gone": list(crossing.gone),
     }
 
 

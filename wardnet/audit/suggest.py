@@ -26,6 +26,10 @@ def suggestion(crossing: Crossing) -> str:
         parts.append(
             f"it opens when {' and '.join(crossing.failed)} {are} down: keep an unreachable route behind {ways}"
         )
+    if crossing.gone:
+        parts.append(
+            f"the addresses of {', '.join(crossing.gone)} have to be gone too: let no route lead on what is for them"
+        )
     return "; ".join(parts)
 
 

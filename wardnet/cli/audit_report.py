@@ -83,6 +83,8 @@ def _crossing(crossing: Crossing) -> None:
         _line("  " + _("which starts while down: {ports}").format(ports=", ".join(crossing.needs_down)))
     if crossing.failed:
         _line("  " + _("while down: {ports}").format(ports=", ".join(crossing.failed)))
+    if crossing.gone:
+        _line("  " + _("and gone, with their addresses: {ports}").format(ports=", ".join(crossing.gone)))
     for hop in crossing.path:
         _line(f"    {hop_text(hop)}")
     if crossing.rule is not None:

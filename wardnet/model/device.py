@@ -47,7 +47,8 @@ class NextHop:
 
 @dataclass(frozen=True, slots=True)
 class KernelRoute:
-    """`open` says why the route may not apply as written; None where it does."""
+    """`open` says why the route may not apply as written; None where it does. `prefers` is the source that the device
+    itself takes for it. `grouped` next hops are an object of their own, which the route shares with others."""
 
     span: Span
     table: str  # number as text; main, local and default are 254, 255 and 253
@@ -56,6 +57,8 @@ class KernelRoute:
     next_hops: tuple[NextHop, ...]
     metric: int
     open: str | None = None
+    prefers: IPAddress | None = None
+    grouped: bool = False
 
 
 class RuleAction(StrEnum):

@@ -18,7 +18,7 @@ from itertools import combinations
 from wardnet.audit.sets.chains import Chains, Translation, Walk
 from wardnet.audit.sets.conditions import Conditions
 from wardnet.audit.sets.kernel import Kernel
-from wardnet.audit.sets.routing import Routing, failing
+from wardnet.audit.sets.routing import Routing, failing, parting
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.audit.sets.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
 from wardnet.model.device import Chain, Device, Hook, Opaque, Table
@@ -64,7 +64,7 @@ class Pipeline:
         self.device = device
         self.family = family
         ports = tuple(link.name for link in device.links if link.up and not link.loopback)
-        self.space = Space(family, ports, failing(device, family), backend)
+        self.space = Space(family, ports, failing(device, family), parting(device, family), backend)
         self.routing = Routing(device, self.space)
         self.conditions = Conditions(self.space, self.routing)
         self.kernel = Kernel(device, self.space, self.routing)

@@ -1,6 +1,8 @@
 """Where packets go: policy rules in order, each with its table by longest prefix, in all link states at once.
 
-A link state is a set of ports that are down: their next hops are gone, and the routes that have no other.
+A link state is a set of ports that are down: their next hops are gone, and the routes that have no other. An IPv4
+address stays the device's while its port is down, and leaves with a port that is gone; an IPv6 address leaves either
+way, unless the port has only lost its carrier.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from wardnet.audit.question import may_fail
 from wardnet.audit.sets.conditions import Conditions
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import Device, KernelRoute, PolicyRule, RouteType, RuleAction
+from wardnet.model.intent import IPAddress
 from wardnet.model.packet import Field
 
 _LINK_LOCAL = (0xFE80 << 112, (0xFEC0 << 112) - 1)
+_OWN = frozenset({RouteType.LOCAL, RouteType.ANYCAST})
 _TO_DEVICE = frozenset({RouteType.LOCAL, RouteType.ANYCAST, RouteType.BROADCAST})
 _MAIN_PRIORITIES = (0, 32766, 32767)
 
@@ -29,8 +33,19 @@ class Routed:
 
 
 def failing(device: Device, family: int) -> tuple[str, ...]:
-    """Ports that can matter when they are down: a route leads out of them."""
-    named = {hop.port for route in device.routes[family] if route.type is RouteType.UNICAST for hop in route.next_hops}
+    """Ports that can matter when they are down: there are routes by them, or to them."""
+    named = {hop.port for route in device.routes[family] for hop in route.next_hops}
+    return tuple(port for port in may_fail(device) if port in named)
+
+
+def parting(device: Device, family: int) -> tuple[str, ...]:
+    """Ports for which it matters whether they are down or gone: in IPv4 for their addresses, and for routes with other
+    ways; in IPv6 for their addresses, where a lost carrier takes the routes."""
+    routes = [route for route in device.routes[family] if route.type in _OWN or (family == 4 and _breaks(route))]
+    named = {hop.port for route in routes for hop in route.next_hops}
+    if family == 6:
+        setting = "net.ipv6.conf.{}.ignore_routes_with_linkdown"
+        named = {port for port in named if device.settings.get(setting.format(port.replace(".", "/"))) != "0"}
     return tuple(port for port in may_fail(device) if port in named)
 
 
@@ -53,9 +68,9 @@ class Routing:
     def local(self, field: Field) -> Bdd:
         """The address is one of the device's own, by its local table."""
         return self._space.any_of(
-            self._within(field, route)
+            self._within(field, route) & self._there(route)
             for route in self._tables.get("255", [])
-            if route.type in (RouteType.LOCAL, RouteType.ANYCAST)
+            if route.type in _OWN
         )
 
     def reverse_path(self, *, same_port: bool, by_mark: bool) -> Bdd:
@@ -173,10 +188,28 @@ class Routing:
         return Routed(ports, space.any_of(own)), missing | ~covered
 
     def _there(self, route: KernelRoute) -> Bdd:
-        """The link states in which the route is there: one of its ways is up."""
-        if route.type is not RouteType.UNICAST or not route.next_hops:
-            return self._space.true
-        return self._space.any_of(~self._space.down(hop.port) for hop in route.next_hops)
+        """The link states in which the route is there: one of its ways is up, or, to an address of the device's own,
+        its port is not gone."""
+        space = self._space
+        missing = space.gone if route.type in _OWN else space.down
+        there = space.true
+        if route.next_hops:
+            there = space.any_of(~missing(hop.port) for hop in route.next_hops)
+        if self._family == 4 and _breaks(route):
+            there = there & ~space.any_of(space.gone(hop.port) for hop in route.next_hops)
+        if self._family == 4 and route.prefers is not None and route.table == "254" and route.type not in _OWN:
+            # With its preferred source the kernel takes a route of the main table away.
+            there = there & self._owned(route.prefers)
+        return there
+
+    def _owned(self, address: IPAddress) -> Bdd:
+        """The link states in which the address is the device's. One that is on no port stays."""
+        found = [
+            self._there(route)
+            for route in self._tables.get("255", [])
+            if route.type is RouteType.LOCAL and address in route.destination
+        ]
+        return self._space.any_of(found) if found else self._space.true
 
     def _by(self, port: str, packets: Bdd) -> Bdd:
         """IPv6 link-local destinations are on the port that the packet came in by, and nowhere else."""
@@ -189,6 +222,11 @@ class Routing:
     def _within(self, field: Field, route: KernelRoute) -> Bdd:
         network = route.destination
         return self._space.between(field, int(network[0]), int(network[-1]))
+
+
+def _breaks(route: KernelRoute) -> bool:
+    """IPv4's routes of several ways go as a whole with a port that is gone."""
+    return len(route.next_hops) > 1 and not route.grouped
 
 
 def _suppressed(route: KernelRoute, suppress: int | None) -> bool:

@@ -67,10 +67,16 @@ def manager(backend: str | None = None) -> Any:
 
 
 class Space:
-    """`ports` are the device's, in order; `failing` those that may be down."""
+    """`ports` are the device's, in order; `failing` those that may be down, `parting` those of them that may then keep
+    their addresses or not."""
 
     def __init__(
-        self, family: int, ports: Sequence[str], failing: Sequence[str] = (), backend: str | None = None
+        self,
+        family: int,
+        ports: Sequence[str],
+        failing: Sequence[str] = (),
+        parting: Sequence[str] = (),
+        backend: str | None = None,
     ) -> None:
         self.family = family
         self.ports = tuple(ports)
@@ -82,10 +88,12 @@ class Space:
         self._declare("in", len(self.ports).bit_length())
         self._declare("out", len(self.ports).bit_length())
         self._down = {port: f"down.{port}" for port in failing}
+        self._gone = {port: f"gone.{port}" for port in failing if port in parting}
         for field in _ORDER:
             self._declare(field, width(field, family))
             if field is _LINKS_BELOW:
-                self._bits[LINKS] = tuple(self._down.values())
+                names = ((self._down[port], self._gone.get(port)) for port in failing)
+                self._bits[LINKS] = tuple(name for pair in names for name in pair if name is not None)
                 self.bdd.declare(*self._bits[LINKS])
         self._index = {name: number for number, name in enumerate(self.ports, start=1)}
         self._ranges: dict[tuple[str, int, int], Bdd] = {}
@@ -116,9 +124,15 @@ class Space:
     def down(self, port: str) -> Bdd:
         return self.bdd.var(self._down[port]) if port in self._down else self.false
 
+    def gone(self, port: str) -> Bdd:
+        """The port is down, and its addresses are not the device's any more."""
+        down = self.down(port)
+        return down & self.bdd.var(self._gone[port]) if port in self._gone else down
+
     def in_state(self, state: LinkState) -> Bdd:
-        """These ports are down, and no other."""
-        return self.bdd.cube({name: port in state.down for port, name in self._down.items()})
+        """These ports are down or gone, and no other."""
+        down = {name: port in state.down for port, name in self._down.items()}
+        return self.bdd.cube({**down, **{name: port in state.gone for port, name in self._gone.items()}})
 
     def between(self, name: str, low: int, high: int) -> Bdd:
         key = (name, low, high)
@@ -240,22 +254,23 @@ class Space:
         return value
 
     def near_states(self) -> Iterator[Bdd]:
-        """All up; then one port down, each."""
+        """All up; then one port down, each; then one gone."""
         yield self.in_state(LinkState())
         yield from (self.in_state(LinkState(frozenset({port}))) for port in self._down)
+        yield from (self.in_state(LinkState(frozenset({port}), frozenset({port}))) for port in self._gone)
 
     def link_state(self, packets: Bdd) -> LinkState:
         """One in which a packet of the set passes, which must not be empty; and in which all ports are needed that are
         down."""
-        down = set()
-        for port in reversed(self._down):
-            up = packets & ~self.down(port)
-            if up == self.false:
-                down.add(port)
-                packets = packets & self.down(port)
-            else:
-                packets = up
-        return LinkState(frozenset(down))
+        found: dict[str, set[str]] = {"down": set(), "gone": set()}
+        for kind, names in (("down", self._down), ("gone", self._gone)):
+            for port, name in reversed(names.items()):
+                without = packets & ~self.bdd.var(name)
+                if without == self.false:
+                    found[kind].add(port)
+                else:
+                    packets = without
+        return LinkState(frozenset(found["down"]), frozenset(found["gone"]))
 
     def assignment(self, packets: Bdd) -> dict[str, bool]:
         """Of the guesses: false where it can be, one after the other."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from wardnet.audit.smt.terms import FALSE, TRUE, Script, Term, disj, either, number, same
+from wardnet.audit.smt.terms import FALSE, TRUE, Script, Term, both, disj, either, number, same
 from wardnet.model.packet import Field, State, port_named, width
 from wardnet.model.span import Span
 
@@ -54,6 +54,7 @@ class Unknown:
         self.numbers = {name: place for place, name in enumerate(names, start=1)}
         self._guesses: dict[tuple[str, Span, str], Term] = {}
         self._down = {name: script.declare(f"{label}.down.{place}") for name, place in self.numbers.items()}
+        self._gone = {name: script.declare(f"{label}.gone.{place}") for name, place in self.numbers.items()}
         self._fresh = 0
 
     def header(self) -> dict[Field, Term]:
@@ -95,6 +96,10 @@ class Unknown:
     def down(self, name: str) -> Term:
         """Any port may be, each by itself."""
         return self._down.get(name, FALSE)
+
+    def gone(self, name: str) -> Term:
+        """It is down, and so are the addresses that it had."""
+        return both(self._down[name], self._gone[name]) if name in self._down else FALSE
 
 
 @dataclass(frozen=True, slots=True)

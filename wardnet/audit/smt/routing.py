@@ -19,6 +19,9 @@ from wardnet.model.packet import Field, width
 _FINAL = (RouteType.UNREACHABLE, RouteType.PROHIBIT, RouteType.BLACKHOLE)
 _HERE = (RouteType.LOCAL, RouteType.ANYCAST, RouteType.BROADCAST)
 _DEFAULT_RULES = (0, 32766, 32767)
+_ADDRESSES = (RouteType.LOCAL, RouteType.ANYCAST)
+_IGNORED = "net.ipv6.conf.{}.ignore_routes_with_linkdown"
+_MAIN_TABLE = "254"
 LOCAL_TABLE = "255"
 
 
@@ -66,11 +69,10 @@ class Routing:
     def own(self, view: View, field: Field) -> Term:
         """The address is the device's own."""
         bits = width(field, self.family)
-        found = [
-            between(view.fields[field], group.prefix[0], group.prefix[1], bits)
-            for group in self._tables.get(LOCAL_TABLE, ())
-            if any(route.type in (RouteType.LOCAL, RouteType.ANYCAST) for route in group.routes)
-        ]
+        found = []
+        for group in self._tables.get(LOCAL_TABLE, ()):
+            held = disj(self._stays(route, view) for route in group.routes if route.type in _ADDRESSES)
+            found.append(both(between(view.fields[field], group.prefix[0], group.prefix[1], bits), held))
         return view.packet.script.share(disj(found))
 
     def route_back(self, view: View, *, same_port: bool, by_mark: bool) -> Term:
@@ -180,11 +182,40 @@ class Routing:
         return disj(self._is_taken(route, view) for route in group.routes)
 
     def _is_taken(self, route: KernelRoute, view: View) -> Term:
-        """It is there, with a way that is up; maybe, where it is not known to apply as written."""
-        there: Term = TRUE
-        if route.type is RouteType.UNICAST and route.next_hops:
-            there = disj(neg(view.packet.down(hop.port)) for hop in route.next_hops)
+        """It is there; maybe, where it is not known to apply as written."""
+        there = self._stays(route, view)
         return both(there, view.packet.unknown(route.span, route.open)) if route.open else there
+
+    def _stays(self, route: KernelRoute, view: View) -> Term:
+        """Whether failures have left the route. (fib_sync_down_dev and fib_sync_down_addr in net/ipv4/fib_semantics.c,
+        fib6_ifdown in net/ipv6/route.c.)"""
+        if not route.next_hops:
+            kept: Term = TRUE
+        elif route.type in _ADDRESSES:
+            kept = disj(neg(self._addresses_left(hop.port, view)) for hop in route.next_hops)
+        else:
+            kept = disj(neg(view.packet.down(hop.port)) for hop in route.next_hops)
+            if self.family == 4 and len(route.next_hops) > 1 and not route.grouped:
+                # NETDEV_UNREGISTER counts every way as dead.
+                kept = conj([kept, *(neg(view.packet.gone(hop.port)) for hop in route.next_hops)])
+        if self.family == 6 or route.table != _MAIN_TABLE or route.prefers is None or route.type in _ADDRESSES:
+            return kept
+        wanted = int(route.prefers)
+        holders = [
+            one
+            for group in self._tables.get(LOCAL_TABLE, ())
+            if group.prefix[0] <= wanted <= group.prefix[1]
+            for one in group.routes
+            if one.type is RouteType.LOCAL
+        ]
+        return both(kept, disj(self._stays(one, view) for one in holders)) if holders else kept
+
+    def _addresses_left(self, port: str, view: View) -> Term:
+        """IPv4's stay while the port is there, up or not. IPv6's go when it is set down, and stay when it is without a
+        carrier: which is no failure to routes unless they are ignored then."""
+        if self.family == 6 and self.device.settings.get(_IGNORED.format(port.replace(".", "/"))) == "0":
+            return view.packet.down(port)
+        return view.packet.gone(port)
 
     def _on_link(self, view: View, port: str, came_in: Ports) -> Term:
         """A link-local destination is a neighbour on the port where the packet came in."""

@@ -28,6 +28,7 @@ from wardnet.model.packet import (
 )
 from wardnet.model.span import Span
 
+_OWN = (RouteType.LOCAL, RouteType.ANYCAST)
 Guessed = Callable[[str, Span, str], bool]
 
 
@@ -95,9 +96,32 @@ class Concrete:
 
     def _own(self, address: int) -> bool:
         return any(
-            route.table == "255" and route.type in (RouteType.LOCAL, RouteType.ANYCAST) and _within(route, address)
+            route.table == "255" and route.type in _OWN and _within(route, address) and self._present(route)
             for route in self._device.routes[self._family]
         )
+
+    def _present(self, route: KernelRoute) -> bool:
+        """In this link state: some of its ports still have it. The kernel takes a route of IPv4's main table away with
+        the address that it prefers as a source."""
+        if self._family == 4 and route.table == "254" and route.prefers is not None:
+            wanted = int(route.prefers)
+            held = [r for r in self._device.routes[4]
+                    if r.table == "255" and r.type is RouteType.LOCAL and _within(r, wanted)]  # fmt: skip
+            if held and not any(self._present(r) for r in held):
+                return False
+        ports = [hop.port for hop in route.next_hops]
+        if route.type in _OWN:
+            return not ports or any(not self._left(port) for port in ports)
+        if self._family == 4 and len(ports) > 1 and not route.grouped and self._links.gone & set(ports):
+            return False  # it goes as a whole with one of its ports
+        return not ports or any(port not in self._links.down for port in ports)
+
+    def _left(self, port: str) -> bool:
+        """The port's addresses are no longer the device's: IPv6's are not while it is down, unless it has only lost its
+        carrier."""
+        if port not in self._links.down or port in self._links.gone:
+            return port in self._links.down
+        return self._family == 6 and self._setting(port, "ignore_routes_with_linkdown") == "0"
 
     def _reverse(self, probe: Probe, *, by_mark: bool, enters: str) -> set[str]:
         """Ports of the way back to the packet's source, for an answer that enters so."""
@@ -156,7 +180,7 @@ class Concrete:
                 if route.type is RouteType.UNICAST:
                     best = (best[0] if best[1] else route, best[1] + self._on_link(hops, probe))
                 continue
-            if route.type is RouteType.UNICAST and not hops:
+            if not self._present(route) or (route.type is RouteType.UNICAST and not hops):
                 continue
             if route.open and not self._guessed("unknown", route.span, route.open):
                 continue
