@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import (
     IPv4Interface,
     IPv4Network,
@@ -85,6 +85,14 @@ def parse_addresses(artefact: Artefact) -> Mapping[str, tuple[IPv4Interface | IP
                 artefact.fail(entry.where, str(error))
         found[item.string("ifname")] = tuple(addresses)
     return found
+
+
+def listed_addresses(artefact: Artefact) -> Iterator[tuple[str, int, str]]:
+    """Each address of `ip -j addr show`: its interface, its number there, and its family."""
+    for index, record in enumerate(artefact.records()):
+        item = Item(artefact, f"item {index}", record)
+        for number, entry in enumerate(item.items("addr_info")):
+            yield item.string("ifname"), number, entry.string("family")
 
 
 def _network(item: Item, text: str, length: int | None, family: int) -> IPNetwork:

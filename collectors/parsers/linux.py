@@ -7,20 +7,15 @@ from dataclasses import replace
 
 from collectors.parsers import plain
 from collectors.parsers.artefact import Artefact
-from collectors.parsers.iproute import parse_addresses, parse_links, parse_routes, parse_rules
+from collectors.parsers.coverage import Tally
+from collectors.parsers.iproute import listed_addresses, parse_addresses, parse_links, parse_routes, parse_rules
 from collectors.parsers.nft import parse_ruleset
-from collectors.parsers.servers import parse_servers
-from wardnet.model.device import Device, KernelRoute, Link, PolicyRule, Server
+from collectors.parsers.servers import cover_servers, parse_servers
+from collectors.parsers.sysctl import parse_settings
+from wardnet.model.device import Device, KernelRoute, Link, Listener, PolicyRule
 from wardnet.model.packet import All, AnyOf, Not, Open, Predicate
 from wardnet.model.snapshot import LINUX
 from wardnet.model.span import Coverage, Span, Unknown
-
-# Settings that the pipeline reads; all others are irrelevant to forwarded packets.
-_SETTINGS_READ = (
-    ".forwarding", ".force_forwarding", ".rp_filter", ".accept_local", ".route_localnet", ".src_valid_mark",
-    ".accept_source_route", ".seg6_enabled", ".rpl_seg_enabled", ".mc_forwarding", ".bc_forwarding",
-    "nf_conntrack_helper",
-)  # fmt: skip
 
 
 def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int | None = None) -> Device:
@@ -45,7 +40,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         6: parse_routes(artefacts["ip6-route.json"], 6),
     }
     rules = {4: parse_rules(artefacts["ip-rule.json"], 4), 6: parse_rules(artefacts["ip6-rule.json"], 6)}
-    settings = plain.parse_settings(artefacts["sysctl.txt"])
+    settings, of_settings = parse_settings(artefacts["sysctl.txt"])
     listeners = plain.parse_listeners(artefacts["listeners.txt"])
     servers = parse_servers(artefacts["services.txt"]) if "services.txt" in artefacts else ()
     bypasses = {
@@ -56,23 +51,20 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         "legacy-tables.txt": plain.parse_legacy_tables(artefacts["legacy-tables.txt"]),
     }
     unknowns = (*parsed.unknowns, *_of_links(links), *(unknown for found in bypasses.values() for unknown in found))
-    read = sum(name.endswith(_SETTINGS_READ) for name in settings)
     coverage = (
         parsed.coverage,
         _of_link_coverage(links),
-        Coverage("ip-addr.json", sum(len(link.addresses) for link in links), 0, 0),
+        _of_addresses(artefacts["ip-addr.json"]),
         _of_rules("ip-rule.json", rules[4]),
         _of_rules("ip6-rule.json", rules[6]),
         _of_routes("ip-route.json", routes[4]),
         _of_routes("ip6-route.json", routes[6]),
-        Coverage("sysctl.txt", read, len(settings) - read, 0),
-        Coverage("listeners.txt", len(listeners), 0, 0),
-        *((Coverage("clock.txt", 1, 0, 0),) if "clock.txt" in artefacts else ()),
-        *((_of_servers(artefacts["services.txt"], servers),) if "services.txt" in artefacts else ()),
-        *(
-            Coverage(name, 0, max(0, _lines(artefacts[name]) - len(found)), len(found))
-            for name, found in bypasses.items()
-        ),
+        of_settings,
+        _of_listeners(listeners),
+        *((_of_clock(),) if "clock.txt" in artefacts else ()),
+        *((cover_servers(artefacts["services.txt"], servers),) if "services.txt" in artefacts else ()),
+        plain.cover_disciplines(artefacts["tc-qdisc.json"], bypasses["tc-qdisc.json"]),
+        *(plain.cover_lines(artefacts[name], bypasses[name]) for name in ("xfrm-policy.txt", "legacy-tables.txt")),
     )
     return Device(
         device, "linux", links, routes, rules, parsed.ruleset, settings, listeners, unknowns, coverage, servers
@@ -87,17 +79,6 @@ def _now(artefacts: Mapping[str, Artefact], collected_at: int | None) -> int | N
     return clock if collected_at is None else min(clock, collected_at)
 
 
-def _lines(artefact: Artefact) -> int:
-    if artefact.name.endswith(".json"):
-        return len(artefact.records())
-    return sum(bool(line.strip()) for line in artefact.text().splitlines())
-
-
-def _of_servers(artefact: Artefact, servers: tuple[Server, ...]) -> Coverage:
-    strange = sum(len(server.strange) for server in servers)
-    return Coverage(artefact.name, max(0, _lines(artefact) - strange), 0, strange)
-
-
 def _of_links(links: tuple[Link, ...]) -> tuple[Unknown, ...]:
     return tuple(
         Unknown(link.span, f"a program is attached to {link.name} (XDP)", f"`ip link set {link.name} xdp off`")
@@ -109,18 +90,62 @@ def _of_links(links: tuple[Link, ...]) -> tuple[Unknown, ...]:
 
 
 def _of_link_coverage(links: tuple[Link, ...]) -> Coverage:
-    strange = sum(link.program for link in links)
-    return Coverage("ip-link.json", len(links) - strange, 0, strange)
+    tally = Tally("ip-link.json")
+    strange = {unknown.span.place: unknown for unknown in _of_links(links)}
+    for link in links:
+        if unknown := strange.get(link.name):
+            tally.unknown(link.name, unknown.reason, unknown.settle)
+        else:
+            tally.modelled(link.name)
+    return tally.coverage()
+
+
+def _of_addresses(artefact: Artefact) -> Coverage:
+    """Counted in addresses."""
+    tally = Tally(artefact.name)
+    for name, place, family in listed_addresses(artefact):
+        if family in ("inet", "inet6"):
+            tally.modelled(f"{name} {place}")
+        else:
+            tally.irrelevant(f"{name} {place}", f"an address of {family}, not of IP")
+    return tally.coverage()
 
 
 def _of_rules(name: str, rules: tuple[PolicyRule, ...]) -> Coverage:
-    strange = sum(bool(open_terms(rule.selector)) for rule in rules)
-    return Coverage(name, len(rules) - strange, 0, strange)
+    tally = Tally(name)
+    for rule in rules:
+        if found := open_terms(rule.selector):
+            tally.unknown(rule.span.place, found[0][1])
+        else:
+            tally.modelled(rule.span.place)
+    return tally.coverage()
 
 
 def _of_routes(name: str, routes: tuple[KernelRoute, ...]) -> Coverage:
-    strange = sum(route.open is not None for route in routes)
-    return Coverage(name, len(routes) - strange, 0, strange)
+    tally = Tally(name)
+    for number, route in enumerate(routes):
+        if route.open is not None:
+            tally.unknown(route.span.place, route.open)
+        else:
+            tally.modelled(f"#{number}")
+    return tally.coverage()
+
+
+def _of_listeners(listeners: tuple[Listener, ...]) -> Coverage:
+    tally = Tally("listeners.txt")
+    for listener in listeners:
+        if listener.protocol in ("tcp", "udp"):
+            tally.modelled(listener.span.place)
+        else:
+            reason = "it hears copies; what it sends belongs to nobody's connection"
+            tally.irrelevant(listener.span.place, reason)
+    return tally.coverage()
+
+
+def _of_clock() -> Coverage:
+    tally = Tally("clock.txt")
+    tally.modelled("line 1")
+    return tally.coverage()
 
 
 def open_terms(predicate: Predicate) -> tuple[tuple[Span, str], ...]:

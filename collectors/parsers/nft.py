@@ -11,43 +11,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from collectors.parsers.artefact import Artefact, Item
+from collectors.parsers.nft_coverage import Listed, cover, targets
 from collectors.parsers.nft_match import Conditions, NamedSet
 from collectors.parsers.nft_statements import statements
 from wardnet.model.device import (
     Chain,
-    Choose,
-    Decide,
     FilterRule,
     Hook,
     Opaque,
     Ruleset,
-    Statement,
     Table,
+    TranslateDestination,
+    TranslateSource,
     Verdict,
 )
-from wardnet.model.packet import (
-    All,
-    AnyOf,
-    Field,
-    InPort,
-    InRanges,
-    Masked,
-    Not,
-    OfFamily,
-    Open,
-    OutPort,
-    Predicate,
-    looks_at,
-)
+from wardnet.model.packet import Field, looks_at
 from wardnet.model.span import Coverage, Unknown
 
 _FAMILIES = {"ip": (4,), "ip6": (6,), "inet": (4, 6), "netdev": (4, 6), "bridge": (4, 6), "arp": ()}
 _DEFINITIONS = frozenset(
     {"counter", "quota", "limit", "ct helper", "ct timeout", "ct expectation", "secmark", "synproxy", "flowtable"}
 )
-_ON_THE_WAY = (Hook.INGRESS, Hook.PREROUTING, Hook.FORWARD, Hook.POSTROUTING, Hook.EGRESS)
-
-_PLAIN = (InRanges, OfFamily, InPort, OutPort, Masked)
+_TRANSLATING = (TranslateDestination, TranslateSource, Opaque)
 
 TableKey = tuple[str, str]
 
@@ -86,7 +71,7 @@ def parse_ruleset(artefact: Artefact, now: int | None = None) -> ParsedRuleset:
             artefact.fail("object 0", "an nft listing starts with metainfo, JSON schema version 1")
     tables: dict[TableKey, _Parts] = {}
     unknowns: list[Unknown] = []
-    definitions = 1
+    listed = [Listed("metainfo", Item(artefact, "object 0", {}))]
     for number, entry in enumerate(objects[1:], start=1):
         where = f"object {number}"
         if not isinstance(entry, dict) or len(entry) != 1:
@@ -95,13 +80,12 @@ def parse_ruleset(artefact: Artefact, now: int | None = None) -> ParsedRuleset:
         if not isinstance(body, dict):
             artefact.fail(where, f"{kind} is not an object")
         item = Item(artefact, where, body)
+        listed.append(Listed(kind, item))
         if kind == "table":
             _add_table(tables, item)
         elif kind in ("chain", "rule", "set", "map"):
             _add(tables, kind, item)
-        elif kind in _DEFINITIONS:
-            definitions += 1
-        else:
+        elif kind not in _DEFINITIONS:
             unknowns.append(Unknown(artefact.span(where), f"object of kind {kind}"))
     _note_updated_sets(tables)
     built = [_build(artefact, key, parts, unknowns, now) for key, parts in tables.items()]
@@ -113,7 +97,17 @@ def parse_ruleset(artefact: Artefact, now: int | None = None) -> ParsedRuleset:
         for rule in _all_rules(tables)
         if _sets_packet_type(rule.values.get("expr"))
     ]
-    return ParsedRuleset(ruleset, tuple(unknowns), _coverage(artefact, active, built, definitions, len(unknowns)))
+    unknowns += [
+        Unknown(rule.span, "it gives flows of the device itself other ends, which is not modelled", "remove it")
+        for table in active
+        for chain in table.chains.values()
+        if chain.translates and chain.hook in (Hook.INPUT, Hook.OUTPUT) and table.layer == 3
+        for rule in chain.rules
+        if any(isinstance(statement, _TRANSLATING) for statement in rule.statements)
+    ]
+    changing = {(key, name) for key, parts in tables.items() for name, found in parts.sets.items() if found.changes}
+    by_key = dict(zip(tables, built, strict=True))
+    return ParsedRuleset(ruleset, tuple(unknowns), cover(artefact.name, listed, by_key, active, changing, unknowns))
 
 
 def _add_table(tables: dict[TableKey, _Parts], item: Item) -> None:
@@ -214,19 +208,11 @@ def _rule(artefact: Artefact, conditions: Conditions, parts: _Parts, place: str,
     if not isinstance(expressions, list):
         item.fail("'expr' must be a list")
     found = statements(conditions, expressions, span)
-    for target in _targets(found):
+    for target in targets(found):
         if target not in parts.chains or "hook" in parts.chains[target].values:
             item.fail(f"jump to chain {target}, which is not in the table")
     comment = item.values.get("comment", "")
     return FilterRule(span, comment if isinstance(comment, str) else "", found)
-
-
-def _targets(found: tuple[Statement, ...]) -> Iterator[str]:
-    for statement in found:
-        decisions = [statement] if isinstance(statement, Decide) else []
-        if isinstance(statement, Choose):
-            decisions = [decide for _, decide in statement.cases]
-        yield from (decide.target for decide in decisions if decide.verdict in (Verdict.JUMP, Verdict.GOTO))
 
 
 def _all_rules(tables: dict[TableKey, _Parts]) -> Iterator[Item]:
@@ -266,52 +252,3 @@ def _tracked(tables: tuple[Table, ...]) -> frozenset[int]:
         ):
             found.update(table.families)
     return frozenset(found)
-
-
-def open_reason(rule: FilterRule) -> str | None:
-    """Why a rule is not wholly modelled; None where it is."""
-    for statement in rule.statements:
-        if isinstance(statement, Opaque):
-            return statement.reason
-    return next((reason for reason in map(_open, rule.predicates()) if reason), None)
-
-
-def _open(predicate: Predicate) -> str | None:
-    if isinstance(predicate, All | AnyOf):
-        for term in predicate.terms:
-            if not isinstance(term, _PLAIN) and (reason := _open(term)):
-                return reason
-        return None
-    if isinstance(predicate, Not):
-        return _open(predicate.term)
-    return predicate.reason if isinstance(predicate, Open) else None
-
-
-def on_the_way(table: Table) -> frozenset[str]:
-    """Chains that a packet on its way through the device can meet."""
-    found: set[str] = set()
-    waiting = [name for name, chain in table.chains.items() if chain.hook in _ON_THE_WAY]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting.extend(target for rule in table.chains[name].rules for target in _targets(rule.statements))
-    return frozenset(found)
-
-
-def _coverage(
-    artefact: Artefact, active: tuple[Table, ...], built: list[Table], definitions: int, strange: int
-) -> Coverage:
-    modelled = irrelevant = unknown = 0
-    for table in built:
-        # Of bridges the audit looks at the ports: it never counts on their chains.
-        met = on_the_way(table) if table in active and table.families and table.layer == 3 else frozenset()
-        for name, chain in table.chains.items():
-            for rule in chain.rules:
-                if name not in met:
-                    irrelevant += 1
-                elif open_reason(rule):
-                    unknown += 1
-                else:
-                    modelled += 1
-    return Coverage(artefact.name, modelled, irrelevant + definitions, unknown + strange)

@@ -1,45 +1,21 @@
-"""Artefacts of plain lines: sysctl, listeners, IPsec policies, legacy tables; and queueing disciplines."""
+"""Artefacts of plain lines: listeners, IPsec policies, legacy tables, the clock; and queueing disciplines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from collectors.parsers.artefact import Artefact, Item
+from collectors.parsers.coverage import Tally
 from wardnet.model.device import Listener
-from wardnet.model.span import Unknown
+from wardnet.model.span import Coverage, Unknown
 
-_SETTING = re.compile(r"([A-Za-z0-9_./@:+-]+) ?= ?(.*)")
 # Disciplines that no filter can hang on in any kernel: without classes, and `mq`, whose classes take none. A filter of
 # any other may redirect packets past nftables.
 # tbf holds another discipline, which is listed too, and no filter: the kernel refuses one ("doesn't support blocks").
 _WITHOUT_FILTERS = frozenset(
     {"noqueue", "pfifo_fast", "pfifo", "bfifo", "pfifo_head_drop", "fq", "codel", "pie", "mq", "tbf"}
 )
-
-
-def parse_settings(artefact: Artefact) -> Mapping[str, str]:
-    """`sysctl -a`: values by name. A listing without a line of net.ipv4 is not one."""
-    found: dict[str, str] = {}
-    name = ""
-    text = artefact.text()
-    if text and not text.endswith("\n"):
-        artefact.fail(f"offset {len(artefact.content)}", "the last line has no end: truncated")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        match = _SETTING.fullmatch(line)
-        if match is None:
-            artefact.fail(f"line {number}", f"not a setting: {line[:60]!r}")
-        name = match[1]
-        # Some of the kernel's lists are printed as several lines of one name; none that matters here.
-        matters = name.startswith(("net.ipv4.conf.", "net.ipv6.conf.", "net.ipv4.ip_forward"))
-        if matters and found.get(name, match[2].strip()) != match[2].strip():
-            artefact.fail(f"line {number}", f"{name} stands twice")
-        found[name] = match[2].strip()
-    if not any(key.startswith("net.ipv4.") for key in found):
-        artefact.fail("offset 0", "no setting of net.ipv4")
-    return found
 
 
 def parse_listeners(artefact: Artefact) -> tuple[Listener, ...]:
@@ -81,6 +57,31 @@ def parse_disciplines(artefact: Artefact, ports: Collection[str]) -> tuple[Unkno
         for port in sorted(set(ports) - seen)
     ]
     return tuple(found)
+
+
+def cover_disciplines(artefact: Artefact, found: tuple[Unknown, ...]) -> Coverage:
+    """Each discipline of the listing; what it does not list of a port is no item of it."""
+    strange = {unknown.span.place: unknown for unknown in found}
+    tally = Tally(artefact.name)
+    for index, record in enumerate(artefact.records()):
+        item = Item(artefact, f"item {index}", record)
+        place = f"#{index} dev {item.string('dev')}"
+        if unknown := strange.get(place):
+            tally.unknown(place, unknown.reason, unknown.settle)
+        else:
+            tally.irrelevant(f"#{index}", f"no filter can hang on {item.string('kind')}: it delays or drops")
+    return tally.coverage()
+
+
+def cover_lines(artefact: Artefact, found: tuple[Unknown, ...]) -> Coverage:
+    """Each line of a listing that is bare where nothing is unknown."""
+    tally = Tally(artefact.name)
+    for number, line in enumerate(artefact.text().splitlines(), start=1):
+        if line.strip():
+            place = f"line {number}"
+            unknown = next((unknown for unknown in found if unknown.span.place == place), found[0])
+            tally.unknown(place, unknown.reason, unknown.settle)
+    return tally.coverage()
 
 
 def _settle_discipline(kind: str, port: str) -> str:

@@ -11,12 +11,15 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 
 from collectors.parsers.artefact import Artefact
+from collectors.parsers.coverage import Tally
 from wardnet.model.device import Asked, Server
 from wardnet.model.intent import IPAddress
-from wardnet.model.span import Span
+from wardnet.model.span import Coverage, Span
 
 _LINE = re.compile(r"(/[^:]+/([A-Za-z0-9_-]+)\.(names|dhcp|time)\.conf):(.*)")
 _PROGRAM = {"names": "dnsmasq", "dhcp": "dnsmasq", "time": "chronyd"}
+_COMMENTS = ("#", "!", ";", "%")
+_READ = ("listen-address", "bindaddress", "server", "bindacqdevice")
 # Options that neither make it listen anywhere else nor ask anybody else, nor read any other file.
 _WITHOUT_PART = {
     "dnsmasq": frozenset({
@@ -46,6 +49,25 @@ def parse_servers(artefact: Artefact) -> tuple[Server, ...]:
     return tuple(_server(artefact, path, kinds[path], lines) for path, lines in files.items())
 
 
+def cover_servers(artefact: Artefact, servers: tuple[Server, ...]) -> Coverage:
+    """Each line of the listing that is not blank."""
+    strange = {span.place: reason for server in servers for span, reason in server.strange}
+    tally = Tally(artefact.name)
+    for number, line in enumerate(artefact.text().splitlines(), start=1):
+        place = f"line {number}"
+        match = _LINE.fullmatch(line)
+        text = match[4].strip() if match else ""
+        if place in strange:
+            tally.unknown(place, strange[place])
+        elif not text or text.startswith(_COMMENTS):
+            tally.irrelevant(place, "a comment")
+        elif re.split("[ =]", text, maxsplit=1)[0] in _READ:
+            tally.modelled(place)
+        else:
+            tally.irrelevant(place, "the program neither listens nor asks anywhere else by it, nor reads another file")
+    return tally.coverage()
+
+
 def _server(artefact: Artefact, path: str, kind: str, lines: Iterable[tuple[int, str]]) -> Server:
     program = _PROGRAM[kind]
     listens: list[IPAddress] = []
@@ -54,7 +76,7 @@ def _server(artefact: Artefact, path: str, kind: str, lines: Iterable[tuple[int,
     strange: list[tuple[Span, str]] = []
     said = set()
     for number, text in lines:
-        if not text or text.startswith(("#", "!", ";", "%")):
+        if not text or text.startswith(_COMMENTS):
             continue
         span = artefact.span(f"line {number}")
         key, _, value = text.partition("=") if program == "dnsmasq" else text.partition(" ")

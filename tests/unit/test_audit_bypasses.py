@@ -12,6 +12,7 @@ from tests.unit.audit_support import (
     gateway,
     meta,
     verdict,
+    with_objects,
     with_rule,
     with_setting,
 )
@@ -95,6 +96,51 @@ def test_a_port_of_a_bridge_that_the_policy_does_not_know_is_unknown_even_where_
 )
 def test_a_setting_that_opens_another_way_is_unknown(name: str, value: str, reason: str) -> None:
     assert unknown_for(verdict(with_setting(gateway(), name, value)), reason)
+
+
+@pytest.mark.parametrize(
+    "name", ["net.ipv4.conf.wan0.forwards_by_a_new_way", "net.ipv6.forward_anyway", "net.x25.x25_forward"]
+)
+def test_a_setting_that_nothing_here_knows_is_unknown(name: str) -> None:
+    assert unknown_for(verdict(with_setting(gateway(), name, "0")), "a setting that this version does not know")
+
+
+@pytest.mark.parametrize(("value", "forwarding"), [("2", "1"), ("1", "0")])
+def test_a_port_that_takes_router_advertisements_is_unknown(value: str, forwarding: str) -> None:
+    edited = with_setting(gateway(), "net.ipv6.conf.wan0.forwarding", forwarding)
+    edited = with_setting(edited, "net.ipv6.conf.wan0.accept_ra", value)
+    assert unknown_for(verdict(edited), "router advertisements on wan0")
+
+
+@pytest.mark.parametrize("call", ["0", "1"])
+def test_what_begins_within_a_bridge_is_unknown_where_chains_of_ip_see_its_frames(call: str) -> None:
+    """Between two ports of one channel connections begin that no route tells of; what belongs to them goes anywhere."""
+
+    pcs = ("pc1", "pc2")
+
+    def change(links: list[dict[str, Any]]) -> None:
+        for link in links:
+            if link["ifname"] == "clerks0":
+                link["linkinfo"] = {"info_kind": "bridge"}
+        links += [{"ifindex": 90, "ifname": name, "flags": ["BROADCAST"], "master": "clerks0"} for name in pcs]
+
+    edited = edit_json(gateway(), "ip-link.json", change)
+    edited = edit_json(edited, "ip-addr.json", lambda old: old + [{"ifname": name, "addr_info": []} for name in pcs])
+    for family in ("iptables", "ip6tables"):
+        edited = with_setting(edited, f"net.bridge.bridge-nf-call-{family}", call)
+    result = verdict(edited)
+    if call == "0":
+        assert result.verdict is Verdict.PROVED
+    else:
+        assert unknown_for(result, "connections that begin within bridge clerks0 are tracked")
+
+
+def test_new_ends_for_flows_of_the_device_itself_are_unknown() -> None:
+    base = {"family": "inet", "table": "wardnet", "name": "own", "handle": 800, "type": "nat",
+            "hook": "output", "prio": -100, "policy": "accept"}  # fmt: skip
+    edited = with_objects(gateway(), {"chain": base})
+    edited = with_rule(edited, [{"dnat": {"family": "ip", "addr": "10.20.1.20"}}], chain="own")
+    assert unknown_for(verdict(edited), "flows of the device itself other ends")
 
 
 def without_settings(*names: str) -> Artefacts:

@@ -15,27 +15,6 @@ def artefact(name: str, text: str) -> Artefact:
     return Artefact("gw", name, text.encode())
 
 
-def test_settings_are_by_name() -> None:
-    found = plain.parse_settings(artefact("sysctl.txt", "net.ipv4.ip_forward = 1\nnet.ipv4.conf.a/1.forwarding = 0\n"))
-    assert found == {"net.ipv4.ip_forward": "1", "net.ipv4.conf.a/1.forwarding": "0"}
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "offset 0: no setting of net.ipv4"),
-        ("kernel.x = 1\n", "no setting of net.ipv4"),
-        ("net.ipv4.ip_forward = 1", "offset 23: the last line has no end: truncated"),
-        ("net.ipv4.ip_forward = 1\nnonsense\n", "line 2: not a setting: 'nonsense'"),
-        ("net.ipv4.ip_forward = 1\nnet.ipv4.ip_forward = 0\n", "line 2: net.ipv4.ip_forward stands twice"),
-    ],
-)
-def test_a_damaged_list_of_settings_is_an_error(text: str, said: str) -> None:
-    with pytest.raises(ParseError, match=r"gw: sysctl\.txt") as raised:
-        plain.parse_settings(artefact("sysctl.txt", text))
-    assert said in str(raised.value)
-
-
 def test_listeners_have_address_port_and_process() -> None:
     line = 'tcp LISTEN 0 128 [::]:22 [::]:* users:(("sshd",pid=10,fd=3))\n'
     (found,) = plain.parse_listeners(artefact("listeners.txt", line))
@@ -81,7 +60,6 @@ def test_a_device_is_its_artefacts_together() -> None:
     link = device.link("clerks0")
     assert link is not None
     assert "10.20.1.1/24" in map(str, link.addresses)
-    assert {coverage.artefact for coverage in device.coverage} == set(gateway())
     assert device.unknowns == ()
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from collectors.parsers.artefact import Artefact
-from collectors.parsers.nft import open_reason, parse_ruleset
+from collectors.parsers.nft import parse_ruleset
+from collectors.parsers.nft_coverage import open_reason
 from tests.unit.audit_support import gateway as captured
 from tests.unit.audit_support import verdict
 from tests.unit.namespaces import assert_passes

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from wardnet.audit.records import OpenPoint
 from wardnet.model.device import Device, Link
 from wardnet.model.policy import DevicePolicy, PolicyPort
-from wardnet.model.span import Span
+from wardnet.model.span import Span, Treatment
 
-_PROBLEM_SETTINGS = ("bc_forwarding", "mc_forwarding", "accept_source_route", "seg6_enabled", "rpl_seg_enabled")
+_BRIDGE_CALLS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables")
 # What every kernel from 6.1 on lists for `all`, `default` and each port: where one lacks, the listing is not whole.
 _LISTED = {
     4: ("forwarding", "rp_filter", "accept_local", "route_localnet", "src_valid_mark", "accept_source_route",
@@ -43,8 +43,8 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
             yield OpenPoint(link.span, reason, f"add {link.name} to the inventory, or switch it off")
     if two_channels:
         yield from _unlisted(device, sorted(known))
-        yield from _switches(device)
-        yield from _advertised(device, known)
+        yield from _settings(device)
+        yield from _bridged_flows(device)
 
 
 def bridge_of(device: Device, link: Link) -> Link | None:
@@ -82,38 +82,25 @@ def _unlisted(device: Device, ports: list[str]) -> Iterator[OpenPoint]:
                 yield OpenPoint(Span(device.id, "sysctl.txt", f"{prefix}.{name}"), reason, "collect again")
 
 
-def _switches(device: Device) -> Iterator[OpenPoint]:
-    """Settings that open ways which are not modelled."""
-    for name, value in sorted(device.settings.items()):
-        if not name.startswith(("net.ipv4.conf.", "net.ipv6.conf.")) or value in ("0", "-1"):
-            continue
-        setting = name.rpartition(".")[2]
-        if setting not in _PROBLEM_SETTINGS:
-            continue
-        # The kernel wants `all` and the port's own for these; the default for new ports decides nothing.
-        everywhere = device.settings.get(f"{name[: len('net.ipv4.conf')]}.all.{setting}", "0")
-        if ".all." in name and value != "0":
-            reason = f"{name} is {value}: source routing, multicast or broadcast forwarding is not modelled"
-            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, f"`sysctl {name}=0`")
-        elif setting == "mc_forwarding" and everywhere == "0" and ".default." not in name:
-            reason = f"{name} is {value}: multicast forwarding is not modelled"
-            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, "stop the multicast router")
+def _settings(device: Device) -> Iterator[OpenPoint]:
+    """Settings that open ways which are not modelled, or that nothing here knows."""
+    for coverage in device.coverage:
+        if coverage.artefact == "sysctl.txt":
+            for treated in coverage.treated:
+                if treated.treatment is Treatment.UNKNOWN:
+                    place = ", ".join(treated.places)
+                    yield OpenPoint(Span(device.id, coverage.artefact, place), treated.reason, treated.settle)
 
 
-def _advertised(device: Device, ports: set[str]) -> Iterator[OpenPoint]:
-    """Routes that whoever is on the wire can change, and labels that pass by all routes."""
-    for port in sorted(ports):
-        name = f"net.ipv6.conf.{port.replace('.', '/')}.accept_ra"
-        if device.settings.get(name) == "2":
-            reason = f"{name} is 2: whoever sends router advertisements on {port} changes the routes"
-            yield OpenPoint(Span(device.id, "sysctl.txt", name), reason, f"`sysctl {name}=0`")
-    balancer = next((name for name in sorted(device.settings) if name.startswith("net.ipv4.vs.")), None)
-    if balancer is not None:
-        reason = "IPVS is loaded: it sends packets on by services of its own, which are not collected"
-        yield OpenPoint(Span(device.id, "sysctl.txt", balancer), reason, "unload ip_vs")
-    labels = device.settings.get("net.mpls.platform_labels", "0")
-    if labels != "0":
-        name = "net.mpls.platform_labels"
-        yield OpenPoint(
-            Span(device.id, "sysctl.txt", name), f"{name} is {labels}: MPLS is not modelled", f"`sysctl {name}=0`"
-        )
+def _bridged_flows(device: Device) -> Iterator[OpenPoint]:
+    """Connections that begin between two ports of one bridge are tracked where chains of IP, or chains of bridges that
+    ask for a state, see its frames. What then belongs to such a connection is not modelled."""
+    seen = [name for name in _BRIDGE_CALLS if device.settings.get(name, "0") != "0"]
+    asked = any(table.layer == 2 and table.chains for table in device.ruleset.tables)
+    for bridge in device.links:
+        members = [link.name for link in device.links if link.master == bridge.name]
+        if bridge.kind == "bridge" and bridge.up and len(members) > 1 and (seen or asked):
+            how = f"{seen[0]} is {device.settings[seen[0]]}" if seen else "there are chains of the bridge family"
+            reason = f"{how}: connections that begin within bridge {bridge.name} are tracked, and not modelled"
+            settle = f"`sysctl {' '.join(f'{name}=0' for name in seen)}`" if seen else "remove the chains"
+            yield OpenPoint(bridge.span, reason, settle)

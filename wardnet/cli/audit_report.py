@@ -210,6 +210,7 @@ def _coverage(result: AuditResult) -> None:
             modelled=modelled, irrelevant=irrelevant, unknown=unknown
         )
     )
+    _line(_("Each with its place, and the reason why it is irrelevant or unknown: --json"))
 
 
 def _line(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,11 +27,33 @@ class Unknown:
     settle: str = ""
 
 
+class Treatment(StrEnum):
+    """What became of an item that was read."""
+
+    MODELLED = "modelled"
+    IRRELEVANT = "irrelevant"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Treated:
+    """Items of an artefact that were treated alike, for one `reason` (empty where they are modelled). `places` are as
+    in the artefact, numbers that follow one another as a range: `line 3-7,9`."""
+
+    treatment: Treatment
+    reason: str
+    count: int
+    places: tuple[str, ...]
+    settle: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of an artefact is understood, counted in its own items (rules, routes, lines)."""
+    """How much of an artefact is understood, counted in its own items (rules, routes, lines): each is in one of the
+    three numbers, and with its place in `treated`."""
 
     artefact: str
     modelled: int
     irrelevant: int
     unknown: int
+    treated: tuple[Treated, ...] = ()

@@ -1,0 +1,61 @@
+"""What became of each item of an artefact, counted and with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from wardnet.model.span import Coverage, Treated, Treatment
+
+_NUMBERED = re.compile(r"(.*?)(\d+)")
+
+
+class Tally:
+    """Takes each item of one artefact once, in the artefact's order."""
+
+    def __init__(self, artefact: str) -> None:
+        self._artefact = artefact
+        self._places: dict[tuple[Treatment, str, str], list[str]] = {}
+
+    def modelled(self, place: str) -> None:
+        self.add(Treatment.MODELLED, place)
+
+    def irrelevant(self, place: str, reason: str) -> None:
+        self.add(Treatment.IRRELEVANT, place, reason)
+
+    def unknown(self, place: str, reason: str, settle: str = "") -> None:
+        self.add(Treatment.UNKNOWN, place, reason, settle)
+
+    def add(self, treatment: Treatment, place: str, reason: str = "", settle: str = "") -> None:
+        self._places.setdefault((treatment, reason, settle), []).append(place)
+
+    def coverage(self) -> Coverage:
+        counts = dict.fromkeys(Treatment, 0)
+        treated = []
+        for (treatment, reason, settle), places in self._places.items():
+            counts[treatment] += len(places)
+            treated.append(Treated(treatment, reason, len(places), tuple(_folded(places)), settle))
+        return Coverage(
+            self._artefact,
+            counts[Treatment.MODELLED],
+            counts[Treatment.IRRELEVANT],
+            counts[Treatment.UNKNOWN],
+            tuple(treated),
+        )
+
+
+def _folded(places: Iterable[str]) -> Iterator[str]:
+    """`line 3`, `line 4`, `line 9` as `line 3-4,9`; what ends in no number stays."""
+    numbers: dict[str, list[list[int]]] = {}
+    for place in places:
+        match = _NUMBERED.fullmatch(place)
+        if match is None:
+            numbers.setdefault(place, [])
+            continue
+        runs, number = numbers.setdefault(match[1], []), int(match[2])
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    for before, runs in numbers.items():
+        yield before + ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
