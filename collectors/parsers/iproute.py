@@ -51,12 +51,10 @@ def parse_links(artefact: Artefact) -> tuple[Link, ...]:
         if name in found:
             artefact.fail(item.where, f"interface {name} stands twice")
         flags = item.strings("flags")
-        kind = ""
-        if "linkinfo" in record:
-            info = record["linkinfo"]
-            if not isinstance(info, dict):
-                artefact.fail(item.where, "'linkinfo' must be an object")
-            kind = str(info.get("info_kind", ""))
+        kind, vlan = _kind(item)
+        parent = record.get("link")
+        if parent is not None and not isinstance(parent, str):
+            artefact.fail(item.where, f"'link' must be a text, not {parent!r}")
         found[name] = Link(
             artefact.span(name),
             name,
@@ -66,8 +64,22 @@ def parse_links(artefact: Artefact) -> tuple[Link, ...]:
             master=item.optional_string("master"),
             loopback="LOOPBACK" in flags,
             program="xdp" in record or "prog" in record,
+            parent=None if kind == "veth" else parent,  # of veth it is the other end
+            vlan=vlan,
+            bus=str(record.get("parentbus", "")),
         )
     return tuple(found.values())
+
+
+def _kind(item: Item) -> tuple[str, int | None]:
+    """What kind of interface it is, and its tag."""
+    info = item.values.get("linkinfo", {})
+    if not isinstance(info, dict):
+        item.fail("'linkinfo' must be an object")
+    kind, data = str(info.get("info_kind", "")), info.get("info_data")
+    if kind == "vlan" and isinstance(data, dict) and data.get("protocol") == "802.1Q":
+        return kind, Item(item.artefact, item.where, data).integer("id", 0, 4094)
+    return kind, None
 
 
 def parse_addresses(artefact: Artefact) -> Mapping[str, tuple[IPv4Interface | IPv6Interface, ...]]:

@@ -43,6 +43,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
     settings, of_settings = parse_settings(artefacts["sysctl.txt"])
     listeners = plain.parse_listeners(artefacts["listeners.txt"])
     servers = parse_servers(artefacts["services.txt"]) if "services.txt" in artefacts else ()
+    sessions = plain.parse_sessions(artefacts["pppoe.txt"]) if "pppoe.txt" in artefacts else None
     bypasses = {
         "tc-qdisc.json": plain.parse_disciplines(
             artefacts["tc-qdisc.json"], [link.name for link in links if link.up and not link.loopback]
@@ -61,13 +62,25 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         _of_routes("ip6-route.json", routes[6]),
         of_settings,
         _of_listeners(listeners),
+        *((plain.cover_sessions(artefacts["pppoe.txt"], sessions),) if sessions is not None else ()),
         *((_of_clock(),) if "clock.txt" in artefacts else ()),
         *((cover_servers(artefacts["services.txt"], servers),) if "services.txt" in artefacts else ()),
         plain.cover_disciplines(artefacts["tc-qdisc.json"], bypasses["tc-qdisc.json"]),
         *(plain.cover_lines(artefacts[name], bypasses[name]) for name in ("xfrm-policy.txt", "legacy-tables.txt")),
     )
     return Device(
-        device, "linux", links, routes, rules, parsed.ruleset, settings, listeners, unknowns, coverage, servers
+        device,
+        "linux",
+        links,
+        routes,
+        rules,
+        parsed.ruleset,
+        settings,
+        listeners,
+        unknowns,
+        coverage,
+        servers,
+        sessions,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from collectors.parsers.artefact import Artefact, Item
 from collectors.parsers.coverage import Tally
-from wardnet.model.device import Listener
+from wardnet.model.device import Listener, Session
 from wardnet.model.span import Coverage, Unknown
 
 # Disciplines that no filter can hang on in any kernel: without classes, and `mq`, whose classes take none. A filter of
@@ -108,6 +108,30 @@ def parse_legacy_tables(artefact: Artefact) -> tuple[Unknown, ...]:
         for number, line in enumerate(artefact.text().splitlines(), start=1)
         if line.strip()
     )
+
+
+def parse_sessions(artefact: Artefact) -> tuple[Session, ...]:
+    """`/proc/net/pppoe`: a heading, then number, hardware address and port of each session. Empty without PPPoE."""
+    found = []
+    for number, line in enumerate(artefact.text().splitlines(), start=1):
+        match = re.fullmatch(r" *[0-9A-Fa-f]+ +(?:[0-9a-f]{2}:){5}[0-9a-f]{2} +(\S+) *", line)
+        if match is not None:
+            found.append(Session(artefact.span(f"line {number}"), match[1]))
+        elif line.split() != ["Id", "Address", "Device"]:
+            artefact.fail(f"line {number}", f"not a session: {line[:60]!r}")
+    return tuple(found)
+
+
+def cover_sessions(artefact: Artefact, sessions: tuple[Session, ...]) -> Coverage:
+    tally = Tally(artefact.name)
+    listed = {session.span.place for session in sessions}
+    for number, _ in enumerate(artefact.text().splitlines(), start=1):
+        place = f"line {number}"
+        if place in listed:
+            tally.modelled(place)
+        else:
+            tally.irrelevant(place, "the heading")
+    return tally.coverage()
 
 
 def parse_clock(artefact: Artefact) -> int:

@@ -261,6 +261,13 @@ def test_an_expired_grant_of_a_policy_file_grants_nothing(tmp_path: Path) -> Non
          "p.yml: devices[0] ports[0]: channel is one of wan, internet, not 'c'"),
         ("{name: x, devices: [{id: a, ports: [{interface: b, channel: wan, prefixes: [10.0.0.1/8]}]}]}",
          "ports[0]: prefixes: 10.0.0.1/8 has host bits set"),
+        ("{name: x, devices: [{id: a, ports: [{interface: b, channel: wan, tag: 5}]}]}",
+         "tag and dialled need a parent"),
+        ("{name: x, devices: [{id: a, ports: [{interface: b, channel: wan, parent: c}]}]}", "parent needs a tag, or"),
+        ("{name: x, devices: [{id: a, ports: [{interface: b, channel: wan, parent: c, tag: 4095}]}]}",
+         "tag must be a number from 1 to 4094"),
+        ("{name: x, devices: [{id: a, ports: [{interface: b, channel: wan, parent: c, dialled: 1}]}]}",
+         "dialled is true or false"),
         (POLICY.replace("from: citizen0", "from: lan7"), "grants[0]: from is one of wan0"),
         (POLICY.replace("protocol: tcp", "protocol: tpc"), "allow[0]: protocol is one of tcp, udp, icmp"),
         (POLICY.replace("receiver: 10.20.1.20/32", "receiver: 'fd00::1'"), "sender and receiver are of two families"),
@@ -272,6 +279,14 @@ def test_a_wrong_policy_file_is_refused_with_its_place(text: str | bytes, said: 
     with pytest.raises(AuditError) as raised:
         parse_policy("p.yml", text if isinstance(text, bytes) else text.encode(), DAY)
     assert said in str(raised.value)
+
+
+def test_a_policy_file_says_what_a_port_stands_on() -> None:
+    text = """{name: x, devices: [{id: a, ports: [
+      {interface: lan10, channel: wan, parent: trunk0, tag: 10},
+      {interface: ppp0, channel: internet, parent: eth1, dialled: true}]}]}"""
+    ports = parse_policy("p.yml", text.encode(), DAY).devices[0].ports
+    assert [(port.parent, port.tag, port.dialled) for port in ports] == [("trunk0", 10, False), ("eth1", None, True)]
 
 
 def test_an_audit_that_compared_nothing_is_unknown(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def _family(pipeline: Pipeline, policy: DevicePolicy, places: Places, problems: 
     verdicts: dict[Ends, Verdict | None] = {}
     pairs: list[Pair] = []
     crossings: list[Crossing] = []
-    for source, destination in crossing_pairs(policy):
+    for source, destination in crossing_pairs(pipeline.device, policy):
         found = examiner.examine(source, destination)
         crossings += found
         verdict = worst([crossing.verdict for crossing in found] + ([Verdict.UNKNOWN] if disordered else []))

@@ -77,6 +77,21 @@ class _Reader:
             raise self.error(f"{key} must be a text")
         return value
 
+    def optional_text(self, key: str) -> str | None:
+        return self.text(key) if key in self._record else None
+
+    def tag(self, key: str) -> int | None:
+        value = self._record.get(key)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 4095):
+            raise self.error(f"{key} must be a number from 1 to 4094")
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self._record.get(key, False)
+        if not isinstance(value, bool):
+            raise self.error(f"{key} is true or false")
+        return value
+
     def day(self, key: str) -> date:
         try:
             return date.fromisoformat(self.text(key))
@@ -120,7 +135,7 @@ class _Reader:
 
 _KEYS = {
     "devices": {"id", "ward", "platform", "ports", "grants"},
-    "ports": {"interface", "channel", "label", "prefixes"},
+    "ports": {"interface", "channel", "label", "prefixes", "parent", "tag", "dialled"},
     "grants": {"id", "from", "to", "sender", "receiver", "allow", "owner", "document", "expires"},
     "allow": {"protocol", "ports"},
 }
@@ -134,6 +149,7 @@ def _device(item: _Reader, day: date) -> DevicePolicy:
             Channel(port.one_of("channel", tuple(Channel))),
             port.text("label", port.text("interface")),
             port.networks("prefixes"),
+            *_standing(port),
         )
         for port in item.items("ports")
     )
@@ -145,6 +161,16 @@ def _device(item: _Reader, day: date) -> DevicePolicy:
     grants = tuple(grant for grant in (_grant(g, known) for g in item.items("grants")) if grant.expires >= day)
     ward = item.text("ward", name)
     return DevicePolicy(name, ward, ward, Platform(item.one_of("platform", tuple(Platform), "linux")), ports, grants)
+
+
+def _standing(port: _Reader) -> tuple[str | None, int | None, bool]:
+    """What the port stands on: parent, tag, and whether it is dialled."""
+    parent, tag, dialled = port.optional_text("parent"), port.tag("tag"), port.flag("dialled")
+    if parent is None and (tag is not None or dialled):
+        raise port.error("tag and dialled need a parent")
+    if parent is not None and tag is None and not dialled:
+        raise port.error("parent needs a tag, or dialled: true")
+    return parent, tag, dialled
 
 
 def _grant(item: _Reader, interfaces: tuple[str, ...]) -> Grant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wardnet.audit.carriers import carriers, carrying_problems
 from wardnet.audit.records import OpenPoint
 from wardnet.model.device import Device, Link
 from wardnet.model.policy import DevicePolicy, PolicyPort
@@ -25,6 +26,8 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
     for unknown in device.unknowns:
         yield OpenPoint(unknown.span, unknown.reason, unknown.settle)
     known = {port.interface for port in policy.ports}
+    yield from carrying_problems(device, policy)
+    carrying = {port.interface for port in carriers(device, policy)}
     two_channels = len({port.channel for port in policy.ports}) > 1
     for port in policy.ports:
         link = device.link(port.interface)
@@ -38,13 +41,40 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
         elif link.master is not None:
             yield from _of_member(link, port, policy)
     for link in device.links:
-        if link.up and not link.loopback and link.name not in known:
-            reason = f"port {link.name} is up and the policy does not know it: which channel is behind it?"
+        if link.up and not link.loopback and link.name not in known | carrying:
+            reason = (
+                f"port {link.name} is up and the policy does not know it ({kind_of(link)}): which channel is behind it?"
+            )
             yield OpenPoint(link.span, reason, f"add {link.name} to the inventory, or switch it off")
     if two_channels:
-        yield from _unlisted(device, sorted(known))
+        yield from _unlisted(device, sorted(known | carrying))
         yield from _settings(device)
         yield from _bridged_flows(device)
+
+
+_TUNNELS = (
+    "gre", "gretap", "ip6gre", "ip6gretap", "erspan", "ip6erspan", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm",
+    "vxlan", "geneve", "wireguard", "tun", "bareudp", "gtp", "amt", "ovpn",
+)  # fmt: skip
+_KINDS = {
+    "bond": "a bond", "bridge": "a bridge", "dummy": "a dummy", "ppp": "a dialled session", "team": "a team",
+    "veth": "a virtual cable", "vlan": "a VLAN", "vrf": "a VRF", "wwan": "a modem", "rmnet": "a modem",
+}  # fmt: skip
+# As udev and the kernel name what tells no kind of its own.
+_NAMES = {"wl": "a Wi-Fi interface", "ww": "a modem", "usb": "a USB tether or adapter", "bnep": "a Bluetooth tether"}
+
+
+def kind_of(link: Link) -> str:
+    """What an interface is, for people."""
+    if link.kind in _TUNNELS:
+        return f"a tunnel, {link.kind}"
+    if link.kind == "vlan" and link.parent is not None:
+        return f"VLAN {link.vlan} of {link.parent}" if link.vlan is not None else f"a VLAN of {link.parent}"
+    if link.kind:
+        return _KINDS.get(link.kind, link.kind)
+    if link.bus == "usb" and not link.name.startswith(("wl", "ww")):
+        return _NAMES["usb"]
+    return next((words for start, words in _NAMES.items() if link.name.startswith(start)), "a network interface")
 
 
 def bridge_of(device: Device, link: Link) -> Link | None:

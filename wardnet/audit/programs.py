@@ -9,10 +9,11 @@ What answers names or time also asks: whom, and over which port, its configurati
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from wardnet.audit.carriers import carriers
 from wardnet.audit.records import OpenPoint
 from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.model.device import Device, Listener, Server
@@ -29,6 +30,9 @@ _NUMBERS = {"tcp": 6, "udp": 17}
 _ASKING = {("udp", "53"): "names", ("tcp", "53"): "names", ("tcp", "853"): "names", ("udp", "123"): "time"}
 
 
+Channels = Mapping[str, tuple[Channel, ...]]  # of a port: several, of what carries ports of several
+
+
 @dataclass
 class _Program:
     name: str  # dnsmasq (pid 77)
@@ -37,14 +41,20 @@ class _Program:
     unbound: list[Listener] = field(default_factory=list)  # to no port: everywhere, or at an address
     answers: dict[str, set[IPAddress]] = field(default_factory=dict)  # names or time -> at which addresses
 
+    def belongs(self, port: str, channels: Channels) -> None:
+        for channel in channels[port]:
+            self.ports.setdefault(channel, set()).add(port)
+
 
 def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeline]) -> Iterator[OpenPoint]:
     """Open points of a device with ports of two channels. `pipelines`, one a family, have not passed anything yet."""
-    channels = {port.interface: port.channel for port in policy.ports}
+    channels: dict[str, tuple[Channel, ...]] = {}
+    for end in (*policy.ports, *carriers(device, policy)):
+        channels[end.interface] = (*channels.get(end.interface, ()), end.channel)
     for program in _programs(device, channels):
         for listener in program.unbound:
             for port in _reaching(listener, pipelines, channels):
-                program.ports.setdefault(channels[port], set()).add(port)
+                program.belongs(port, channels)
         if len(program.ports) > 1:
             joined = " and ".join(
                 f"{', '.join(sorted(ports))} ({channel})" for channel, ports in sorted(program.ports.items())
@@ -56,7 +66,7 @@ def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeli
             yield from _asking(device, program, what, addresses, channels)
 
 
-def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
+def _programs(device: Device, channels: Channels) -> list[_Program]:
     at = {interface.ip: link.name for link in device.links if not link.loopback for interface in link.addresses}
     found: dict[str, _Program] = {}
     for listener in device.listeners:
@@ -69,8 +79,8 @@ def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
             title = f"{name} (pid {pid})" if name else f"whatever listens on {listener.protocol} {listener.port}"
             program = found.setdefault(pid or title, _Program(title, listener.span))
             port = bound.strip("[]") or (None if address in _ANYWHERE else at.get(ip_address(address)))
-            if port in channels:
-                program.ports.setdefault(channels[port], set()).add(port)
+            if port is not None and port in channels:
+                program.belongs(port, channels)
                 if not bound:
                     program.unbound.append(listener)
             elif port is None and address in _ANYWHERE:
@@ -84,7 +94,7 @@ def _programs(device: Device, channels: dict[str, Channel]) -> list[_Program]:
     return list(found.values())
 
 
-def _reaching(listener: Listener, pipelines: Sequence[Pipeline], channels: dict[str, Channel]) -> set[str]:
+def _reaching(listener: Listener, pipelines: Sequence[Pipeline], channels: Channels) -> set[str]:
     """Ports by which a first packet may reach somebody who listens at every address, or at one, by whichever port."""
     if not listener.port.isdigit():
         return set(channels)
@@ -106,7 +116,7 @@ def _reaching(listener: Listener, pipelines: Sequence[Pipeline], channels: dict[
 
 
 def _asking(
-    device: Device, program: _Program, what: str, addresses: set[IPAddress], channels: dict[str, Channel]
+    device: Device, program: _Program, what: str, addresses: set[IPAddress], channels: Channels
 ) -> Iterator[OpenPoint]:
     """Whoever answers names or time must ask over the ports of its own channel."""
     known = (s for s in device.servers if s.answers == what and addresses and addresses <= set(s.listens))
@@ -121,10 +131,11 @@ def _asking(
     yield from _upstreams(program, server, channels)
 
 
-def _upstreams(program: _Program, server: Server, channels: dict[str, Channel]) -> Iterator[OpenPoint]:
+def _upstreams(program: _Program, server: Server, channels: Channels) -> Iterator[OpenPoint]:
     own = set(program.ports)
     for asked in server.asks:
-        channel = channels.get(asked.port or "")
+        of_port = channels.get(asked.port or "", ())
+        channel = of_port[0] if len(of_port) == 1 else None
         if channel is None:
             bound = "bound to no port" if asked.port is None else f"bound to {asked.port}, a port of no channel"
             reason = f"{program.name}, {server.path}: what it asks {asked.address} is {bound}: by which line it leaves"

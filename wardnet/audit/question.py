@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wardnet.audit.carriers import carriers
 from wardnet.audit.records import Verdict
 from wardnet.model.device import Device
 from wardnet.model.policy import DevicePolicy, PolicyPort
@@ -33,7 +34,7 @@ class Question:
 
     @property
     def pairs(self) -> tuple[Ends, ...]:
-        return tuple((one.interface, other.interface) for one, other in crossing_pairs(self.policy))
+        return tuple((one.interface, other.interface) for one, other in crossing_pairs(self.device, self.policy))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,12 @@ class Answer:
     gave_up: Mapping[Ends, str] = field(default_factory=dict)
 
 
-def crossing_pairs(policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPort]]:
-    """Ordered pairs of ports on different channels."""
-    for source in policy.ports:
-        for destination in policy.ports:
-            if source.channel is not destination.channel:
+def crossing_pairs(device: Device, policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPort]]:
+    """Ordered pairs of ports on different channels; also of what carries them, which is of each channel on it."""
+    ports = (*policy.ports, *carriers(device, policy))
+    for source in ports:
+        for destination in ports:
+            if source.channel is not destination.channel and source.interface != destination.interface:
                 yield source, destination
 
 

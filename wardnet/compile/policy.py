@@ -38,7 +38,9 @@ def _device(gateway: GatewayPlan, documents: dict[str, tuple[str, str]]) -> Devi
         prefixes: tuple[IPNetwork, ...] = ()
         if port.kind is PortKind.NETWORK:
             prefixes = tuple(own.network for own in port.own)
-        ports.append(PolicyPort(port.name, port.channel, port.zone or port.reference, prefixes))
+        label = port.zone or port.reference
+        dialled = port.dialled is not None
+        ports.append(PolicyPort(port.name, port.channel, label, prefixes, port.parent, port.tag, dialled))
     grants = [grant for flow in gateway.flows if flow.crosses for grant in _grants(flow, documents)]
     return DevicePolicy(gateway.id, gateway.ward, gateway.site, gateway.platform, tuple(ports), tuple(grants))
 

@@ -14,7 +14,11 @@ from wardnet.model.span import Coverage, Span, Unknown
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A network interface. `kind` is empty for hardware; `master` the bridge, bond or VRF it belongs to."""
+    """A network interface. `kind` is empty for hardware; `master` the bridge, bond or VRF it belongs to.
+
+    `parent` is the port that it stands on, `vlan` its tag there (of 802.1Q; None for other tags). `bus` is what a piece
+    of hardware hangs on, such as usb, where the listing says so.
+    """
 
     span: Span
     name: str
@@ -24,6 +28,9 @@ class Link:
     master: str | None
     loopback: bool
     program: bool = False  # code attached to the port itself, which can send packets past everything else
+    parent: str | None = None
+    vlan: int | None = None
+    bus: str = ""
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
 
@@ -263,6 +270,14 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """A PPPoE session, and the port that its frames go over."""
+
+    span: Span
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """Everything that one device's artefacts say. `settings` are sysctls by name."""
 
@@ -277,6 +292,7 @@ class Device:
     unknowns: tuple[Unknown, ...]
     coverage: tuple[Coverage, ...]
     servers: tuple[Server, ...] = ()
+    sessions: tuple[Session, ...] | None = None  # None where the snapshot does not say
 
     def link(self, name: str) -> Link | None:
         return next((link for link in self.links if link.name == name), None)

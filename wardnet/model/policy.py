@@ -10,10 +10,16 @@ from wardnet.model.intent import Channel, IPNetwork, Platform, Ports, Source
 
 @dataclass(frozen=True, slots=True)
 class PolicyPort:
+    """A port of one channel. What it stands on is its `parent`: as VLAN `tag` of it, or, if `dialled`, as a PPPoE
+    session over it (over its VLAN `tag`, where that is set)."""
+
     interface: str
     channel: Channel
     label: str  # zone of a LAN, or id of a circuit
     prefixes: tuple[IPNetwork, ...]  # what lies on the LAN; empty for circuits
+    parent: str | None = None
+    tag: int | None = None
+    dialled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,13 @@ LINUX: tuple[Artefact, ...] = (
         ),
         privileged=True,
     ),
+    # Over which ports sessions are dialled. find exits 0 where the kernel has no such file.
+    Artefact(
+        "pppoe.txt",
+        ("/usr/bin/find", "/proc/self/net/", "-maxdepth", "1", "-name", "pppoe", "-exec", "/usr/bin/cat", "{}", ";"),
+        privileged=False,
+        later=True,
+    ),
     Artefact("clock.txt", ("/usr/bin/date", "--utc", "+%s"), privileged=False, later=True),
     # Whom the programs ask that answer names and time: their configurations, each line with its file.
     Artefact(

@@ -19,6 +19,7 @@ def allowed(space: Space, policy: DevicePolicy, source: PolicyPort, destination:
     errors about either. Any router may have to send an error: so from any port of the channel of the flow's far end,
     but only to the near end itself."""
     channel = {port.interface: port.channel for port in policy.ports}
+    of_source = channel.get(source.interface)  # what only carries ports of the channel is on nobody's way
     found = [space.false]
     for grant in policy.grants:
         if grant.sender.version != space.family:
@@ -30,9 +31,9 @@ def allowed(space: Space, policy: DevicePolicy, source: PolicyPort, destination:
         if ends == (destination.interface, source.interface):
             answer = _carried(space, grant.allow, answers=True) & space.value(Field.STATE, State.ESTABLISHED)
             found.append(_between(space, grant.receiver, grant.sender) & answer)
-        if destination.interface == grant.from_interface and source.channel is channel[grant.to_interface]:
+        if destination.interface == grant.from_interface and of_source is channel[grant.to_interface]:
             found.append(_errors(space, grant.sender))
-        if destination.interface == grant.to_interface and source.channel is channel[grant.from_interface]:
+        if destination.interface == grant.to_interface and of_source is channel[grant.from_interface]:
             found.append(_errors(space, grant.receiver))
     return space.any_of(found)
 

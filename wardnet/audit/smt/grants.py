@@ -32,7 +32,7 @@ def granted(policy: DevicePolicy, view: View, source: str, destination: str) -> 
             (grant.to_interface, grant.from_interface, grant.receiver),
         ):
             # Any router towards the far end may have to send one, to the near end alone.
-            if destination == near and channels[source] is channels[far]:
+            if destination == near and channels.get(source) is channels[far]:
                 found.append(conj((_icmp(view, _ERRORS), view.is_state(State.RELATED), _to(view, end))))
     return view.packet.script.share(disj(found))
 
