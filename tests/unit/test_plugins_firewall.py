@@ -51,6 +51,24 @@ def record(request: pytest.FixtureRequest) -> dict[str, Any]:
     return gateway(request.param)
 
 
+def test_what_carries_tagged_ports_or_a_session_lets_nothing_through_itself() -> None:
+    """First of all rules: what has no tag would pass for an answer to a flow."""
+    record = gateway("buoi-gw")
+    ports = {port["name"]: port for port in record["ports"]}
+    ports["clerks0"].update(parent="eth1", tag=10)
+    ports["citizen0"].update(parent="eth1", tag=20)
+    ports["inet0"].update(parent="eth2", tag=35, dialled={"user": "u", "password": "vault:x"})
+    rules = [item["rule"] for item in loaded(render(record)) if "rule" in item and item["rule"]["chain"] == "forward"]
+    found = []
+    for rule in rules[:3]:
+        match, _, end = rule["expr"]
+        assert (match["match"]["left"], end) == ({"meta": {"key": "iifname"}}, {"drop": None})
+        found.append(match["match"]["right"])
+    assert found == ["eth1", "eth2", "inet0-line"]
+    assert not any("carries ports" in rule.get("comment", "") for rule in rules[3:])
+    assert "carries ports" not in render(gateway("buoi-gw"))
+
+
 def test_base_chains_drop_and_only_wardnet_is_there(record: dict[str, Any]) -> None:
     listing = loaded(render(record))
     assert [item["table"]["name"] for item in listing if "table" in item] == ["wardnet"]
