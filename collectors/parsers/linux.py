@@ -11,6 +11,7 @@ from collectors.parsers.coverage import Tally
 from collectors.parsers.iproute import listed_addresses, parse_addresses, parse_links, parse_routes, parse_rules
 from collectors.parsers.nft import parse_ruleset
 from collectors.parsers.servers import cover_servers, parse_servers
+from collectors.parsers.sshd import cover_sshd, parse_sshd
 from collectors.parsers.sysctl import parse_settings
 from wardnet.model.device import Device, KernelRoute, Link, Listener, PolicyRule
 from wardnet.model.packet import All, AnyOf, Not, Open, Predicate
@@ -44,6 +45,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
     listeners = plain.parse_listeners(artefacts["listeners.txt"])
     servers = parse_servers(artefacts["services.txt"]) if "services.txt" in artefacts else ()
     sessions = plain.parse_sessions(artefacts["pppoe.txt"]) if "pppoe.txt" in artefacts else None
+    sshd = parse_sshd(artefacts["sshd.txt"]) if "sshd.txt" in artefacts else None
     bypasses = {
         "tc-qdisc.json": plain.parse_disciplines(
             artefacts["tc-qdisc.json"], [link.name for link in links if link.up and not link.loopback]
@@ -63,6 +65,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         of_settings,
         _of_listeners(listeners),
         *((plain.cover_sessions(artefacts["pppoe.txt"], sessions),) if sessions is not None else ()),
+        *((cover_sshd(artefacts["sshd.txt"]),) if sshd is not None else ()),
         *((_of_clock(),) if "clock.txt" in artefacts else ()),
         *((cover_servers(artefacts["services.txt"], servers),) if "services.txt" in artefacts else ()),
         plain.cover_disciplines(artefacts["tc-qdisc.json"], bypasses["tc-qdisc.json"]),
@@ -81,6 +84,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         coverage,
         servers,
         sessions,
+        sshd,
     )
 
 

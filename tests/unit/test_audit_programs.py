@@ -3,10 +3,13 @@ whom it asks, and by which port."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from collectors.parsers.artefact import Artefact, ParseError
 from collectors.parsers.servers import parse_servers
+from collectors.parsers.sshd import parse_sshd
 from tests.unit.audit_support import Artefacts, gateway, iif, meta, payload, verdict, with_rule
 from tests.unit.zone_services_support import listed, service, serving
 from wardnet.audit.records import DeviceResult, Verdict
@@ -150,3 +153,90 @@ def test_who_listens_on_loopback_is_nobodys() -> None:
 def test_a_line_of_no_configuration_is_an_error() -> None:
     with pytest.raises(ParseError, match="line 1: not a line of a configuration"):
         parse_servers(Artefact("gw", "services.txt", b"nonsense\n"))
+
+
+# --- relays
+
+
+def reached(name: str, port: int = 3128) -> Artefacts:
+    """A program that the clerks may reach, and nobody else."""
+    line = f'tcp LISTEN 0 128 10.20.1.1:{port} 0.0.0.0:* users:(("{name}",pid=5,fd=3))\n'
+    opened = with_rule(gateway(), [iif("clerks0"), payload("tcp", "dport", port), ACCEPT], chain="input")
+    return {**opened, "listeners.txt": line.encode()}
+
+
+@pytest.mark.parametrize("name", ["squid", "haproxy", "socat", "ssh", "danted", "unbound", "cupsd", "systemd-resolve"])
+def test_a_known_relay_that_one_channel_reaches_is_unknown(name: str) -> None:
+    """It listens on one channel, and connects by whichever line it likes."""
+    result = verdict(reached(name))
+    assert result.verdict is Verdict.UNKNOWN
+    (reason,) = said(result)
+    assert reason.startswith(f"{name} (pid 5), a")
+    assert reason.endswith("is reached from wan: where it passes on what it is given is not known")
+
+
+def test_a_relay_that_nobody_on_a_channel_reaches_is_none() -> None:
+    squid = b'tcp LISTEN 0 128 0.0.0.0:3128 0.0.0.0:* users:(("squid",pid=5,fd=3))\n'
+    squid += b'tcp LISTEN 0 128 127.0.0.1:3129 0.0.0.0:* users:(("haproxy",pid=6,fd=3))\n'
+    assert verdict({**gateway(), "listeners.txt": squid}).verdict is Verdict.PROVED
+
+
+def with_sshd(change: Callable[[bytes], bytes]) -> Artefacts:
+    return {**gateway(), "listeners.txt": AT_ONE.encode(), "sshd.txt": change(gateway()["sshd.txt"])}
+
+
+def test_an_ssh_server_that_forwards_nothing_is_no_relay() -> None:
+    """As a real sshd printed it with the role's files, and with each kind of forwarding switched off by itself."""
+    assert verdict(with_sshd(lambda content: content)).verdict is Verdict.PROVED
+    apart = verdict(with_sshd(lambda content: content.replace(b"disableforwarding yes", b"disableforwarding no")))
+    assert apart.verdict is Verdict.PROVED
+
+
+WHOLE = b"disableforwarding yes\n"
+DROP_IN = b"/etc/ssh/sshd_config.d/99.conf:"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda old: old.replace(WHOLE, b"").replace(b"tcpforwarding no", b"tcpforwarding yes"), "tcpforwarding yes"),
+        (lambda old: old.replace(WHOLE, b"").replace(b"tunnel no", b"tunnel ethernet"), "permittunnel ethernet"),
+        (lambda old: old.replace(WHOLE, b"").replace(b"allowstreamlocalforwarding no\n", b""), "forwarding not listed"),
+        (lambda old: old + DROP_IN + b"Match User bob\n" + DROP_IN + b"  AllowTcpForwarding local\n",
+         "allowtcpforwarding local for some (Match User bob)"),
+        (lambda old: old + DROP_IN + b"Match all\n" + DROP_IN + b"DisableForwarding=no\n",
+         "disableforwarding no for some (Match all)"),
+        (lambda old: old + b"/etc/ssh/sshd_config:Include /opt/more/*\n", "it reads other files"),
+        (lambda old: old + DROP_IN + b"Match all\n" + DROP_IN + b"Include sshd_config.d/x\n", "it reads other files"),
+        (lambda _: b"", "its configuration could not be read"),
+    ],
+)  # fmt: skip
+def test_an_ssh_server_that_may_forward_is_unknown_with_its_line(change: Callable[[bytes], bytes], reason: str) -> None:
+    result = verdict(with_sshd(change))
+    assert result.verdict is Verdict.UNKNOWN
+    assert len(said(result)) == 1
+    assert "sshd (pid 5) is reached from wan, and a session may be a relay to the other channel" in said(result)[0]
+    assert reason in said(result)[0]
+
+
+def test_an_ssh_server_that_systemd_listens_for_is_looked_into_too() -> None:
+    artefacts = with_sshd(lambda old: old.replace(WHOLE, b"").replace(b"tcpforwarding no", b"tcpforwarding yes"))
+    listening = artefacts["listeners.txt"].replace(b'"sshd"', b'"systemd"')
+    assert (
+        "systemd (pid 5) is reached from wan, and a session"
+        in said(verdict({**artefacts, "listeners.txt": listening}))[0]
+    )
+
+
+def test_an_ssh_server_of_an_older_snapshot_is_unknown() -> None:
+    artefacts = with_sshd(lambda content: content)
+    del artefacts["sshd.txt"]
+    assert said(verdict(artefacts)) == [
+        "sshd (pid 5) is reached from wan, and the snapshot does not say whether it forwards"
+    ]
+
+
+@pytest.mark.parametrize("line", ["Port 22", "?", "/etc/other:Port 22"])
+def test_a_line_that_is_none_of_an_ssh_server_is_an_error(line: str) -> None:
+    with pytest.raises(ParseError, match=r"sshd\.txt: line 1: not a line of a configuration"):
+        parse_sshd(Artefact("gw", "sshd.txt", f"{line}\n".encode()))

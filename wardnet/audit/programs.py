@@ -15,6 +15,7 @@ from ipaddress import ip_address
 
 from wardnet.audit.carriers import carriers
 from wardnet.audit.records import OpenPoint
+from wardnet.audit.relays import relaying
 from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.model.device import Device, Listener, Server
 from wardnet.model.intent import Channel, IPAddress
@@ -37,6 +38,8 @@ Channels = Mapping[str, tuple[Channel, ...]]  # of a port: several, of what carr
 class _Program:
     name: str  # dnsmasq (pid 77)
     span: Span
+    command: str  # dnsmasq; empty where the listing names no process
+    numbers: set[str] = field(default_factory=set)  # it listens at, of protocols' ports
     ports: dict[Channel, set[str]] = field(default_factory=dict)  # port of the device -> by channel
     unbound: list[Listener] = field(default_factory=list)  # to no port: everywhere, or at an address
     answers: dict[str, set[IPAddress]] = field(default_factory=dict)  # names or time -> at which addresses
@@ -62,6 +65,11 @@ def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeli
             reason = f"{program.name} has to do with {joined}: what it passes on from one to the other is not known"
             yield OpenPoint(program.span, reason, "run one for each channel, bound to that channel's ports")
             continue
+        for channel in () if program.answers else program.ports:
+            # systemd may listen for the SSH server, and start one for each connection.
+            shell = program.command == "systemd" and "22" in program.numbers
+            name = "sshd" if shell else program.command
+            yield from relaying(device, name, program.name, program.span, channel)
         for what, addresses in program.answers.items():
             yield from _asking(device, program, what, addresses, channels)
 
@@ -77,7 +85,8 @@ def _programs(device: Device, channels: Channels) -> list[_Program]:
         holders = _PROCESS.findall(listener.process) or [("", "")]
         for name, pid in holders:
             title = f"{name} (pid {pid})" if name else f"whatever listens on {listener.protocol} {listener.port}"
-            program = found.setdefault(pid or title, _Program(title, listener.span))
+            program = found.setdefault(pid or title, _Program(title, listener.span, name))
+            program.numbers.add(listener.port)
             port = bound.strip("[]") or (None if address in _ANYWHERE else at.get(ip_address(address)))
             if port is not None and port in channels:
                 program.belongs(port, channels)

@@ -9,6 +9,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.model.intent import IPAddress, IPNetwork
 from wardnet.model.packet import Predicate
+from wardnet.model.process import Program
 from wardnet.model.span import Coverage, Span, Unknown
 
 
@@ -293,6 +294,7 @@ class Device:
     coverage: tuple[Coverage, ...]
     servers: tuple[Server, ...] = ()
     sessions: tuple[Session, ...] | None = None  # None where the snapshot does not say
+    sshd: Program | None = None  # likewise
 
     def link(self, name: str) -> Link | None:
         return next((link for link in self.links if link.name == name), None)

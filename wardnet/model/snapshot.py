@@ -57,6 +57,37 @@ LINUX: tuple[Artefact, ...] = (
         privileged=False,
         later=True,
     ),
+    # What the SSH server lets a session forward: what holds for everybody, and the files, each line with its name. find
+    # exits 0 where there is no server.
+    Artefact(
+        "sshd.txt",
+        (
+            "/usr/bin/find",
+            "/usr/sbin",
+            "/etc",
+            "-maxdepth",
+            "3",
+            "-path",
+            "/usr/sbin/sshd",
+            "-exec",
+            "/usr/sbin/sshd",
+            "-T",
+            ";",
+            "-o",
+            "-path",
+            "/etc/ssh/sshd_config*",
+            "-type",
+            "f",
+            "-exec",
+            "/usr/bin/grep",
+            "-H",
+            ".",
+            "{}",
+            ";",
+        ),
+        privileged=True,
+        later=True,
+    ),
     Artefact("clock.txt", ("/usr/bin/date", "--utc", "+%s"), privileged=False, later=True),
     # Whom the programs ask that answer names and time: their configurations, each line with its file.
     Artefact(
