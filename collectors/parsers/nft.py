@@ -175,7 +175,9 @@ def _build(artefact: Artefact, key: TableKey, parts: _Parts, unknowns: list[Unkn
     chains = {}
     for chain_name, item in parts.chains.items():
         place = f"{family} {name} {chain_name}"
-        rules = tuple(_rule(artefact, conditions, parts, place, rule) for rule in parts.rules[chain_name])
+        rules = tuple(
+            made for rule in parts.rules[chain_name] for made in _rules(artefact, conditions, parts, place, rule)
+        )
         chains[chain_name] = _chain(artefact, item, chain_name, place, rules, unknowns)
     return Table(artefact.span(f"{family} {name}"), name, _FAMILIES[family], 2 if family == "bridge" else 3, chains)
 
@@ -202,17 +204,19 @@ def _chain(
                  kind == "nat", named)  # fmt: skip
 
 
-def _rule(artefact: Artefact, conditions: Conditions, parts: _Parts, place: str, item: Item) -> FilterRule:
+def _rules(artefact: Artefact, conditions: Conditions, parts: _Parts, place: str, item: Item) -> Iterator[FilterRule]:
+    """One rule; or, where it looks a value up in a map, one for each of the map's elements."""
     span = artefact.span(f"{place} handle {item.values['handle']}")
     expressions = item.values.get("expr")
     if not isinstance(expressions, list):
         item.fail("'expr' must be a list")
-    found = statements(conditions, expressions, span)
-    for target in targets(found):
+    ways = statements(conditions, expressions, span)
+    for target in {target for found in ways for target in targets(found)}:
         if target not in parts.chains or "hook" in parts.chains[target].values:
             item.fail(f"jump to chain {target}, which is not in the table")
     comment = item.values.get("comment", "")
-    return FilterRule(span, comment if isinstance(comment, str) else "", found)
+    for found in ways:
+        yield FilterRule(span, comment if isinstance(comment, str) else "", found)
 
 
 def _all_rules(tables: dict[TableKey, _Parts]) -> Iterator[Item]:

@@ -55,9 +55,11 @@ def cover(
     apart = {key: reason for key, table in tables.items() if (reason := _without_part(key, table, active))}
     met = {key: frozenset() if key in apart else _met(table, tuple(Hook)) for key, table in tables.items()}
     passing = {key: frozenset() if key in apart else _met(table, _PASSING) for key, table in tables.items()}
-    rules = {
-        rule.span.place: rule for table in tables.values() for chain in table.chains.values() for rule in chain.rules
-    }
+    rules: dict[str, list[FilterRule]] = {}
+    for table in tables.values():
+        for chain in table.chains.values():
+            for rule in chain.rules:
+                rules.setdefault(rule.span.place, []).append(rule)
     strange = {unknown.span.place: unknown for unknown in unknowns}
     for entry in listed:
         kind, item = entry.kind, entry.item
@@ -75,8 +77,8 @@ def cover(
             tally.modelled(place)
         elif item.string("chain" if kind == "rule" else "name") not in met[entry.table]:
             tally.irrelevant(place, _NO_WAY)
-        elif kind == "rule" and (left_open := open_reason(rules[place])):
-            if item.string("chain") in passing[entry.table] or _acts_openly(rules[place]):
+        elif kind == "rule" and (left_open := _left_open(rules[place])):
+            if item.string("chain") in passing[entry.table] or any(map(_acts_openly, rules[place])):
                 tally.unknown(place, left_open)
             else:
                 tally.irrelevant(place, f"{_OWN} ({left_open})")
@@ -127,6 +129,11 @@ def targets(found: tuple[Statement, ...]) -> Iterator[str]:
         if isinstance(statement, Choose):
             decisions = [decide for _, decide in statement.cases]
         yield from (decide.target for decide in decisions if decide.verdict in (Verdict.JUMP, Verdict.GOTO))
+
+
+def _left_open(ways: list[FilterRule]) -> str | None:
+    """Of a rule, once for each element of its map if it has one."""
+    return next((reason for reason in map(open_reason, ways) if reason), None)
 
 
 def _acts_openly(rule: FilterRule) -> bool:

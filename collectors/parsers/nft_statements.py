@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from collectors.parsers.nft_match import Conditions, element, guards_of, left_side
-from collectors.parsers.nft_values import UnmodelledError
+from collectors.parsers.nft_translations import TRANSLATIONS, translation
+from collectors.parsers.nft_values import UnmodelledError, head
 from wardnet.model.device import (
     Choose,
     Decide,
@@ -15,12 +15,23 @@ from wardnet.model.device import (
     Opaque,
     SetMark,
     Statement,
-    TranslateDestination,
-    TranslateSource,
     Untrack,
     Verdict,
 )
-from wardnet.model.packet import TCP, Chance, Field, OfFamily, Predicate, State, all_of, equals
+from wardnet.model.packet import (
+    NEVER,
+    TCP,
+    AnyOf,
+    Chance,
+    Field,
+    Not,
+    OfFamily,
+    Predicate,
+    State,
+    all_of,
+    equals,
+    looks_at,
+)
 from wardnet.model.span import Span
 
 _FULL = 0xFFFFFFFF
@@ -36,30 +47,43 @@ _ENDS = {
 _WITHOUT_EFFECT = frozenset({"counter", "log", "last", "secmark", "ct timeout"})
 # Hold or not by what came before: a rate, a quota, a count, room in a set.
 _CHANCES = frozenset({"limit", "quota", "ct count", "meter", "set", "map"})
+_LARGEST = 1024  # elements of a map that are looked at one by one
 _DIVERTS = frozenset({"fwd", "dup"})
 _MANGLED_WITHOUT_EFFECT = frozenset({"priority", "nftrace", "secmark", "pkttype"})
 
 
-def statements(conditions: Conditions, expressions: list[Any], span: Span) -> tuple[Statement, ...]:
-    """All statements of one rule, in order.
+def statements(conditions: Conditions, expressions: list[Any], span: Span) -> tuple[tuple[Statement, ...], ...]:
+    """All statements of one rule, in order; several times over where it looks a value up in a map: once for each of the
+    map's elements, of which one at most holds for a packet.
 
     An error message is related to the connection that it quotes. Whose connection that is (`ct original ip saddr`) its
     headers do not say: any may be quoted, so for what is related it is a chance. Of other packets it is unknown.
     """
-    found: list[Statement] = []
+    ways: list[list[Statement]] = [[]]
     related = False
     for expression in expressions:
         try:
+            if (mapped := _mapped(expression)) is not None:
+                ways = _forked(ways, _look_up(conditions, expression, mapped, span))
+                continue
             made = _statement(conditions, expression, span)
             if related and (end := _end_of_connection(expression)):
                 made = (Match(Chance(span, end)),)
             related = related or made == (Match(_RELATED),)
-            found.extend(made)
         except UnmodelledError as error:
-            found.append(Opaque(span, str(error), rewrites=True))
+            made = (Opaque(span, str(error), rewrites=True),)
         except (AttributeError, KeyError, TypeError, ValueError) as error:  # a statement of another shape
-            found.append(Opaque(span, f"statement {_head(expression)} ({error})", rewrites=True))
-    return tuple(found)
+            made = (Opaque(span, f"statement {head(expression)} ({error})", rewrites=True),)
+        for way in ways:
+            way.extend(made)
+    return tuple(tuple(way) for way in ways)
+
+
+def _forked(ways: list[list[Statement]], by_element: list[tuple[Statement, ...]]) -> list[list[Statement]]:
+    """Each way with each element of a map. Nothing but conditions may stand before it: it would be met each time."""
+    if any(not isinstance(statement, Match) for way in ways for statement in way):
+        raise UnmodelledError("a map behind another statement of its rule")
+    return [[*way, *more] for way in ways for more in by_element]
 
 
 def _end_of_connection(expression: Any) -> str:
@@ -71,11 +95,11 @@ def _end_of_connection(expression: Any) -> str:
 
 def _statement(conditions: Conditions, expression: Any, span: Span) -> tuple[Statement, ...]:
     if not isinstance(expression, dict) or len(expression) != 1:
-        raise UnmodelledError(f"statement {_head(expression)}")
+        raise UnmodelledError(f"statement {head(expression)}")
     ((name, body),) = expression.items()
     if name == "match":
         if not isinstance(body, dict) or body.keys() != {"op", "left", "right"}:
-            raise UnmodelledError(f"match {_head(body)}")
+            raise UnmodelledError(f"match {head(body)}")
         return (Match(conditions.compare(body["op"], body["left"], body["right"], span)),)
     if name in _ENDS:
         return (Decide(_ENDS[name]),)
@@ -91,10 +115,8 @@ def _statement(conditions: Conditions, expression: Any, span: Span) -> tuple[Sta
         return (_verdict_map(conditions, body, span),)
     if name == "notrack":
         return (Untrack(),)
-    if name in ("masquerade", "snat"):
-        return _guarded(body, TranslateSource(span))
-    if name in ("dnat", "redirect"):
-        return _guarded(body, _destination(name, body, span))
+    if name in TRANSLATIONS:
+        return translation(name, body, span)
     if name == "mangle":
         return _mangle(body, span)
     if name in ("ct helper", "ct expectation"):
@@ -114,7 +136,7 @@ def _reject(body: Any) -> tuple[Statement, ...]:
         return (Match(OfFamily(4 if kind == "icmp" else 6)), Decide(Verdict.DROP))
     if kind == "tcp reset":
         return (Match(equals(Field.PROTOCOL, TCP)), Decide(Verdict.DROP))
-    raise UnmodelledError(f"reject {_head(body)}")
+    raise UnmodelledError(f"reject {head(body)}")
 
 
 def decision(expression: Any) -> Decide:
@@ -125,12 +147,18 @@ def decision(expression: Any) -> Decide:
             return Decide(_ENDS[name])
         if name in ("jump", "goto") and isinstance(body, dict) and isinstance(body.get("target"), str):
             return Decide(Verdict(name), body["target"])
-    raise UnmodelledError(f"verdict {_head(expression)}")
+    raise UnmodelledError(f"verdict {head(expression)}")
 
 
 def _verdict_map(conditions: Conditions, body: Any, span: Span) -> Choose:
+    # Elements don't overlap, but for the one that catches the rest, which is the last.
+    return Choose(tuple((predicate, decision(value)) for predicate, value, _ in _elements(conditions, body, span)))
+
+
+def _elements(conditions: Conditions, body: Any, span: Span) -> list[tuple[Predicate, Any, bool]]:
+    """A map's elements: when each holds, its value, and whether it catches the rest, as only the last one may."""
     if not isinstance(body, dict) or body.keys() != {"key", "data"}:
-        raise UnmodelledError("verdict map")
+        raise UnmodelledError("map")
     key = body["key"]
     concatenated = isinstance(key, dict) and key.keys() == {"concat"}
     subjects = tuple(left_side(part) for part in (key["concat"] if concatenated else [key]))
@@ -144,56 +172,40 @@ def _verdict_map(conditions: Conditions, body: Any, span: Span) -> Choose:
     elif isinstance(data, dict) and data.keys() == {"set"}:
         pairs = data["set"]
     else:
-        raise UnmodelledError("verdict map")
-    cases = []
+        raise UnmodelledError("map")
+    found = []
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
-            raise UnmodelledError(f"verdict map element {_head(pair)}")
-        cases.append((pair[0] == "*", all_of(*guards, element(subjects, pair[0], span)), decision(pair[1])))
-    # Elements don't overlap, but for the one that catches the rest.
-    cases.sort(key=lambda case: case[0])
-    return Choose(tuple((predicate, verdict) for _, predicate, verdict in cases))
+            raise UnmodelledError(f"map element {head(pair)}")
+        found.append((all_of(*guards, element(subjects, pair[0], span)), pair[1], pair[0] == "*"))
+    return sorted(found, key=lambda case: case[2])
 
 
-def _guarded(body: Any, statement: Statement) -> tuple[Statement, ...]:
-    """NAT of one family, in a table of both, is for that family's packets."""
-    family = body.get("family") if isinstance(body, dict) else None
-    if family in ("ip", "ip6"):
-        return (Match(OfFamily(4 if family == "ip" else 6)), statement)
-    return (statement,)
+def _mapped(expression: Any) -> Any:
+    """The map in which a rule looks up a mark or a new address."""
+    match expression:
+        case {"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"map": mapped}}}:
+            return mapped
+        case {"dnat": {"addr": {"map": mapped}}} | {"snat": {"addr": {"map": mapped}}}:
+            return mapped
+    return None
 
 
-def _destination(name: str, body: Any, span: Span) -> Statement:
-    values = body if isinstance(body, dict) else {}
-    if values.keys() - {"family", "addr", "port", "flags", "type_flags"} or values.get("type_flags"):
-        return Opaque(span, f"{name} {_head(body)}", rewrites=True)
-    try:
-        addresses = _addresses(values["addr"]) if "addr" in values else None
-        ports = _ports(values["port"]) if "port" in values else None
-    except (UnmodelledError, ValueError, TypeError):
-        return Opaque(span, f"{name} {_head(body)}", rewrites=True)
-    return TranslateDestination(span, addresses, ports, to_device=name == "redirect")
-
-
-def _addresses(value: Any) -> tuple[int, int]:
-    match value:
-        case str(text):
-            return int(ip_address(text)), int(ip_address(text))
-        case {"range": [str(low), str(high)]}:
-            return int(ip_address(low)), int(ip_address(high))
-        case {"prefix": {"addr": str(address), "len": int(length)}}:
-            network: IPv4Network | IPv6Network = ip_network((address, length))
-            return int(network.network_address), int(network.broadcast_address)
-    raise UnmodelledError("address")
-
-
-def _ports(value: Any) -> tuple[int, int]:
-    match value:
-        case int(port) if 0 <= port < 65536:
-            return port, port
-        case {"range": [int(low), int(high)]} if 0 <= low <= high < 65536:
-            return low, high
-    raise UnmodelledError("port")
+def _look_up(conditions: Conditions, expression: Any, mapped: Any, span: Span) -> list[tuple[Statement, ...]]:
+    """The statement with each element's value, where that element holds. Where none does, the rule ends."""
+    ((name, body),) = expression.items()
+    key = "value" if name == "mangle" else "addr"
+    elements = _elements(conditions, mapped, span)
+    if len(elements) > _LARGEST:
+        raise UnmodelledError(f"a map of {len(elements)} elements")
+    if any(looks_at(predicate, Field.MARK) for predicate, _, _ in elements):
+        raise UnmodelledError("a map of marks to marks")  # an element would see what the one before it has set
+    listed = AnyOf(tuple(predicate for predicate, _, rest in elements if not rest))
+    found = []
+    for predicate, value, rest in elements:
+        here = all_of(predicate, Not(listed)) if rest else predicate
+        found.append((Match(here), *_statement(conditions, {name: {**body, key: value}}, span)))
+    return found or [(Match(NEVER),)]
 
 
 def _mangle(body: Any, span: Span) -> tuple[Statement, ...]:
@@ -207,7 +219,7 @@ def _mangle(body: Any, span: Span) -> tuple[Statement, ...]:
             return ()
         case {"key": {"tcp option": _}}:
             return ()
-    return (Opaque(span, f"statement mangle {_head(body)}", rewrites=True),)
+    return (Opaque(span, f"statement mangle {head(body)}", rewrites=True),)
 
 
 def _mark(value: Any) -> SetMark:
@@ -223,7 +235,9 @@ def _mark(value: Any) -> SetMark:
             inner, constant = _mark(operands[0]), operands[1]
             if 0 <= constant <= _FULL:
                 return apply(inner, constant)
-    raise UnmodelledError(f"mark set to {_head(value)}")
+    if value == {"ct": {"key": "mark"}}:
+        raise UnmodelledError("mark set to that of the connection, and what was kept there is not modelled")
+    raise UnmodelledError(f"mark set to {head(value)}")
 
 
 _BITWISE: dict[str, Callable[[SetMark, int], SetMark]] = {
@@ -231,8 +245,3 @@ _BITWISE: dict[str, Callable[[SetMark, int], SetMark]] = {
     "|": lambda mark, bits: SetMark(mark.keep & ~bits & _FULL, mark.flip & ~bits | bits),
     "^": lambda mark, bits: SetMark(mark.keep, mark.flip ^ bits),
 }
-
-
-def _head(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

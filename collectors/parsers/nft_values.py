@@ -52,6 +52,12 @@ class UnmodelledError(Exception):
     """A value or expression that this reader does not model; its text is the reason."""
 
 
+def head(value: Any) -> str:
+    """The beginning of a value, for a message."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def number(value: Any, names: dict[str, int] | None, bits: int) -> int:
     """One value: a number, a name, an address, or flags joined with `|`."""
     if isinstance(value, bool):

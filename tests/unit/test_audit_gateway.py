@@ -199,6 +199,49 @@ def test_a_destination_rewritten_towards_the_other_channel_is_found() -> None:
     assert "10.20.1.20" in crossing.route.text
 
 
+def looked_up(*pairs: Any) -> dict[str, Any]:
+    """A map by the destination's port."""
+    return {"map": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": {"set": list(pairs)}}}
+
+
+def base_chain(name: str, kind: str, priority: int) -> Artefacts:
+    base = {"family": "inet", "table": "wardnet", "name": name, "handle": 800, "type": kind,
+            "hook": "prerouting", "prio": priority, "policy": "accept"}  # fmt: skip
+    return with_objects(gateway(), {"chain": base})
+
+
+@pytest.mark.parametrize(("pairs", "ports"), [(([8443, 7], [8080, 8]), {8443}), (([8080, 8],), set())])
+def test_a_mark_from_a_map_to_the_other_table_is_found(pairs: Any, ports: set[int]) -> None:
+    """Of the map's elements one alone has the mark that the policy rule waits for."""
+    marking = [{"mangle": {"key": {"meta": {"key": "mark"}}, "value": looked_up(*pairs)}}]
+    edited = with_rule(base_chain("mark", "filter", -150), marking, chain="mark")
+    edited = with_policy_rule(edited, 4, priority=940, fwmark="0x7", table="100")
+    result = verdict(with_rule(edited, [iif("citizen0"), oif("wan0"), ACCEPT]))
+    found = [c for c in crossings(result, "citizen0", "wan0", 4) if c.packet.state == "new"]
+    assert {c.packet.destination_port for c in found} == ports
+    assert result.verdict is (Verdict.VIOLATED if ports else Verdict.PROVED)
+
+
+@pytest.mark.parametrize(("inside", "leaks"), [("10.20.1.20", True), ("172.20.1.20", False)])
+def test_a_destination_from_a_map_towards_the_other_channel_is_found(inside: str, leaks: bool) -> None:
+    mapped = looked_up([8080, inside], [8081, "172.20.1.21"])
+    rewriting = [iif("inet0"), {"dnat": {"family": "ip", "addr": mapped, "port": 80}}]
+    edited = with_rule(base_chain("dnat", "nat", -100), rewriting, chain="dnat")
+    dnat = {"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}
+    result = verdict(with_rule(edited, [iif("inet0"), dnat, ACCEPT]))
+    found = [c for c in crossings(result, "inet0", "clerks0", 4) if c.packet.state == "new"]
+    assert {c.packet.destination_port for c in found} == ({8080} if leaks else set())
+
+
+def test_a_mark_that_is_restored_from_its_connection_is_unknown_where_it_picks_the_table() -> None:
+    restoring = [{"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"ct": {"key": "mark"}}}}]
+    edited = with_rule(base_chain("mark", "filter", -150), restoring, chain="mark")
+    edited = with_policy_rule(edited, 4, priority=940, fwmark="0x7", table="100")
+    result = verdict(with_rule(edited, [iif("citizen0"), oif("wan0"), ACCEPT]))
+    assert result.verdict is Verdict.UNKNOWN
+    assert "mark set to that of the connection" in reasons(result)
+
+
 def test_answers_need_a_flow_and_are_found_with_it() -> None:
     """A rule that lets one direction start a flow opens the other one for answers: both are named."""
     edited = with_rule(gateway(), [iif("citizen0"), oif("clerks0"), payload("tcp", "dport", 9100), ACCEPT])

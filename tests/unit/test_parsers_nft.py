@@ -95,7 +95,7 @@ def test_everything_that_a_real_nft_listed_is_modelled_irrelevant_or_unknown() -
         "of ARP, which carries no IP packet": ("arp a", "arp a f"),
     }
     reasons = [open_reason(rule) for rule in parsed.ruleset.rules() if open_reason(rule)]
-    assert len(reasons) == coverage.unknown == 15
+    assert len(reasons) == coverage.unknown == 13
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,85 @@ def test_translations_are_for_their_family() -> None:
     _, found = one_rule({"dnat": {"family": "ip6", "addr": {"prefix": {"addr": "fd00::", "len": 126}}, "port": 80}})
     assert isinstance(found, TranslateDestination)
     assert (found.addresses, found.ports) == ((0xFD << 120, (0xFD << 120) + 3), (80, 80))
+
+
+def test_a_new_source_has_its_addresses() -> None:
+    def source(name: str, body: dict[str, Any]) -> TranslateSource:
+        found = one_rule({name: body})[-1]
+        assert isinstance(found, TranslateSource)
+        return found
+
+    one = source("snat", {"family": "ip", "addr": "192.0.2.1", "port": {"range": [1024, 2047]}})
+    assert (one.addresses, one.ports) == ((0xC0000201, 0xC0000201), (1024, 2047))
+    several = source("snat", {"family": "ip", "addr": {"prefix": {"addr": "192.0.2.0", "len": 30}}})
+    assert several.addresses == (0xC0000200, 0xC0000203)
+    assert (source("masquerade", {}).addresses, source("snat", {"addr": {"concat": []}}).addresses) == (None, None)
+
+
+def ways(*expressions: Any, extra: tuple[dict[str, Any], ...] = ()) -> list[tuple[Statement, ...]]:
+    """The statements of a rule that looks a value up in a map, for each of its elements."""
+    table = {"family": "inet", "name": "t", "handle": 1}
+    rule = {"family": "inet", "table": "t", "chain": "c", "handle": 5, "expr": list(expressions)}
+    chain = {"family": "inet", "table": "t", "name": "c", "handle": 1}
+    parsed = parse(listing({"table": table}, *extra, {"chain": chain}, {"rule": rule}))
+    assert sum((parsed.coverage.modelled, parsed.coverage.irrelevant, parsed.coverage.unknown)) == 4 + len(extra)
+    return [rule.statements for rule in parsed.ruleset.tables[0].chains["c"].rules]
+
+
+def mark_map(*pairs: Any, key: Any = None) -> dict[str, Any]:
+    data = {"set": list(pairs)}
+    return {"mangle": {"key": {"meta": {"key": "mark"}},
+                       "value": {"map": {"key": key or payload("tcp", "dport"), "data": data}}}}  # fmt: skip
+
+
+def test_a_mark_from_a_map_is_set_for_each_element_and_for_the_rest() -> None:
+    first, second, rest = ways(mark_map([80, 1], ["*", 9], [443, 2]), {"accept": None})
+    assert first == (
+        Match(All((TCP, WHOLE, equals(Field.DESTINATION_PORT, 80)))),
+        SetMark(0, 1),
+        Decide(Verdict.ACCEPT),
+    )
+    assert second[1:] == (SetMark(0, 2), Decide(Verdict.ACCEPT))
+    assert rest[1:] == (SetMark(0, 9), Decide(Verdict.ACCEPT))
+    (left,) = [s for s in rest if isinstance(s, Match)]
+    assert isinstance(left.predicate, All)
+    assert left.predicate.terms[-1] == Not(AnyOf((first[0].predicate, second[0].predicate)))  # type: ignore[union-attr]
+
+
+def test_a_new_destination_from_a_named_map_is_one_for_each_element() -> None:
+    named = {"map": {"family": "inet", "name": "m", "table": "t", "type": "inet_service", "handle": 3,
+                     "map": "ipv4_addr", "elem": [[80, "10.0.0.1"], [443, "10.0.0.2"]]}}  # fmt: skip
+    body = {"family": "ip", "addr": {"map": {"key": payload("tcp", "dport"), "data": "@m"}}, "port": 8080}
+    found = ways({"dnat": body}, extra=(named,))
+    assert [s[-1].addresses for s in found if isinstance(s[-1], TranslateDestination)] == [
+        (0x0A000001, 0x0A000001),
+        (0x0A000002, 0x0A000002),
+    ]
+    named["map"]["flags"] = ["timeout"]
+    ((changing,),) = ways({"dnat": body}, extra=(named,))
+    assert isinstance(changing, Opaque)
+
+
+def test_a_map_without_elements_ends_its_rule() -> None:
+    assert ways(mark_map(), {"accept": None}) == [(Match(AnyOf(())), Decide(Verdict.ACCEPT))]
+
+
+@pytest.mark.parametrize(
+    ("expressions", "reason"),
+    [
+        ((mark_map([1, 2], key={"meta": {"key": "mark"}}),), "a map of marks to marks"),
+        (
+            ({"mangle": {"key": {"meta": {"key": "mark"}}, "value": 5}}, mark_map([80, 1])),
+            "a map behind another statement",
+        ),
+        ((mark_map(*([port, 1] for port in range(1, 1026))),), "a map of 1025 elements"),
+        (({"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"ct": {"key": "mark"}}}},), "that of the connection"),
+    ],
+)
+def test_a_mark_that_is_not_modelled_is_opaque_with_the_reason(expressions: tuple[Any, ...], reason: str) -> None:
+    (found,) = ways(*expressions)
+    assert isinstance(found[-1], Opaque)
+    assert reason in found[-1].reason
 
 
 def test_verdict_maps_keep_each_case_and_the_rest_last() -> None:

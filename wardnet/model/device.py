@@ -157,9 +157,13 @@ class TranslateDestination:
 
 @dataclass(frozen=True, slots=True)
 class TranslateSource:
-    """A new source on the way out, for a connection's first packet. Ends the base chain."""
+    """A new source on the way out, for a connection's first packet: of `addresses` and `ports`; None where the outgoing
+    port gives the address (masquerade), where the port may stay, or where the listing says more than a range. Ends
+    the base chain."""
 
     span: Span
+    addresses: tuple[int, int] | None = None
+    ports: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
