@@ -44,15 +44,24 @@ class Tally:
         )
 
 
+def _numbered(place: str) -> tuple[str, int | None]:
+    """A place's number at its end, and what stands before it."""
+    before, space, last = place.rpartition(" ")
+    if last.isascii() and last.isdigit():  # as most are, and there are thousands
+        return before + space, int(last)
+    match = _NUMBERED.fullmatch(place)
+    return (place, None) if match is None else (match[1], int(match[2]))
+
+
 def _folded(places: Iterable[str]) -> Iterator[str]:
     """`line 3`, `line 4`, `line 9` as `line 3-4,9`; what ends in no number stays."""
     numbers: dict[str, list[list[int]]] = {}
     for place in places:
-        match = _NUMBERED.fullmatch(place)
-        if match is None:
+        before, number = _numbered(place)
+        if number is None:
             numbers.setdefault(place, [])
             continue
-        runs, number = numbers.setdefault(match[1], []), int(match[2])
+        runs = numbers.setdefault(before, [])
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:

@@ -16,7 +16,7 @@ from collectors.parsers.coverage import Tally
 from wardnet.model.span import Coverage
 
 _SETTING = re.compile(r"([A-Za-z0-9_./@:+-]+) ?= ?(.*)")
-_OF_PORT = re.compile(r"(net\.(?:ipv4|ipv6|mpls)\.(?:conf|neigh))\.(.+)\.([^.]+)")
+_OF_PORTS = ("net.ipv4.conf.", "net.ipv4.neigh.", "net.ipv6.conf.", "net.ipv6.neigh.", "net.mpls.conf.")
 _COMING = "for ports that come later: what they then have is collected with them"
 
 # Read by the engines, for each port, for all ports, or for the device.
@@ -203,9 +203,7 @@ def _covered(artefact: str, settings: Mapping[str, str], lines: list[tuple[int, 
     tally = Tally(artefact)
     for number, name in lines:
         place = f"line {number}"
-        match = _OF_PORT.fullmatch(name)
-        port = match[2] if match else ""
-        general = f"{match[1]}.*.{match[3]}" if match else name
+        general, port = _general(name)
         reason = _reason(general)
         if reason == "":
             tally.modelled(place)
@@ -243,6 +241,16 @@ def _problem(general: str, port: str, name: str, settings: Mapping[str, str]) ->
         return "IPVS is loaded: it sends packets on by services of its own, which are not collected", "unload ip_vs"
     reason = "a setting that this version does not know: it may decide on what is forwarded"
     return reason, "look it up in the kernel's documentation, and report it as missing in wardnet"
+
+
+def _general(name: str) -> tuple[str, str]:
+    """A setting's name with * for the port, and the port; a port's own dots are slashes."""
+    if name.startswith(_OF_PORTS):
+        _, family, kind, rest = name.split(".", 3)
+        port, dot, setting = rest.rpartition(".")
+        if dot:
+            return f"net.{family}.{kind}.*.{setting}", port
+    return name, ""
 
 
 @cache
