@@ -20,7 +20,8 @@ _PAIR = re.compile(r"""\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)"?([^"]*?)"?\s*""")
 # The value of each that lets nothing through. The first one alone is enough.
 _ALL = {"disableforwarding": "yes"}
 _EACH = {"allowtcpforwarding": "no", "allowstreamlocalforwarding": "no", "permittunnel": "no"}
-_INCLUDED = re.compile(r"(?:/etc/ssh/)?sshd_config\.d/[^/]+")
+_INCLUDED = re.compile(r"(?:/etc/ssh/)?sshd_config\.d/[^/]+\.conf")
+_READ = re.compile(r"/etc/ssh/sshd_config(?:\.d/[^/]+\.conf)?")  # others beside them are copies
 
 
 def parse_sshd(artefact: Artefact) -> Program:
@@ -72,7 +73,7 @@ def _of_files(artefact: Artefact) -> Iterator[tuple[str, str, str, str]]:
         if match[1] != before:
             before, condition = match[1], ""
         pair = _PAIR.fullmatch(match[2])
-        if match[2].strip().startswith("#") or pair is None:
+        if not _READ.fullmatch(match[1]) or match[2].strip().startswith("#") or pair is None:
             continue
         key, value = pair[1].lower(), pair[2]
         if key == "match":

@@ -190,6 +190,9 @@ def test_an_ssh_server_that_forwards_nothing_is_no_relay() -> None:
     assert verdict(with_sshd(lambda content: content)).verdict is Verdict.PROVED
     apart = verdict(with_sshd(lambda content: content.replace(b"disableforwarding yes", b"disableforwarding no")))
     assert apart.verdict is Verdict.PROVED
+    copied = b"/etc/ssh/sshd_config.dpkg-old:"  # nobody reads it
+    copy = verdict(with_sshd(lambda old: old + copied + b"Match all\n" + copied + b"DisableForwarding no\n"))
+    assert copy.verdict is Verdict.PROVED
 
 
 WHOLE = b"disableforwarding yes\n"
