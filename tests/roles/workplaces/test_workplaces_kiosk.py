@@ -43,7 +43,7 @@ from tests.roles.workplaces.kiosks_support import (
     windows,
 )
 from tests.roles.workplaces.labs import made, must_play
-from tests.roles.workplaces.trap_support import ESCAPES, Trap, keyboard_of_all_keys, trapped, without_policies
+from tests.roles.workplaces.trap_support import ESCAPES, PORTAL, Trap, keyboard_of_all_keys, trapped, without_policies
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(5400)]
 
@@ -293,7 +293,7 @@ def test_a_resident_scans_for_a_form_that_has_asked_for_a_file_before(citizen: L
 def test_a_resident_ends_the_sitting_and_is_warned_while_the_line_is_down(citizen: Lab) -> None:
     now = sitting(citizen, CITIZEN)
     press(citizen, CITIZEN, 50)
-    inside(citizen, "portal", "systemctl", "stop", "lab-portal.service")
+    inside(citizen, PORTAL, "systemctl", "stop", "lab-portal.service")
     try:
         assert eventually(lambda: "the portal is not reached" in said_by_kiosk(citizen, CITIZEN, now), PATIENCE)
         assert eventually(lambda: overlaid(citizen, CITIZEN) == 3, PATIENCE)
@@ -304,7 +304,7 @@ def test_a_resident_ends_the_sitting_and_is_warned_while_the_line_is_down(citize
         assert eventually(lambda: sitting(citizen, CITIZEN) != now, PATIENCE)
         assert "the guest has finished" in said_by_kiosk(citizen, CITIZEN, now)
     finally:
-        inside(citizen, "portal", "systemctl", "start", "lab-portal.service")
+        inside(citizen, PORTAL, "systemctl", "start", "lab-portal.service")
 
 
 def test_nothing_puts_a_kiosk_to_sleep(citizen: Lab) -> None:

@@ -24,6 +24,7 @@ from tests.roles.workplaces.kiosks_support import (
     windows,
 )
 
+PORTAL = "portal-public"  # whose pages residents see
 PROGRAM, FOLDER = "/usr/local/lib/wardnet-lab/trap_portal.py", "/run/wardnet-portal"
 DROP_IN = "/run/systemd/system/lab-portal.service.d"
 POLICY = "/etc/chromium/policies/managed/wardnet.json"
@@ -40,14 +41,13 @@ class Trap:
         assert eventually(lambda: self._seen() not in {None, *before}, PATIENCE), "the browser opens the first page"
         self.page = str(self._seen())
         assert eventually(lambda: self.page in self.open(), PATIENCE)
-        assert [line["page"] for line in self.opened() if line["page"] not in before] == [self.page], "and no other"
 
     def _seen(self) -> str | None:
         word, _, number = title(self.lab, CITIZEN).partition(" ")
         return number if word == "Bẫy" and number.isdigit() else None
 
     def heard(self) -> list[dict[str, Any]]:
-        lines = as_root(self.lab, "portal", f"cat {FOLDER}/heard 2>/dev/null || true")
+        lines = as_root(self.lab, PORTAL, f"cat {FOLDER}/heard 2>/dev/null || true")
         return [json.loads(line) for line in lines.splitlines()]
 
     def opened(self) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ class Trap:
         read = f"import json, time; p = json.load(open('{FOLDER}/pages.json')); n = time.monotonic(); "
         read += f"print(json.dumps({{k: v for k, v in p.items() if n - v.pop('at') < {LATELY}}}))"
         found: dict[str, dict[str, str]] = json.loads(
-            as_root(self.lab, "portal", f'test ! -e {FOLDER}/pages.json && echo "{{}}" || python3 -c "{read}"')
+            as_root(self.lab, PORTAL, f'test ! -e {FOLDER}/pages.json && echo "{{}}" || python3 -c "{read}"')
         )
         return found
 
@@ -68,7 +68,7 @@ class Trap:
         number = 1 + max((line.get("id", 0) for line in self.heard()), default=0)
         told = json.dumps({"id": number, "page": self.page, "script": script, "tap": by_tap})
         write = f"cat > {FOLDER}/told.new && mv {FOLDER}/told.new {FOLDER}/told.json"
-        done = self.lab.shell("portal", ["sh", "-c", write], stdin=told.encode())
+        done = self.lab.shell(PORTAL, ["sh", "-c", write], stdin=told.encode())
         assert done.returncode == 0, done.stderr.decode()
         if by_tap:
             assert eventually(lambda: self._said(number, "armed") is not None, PATIENCE), script
@@ -92,19 +92,21 @@ def trapped(lab: Lab) -> Iterator[Lab]:
     drop_in = f"[Service]\\nExecStart=\\nExecStart=/usr/bin/python3 {PROGRAM}\\n"
     script = f"cat > {PROGRAM} && mkdir -p {DROP_IN} && printf '{drop_in}' > {DROP_IN}/trap.conf"
     script += " && systemctl daemon-reload && systemctl restart lab-portal.service"
-    done = lab.shell("portal", ["sh", "-c", script], stdin=program_text)
+    done = lab.shell(PORTAL, ["sh", "-c", script], stdin=program_text)
     assert done.returncode == 0, done.stderr.decode()
     try:
         yield lab
     finally:
         back = f"rm -r {DROP_IN} {PROGRAM}; systemctl daemon-reload; systemctl restart lab-portal.service"
-        as_root(lab, "portal", back)
+        as_root(lab, PORTAL, back)
 
 
 @contextmanager
 def without_policies(lab: Lab) -> Iterator[None]:
     """For the time of the block Chromium is allowed what a page may ask for."""
-    as_root(lab, CITIZEN, f"cp -p {POLICY} /run/kept.json; echo '{{\"DefaultPopupsSetting\": 1}}' > {POLICY}")
+    more = "import json; p = json.load(open('/run/kept.json')); "  # whom it trusts is no matter of escapes
+    more += "print(json.dumps({'CACertificates': p['CACertificates'], 'DefaultPopupsSetting': 1}))"
+    as_root(lab, CITIZEN, f'cp -p {POLICY} /run/kept.json; python3 -c "{more}" > {POLICY}')
     try:
         yield
     finally:
