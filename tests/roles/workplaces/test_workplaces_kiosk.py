@@ -43,13 +43,21 @@ from tests.roles.workplaces.kiosks_support import (
     windows,
 )
 from tests.roles.workplaces.labs import made, must_play
-from tests.roles.workplaces.trap_support import ESCAPES, PORTAL, Trap, keyboard_of_all_keys, trapped, without_policies
+from tests.roles.workplaces.trap_support import (
+    ESCAPES,
+    PORTAL,
+    Trap,
+    developer_tools,
+    keyboard_of_all_keys,
+    trapped,
+    without_policies,
+)
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(5400)]
 
 BOARD, HOME, LOOK_UP = "Bảng kết quả", "Thủ tục hành chính", "Tra cứu hồ sơ"
 # Where buttons lie: of the bar, and of pages of the kiosk's own.
-SCAN, SCANNER, CLOSE_SCAN, CLOSE_SCANNED, CHOOSE_FIRST = (356, 38), (577, 427), (740, 427), (640, 441), (577, 427)
+SCAN, SCANNER = (356, 38), (577, 427)
 # What grub-mkconfig makes of the settings and of the scripts, as far as they are the role's.
 GRUB = """#!/bin/sh
 . /etc/default/grub.d/50-wardnet.cfg
@@ -244,53 +252,12 @@ def test_a_page_that_means_no_good_gets_nowhere(citizen: Lab, way: str) -> None:
             keep(screens.picture(citizen, CITIZEN), f"without-policies-{way}")
 
 
-def test_a_window_that_a_tap_opens_lies_over_the_same_place(citizen: Lab) -> None:
+def test_developer_tools_do_not_open(citizen: Lab) -> None:
     with trapped(citizen):
-        here = Trap(citizen)
-        ((_, place),) = windows(citizen, CITIZEN)
-        here.tell("window.open('/bay/khac', 'x', 'width=400,height=300')", by_tap=True)
-        assert eventually(lambda: len(here.open()) == 2, PATIENCE)
-        assert {where for _, where in windows(citizen, CITIZEN)} == {place}
-        assert overlaid(citizen, CITIZEN) == 2, "bar and hint are there to go back and to finish by"
+        assert not eventually(developer_tools(Trap(citizen)), 10)
 
 
-def test_a_resident_scans_for_a_form_that_has_asked_for_a_file_before(citizen: Lab) -> None:
-    """As the kiosk's own text says it: there is no scan yet, so it is made now, and the form asks again."""
-    with trapped(citizen):
-        here = Trap(citizen)
-        for _ in range(2):
-            here.tell("file.click()", by_tap=True)
-            assert eventually(lambda: overlaid(citizen, CITIZEN) == 3, PATIENCE), "the form asks for a file"
-            keep(screens.picture(citizen, CITIZEN), "nothing-to-choose")
-            tap(citizen, CITIZEN, *SCAN)
-            at_screen(citizen, CITIZEN, "sleep 1")
-            assert overlaid(citizen, CITIZEN) == 3
-            tap(citizen, CITIZEN, *CLOSE_SCAN)
-            assert eventually(lambda: overlaid(citizen, CITIZEN) == 2)
-        tap(citizen, CITIZEN, *SCAN)
-        at_screen(citizen, CITIZEN, "sleep 1")
-        tap(citizen, CITIZEN, *SCANNER)
-        scans = f"/proc/{program(citizen, CITIZEN, 'chromium')}/root/home/wardnet-kiosk/Ban-quet"
-        assert eventually(lambda: as_root(citizen, CITIZEN, f"ls -A {scans}") == "trang-1.pdf", PATIENCE)
-        at_screen(citizen, CITIZEN, "sleep 2")
-        keep(screens.picture(citizen, CITIZEN), "scanned-for-form")
-        tap(citizen, CITIZEN, *CLOSE_SCANNED)
-        assert eventually(lambda: overlaid(citizen, CITIZEN) == 2)
-        here.tell("file.click()", by_tap=True)
-        assert eventually(lambda: overlaid(citizen, CITIZEN) == 3, PATIENCE)
-        keep(screens.picture(citizen, CITIZEN), "choose")
-        tap(citizen, CITIZEN, *CHOOSE_FIRST)
-        assert eventually(lambda: overlaid(citizen, CITIZEN) == 2)
-
-        def chosen() -> str | None:
-            asked = here.tell("[...file.files].map(one => `${one.name} ${one.size > 1000}`).join()")
-            assert eventually(lambda: here.found(asked) is not None, PATIENCE)
-            return here.found(asked)
-
-        assert eventually(lambda: chosen() == "trang-1.pdf true", PATIENCE), chosen()
-
-
-def test_a_resident_ends_the_sitting_and_is_warned_while_the_line_is_down(citizen: Lab) -> None:
+def test_a_resident_ends_the_sitting_while_the_line_is_down(citizen: Lab) -> None:
     now = sitting(citizen, CITIZEN)
     press(citizen, CITIZEN, 50)
     inside(citizen, PORTAL, "systemctl", "stop", "lab-portal.service")

@@ -105,7 +105,8 @@ def trapped(lab: Lab) -> Iterator[Lab]:
 def without_policies(lab: Lab) -> Iterator[None]:
     """For the time of the block Chromium is allowed what a page may ask for."""
     more = "import json; p = json.load(open('/run/kept.json')); "  # whom it trusts is no matter of escapes
-    more += "print(json.dumps({'CACertificates': p['CACertificates'], 'DefaultPopupsSetting': 1}))"
+    more += "p = {'CACertificates': p['CACertificates'], 'DefaultPopupsSetting': 1}; "
+    more += "print(json.dumps(p))"
     as_root(lab, CITIZEN, f'cp -p {POLICY} /run/kept.json; python3 -c "{more}" > {POLICY}')
     try:
         yield
@@ -142,6 +143,7 @@ def printing(trap: Trap) -> Callable[[], bool]:
 
 
 def developer_tools(trap: Trap) -> Callable[[], bool]:
+    """A browser that fills its screen refuses them in this way by itself, so that no policy can be seen to."""
     before = trap.open()[trap.page]
     with keyboard_of_all_keys(trap.lab):
         press(trap.lab, CITIZEN, 37, 50, 31)
@@ -161,4 +163,4 @@ def popup(trap: Trap) -> Callable[[], bool]:
     return lambda: len(trap.open()) > 1
 
 
-ESCAPES = {each.__name__: each for each in (download, printing, developer_tools, incognito, popup)}
+ESCAPES = {each.__name__: each for each in (download, printing, incognito, popup)}
