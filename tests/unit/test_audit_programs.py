@@ -165,14 +165,24 @@ def reached(name: str, port: int = 3128) -> Artefacts:
     return {**opened, "listeners.txt": line.encode()}
 
 
-@pytest.mark.parametrize("name", ["squid", "haproxy", "socat", "ssh", "danted", "unbound", "cupsd", "systemd-resolve"])
-def test_a_known_relay_that_one_channel_reaches_is_unknown(name: str) -> None:
-    """It listens on one channel, and connects by whichever line it likes."""
+@pytest.mark.parametrize("name", ["squid", "socat", "ssh", "python3", "my-own-thing", "wardnet-link"])
+def test_a_program_that_one_channel_reaches_is_unknown(name: str) -> None:
+    """It listens on one channel, and may connect by whichever line it likes."""
     result = verdict(reached(name))
     assert result.verdict is Verdict.UNKNOWN
-    (reason,) = said(result)
-    assert reason.startswith(f"{name} (pid 5), a")
-    assert reason.endswith("is reached from wan: where it passes on what it is given is not known")
+    assert said(result) == [f"{name} (pid 5) is reached from wan: whether it passes on what it is given is not known"]
+
+
+@pytest.mark.parametrize(("name", "port"), [("wardnet-link-ex", 9807), ("wardnet-softwar", 9808), ("bgpd", 179)])
+def test_a_program_that_answers_by_itself_is_no_relay(name: str, port: int) -> None:
+    assert said(verdict(reached(name, port))) == []
+
+
+def test_who_answers_names_is_a_relay_still_at_another_port() -> None:
+    both = reached("unbound")
+    names = b'udp UNCONN 0 0 10.20.1.1:53 0.0.0.0:* users:(("unbound",pid=5,fd=4))\n'
+    reasons = said(verdict({**both, "listeners.txt": both["listeners.txt"] + names}))
+    assert "unbound (pid 5) is reached from wan: whether it passes on what it is given is not known" in reasons
 
 
 def test_a_relay_that_nobody_on_a_channel_reaches_is_none() -> None:

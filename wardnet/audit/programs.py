@@ -65,7 +65,7 @@ def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeli
             reason = f"{program.name} has to do with {joined}: what it passes on from one to the other is not known"
             yield OpenPoint(program.span, reason, "run one for each channel, bound to that channel's ports")
             continue
-        for channel in () if program.answers else program.ports:
+        for channel in program.ports if program.numbers - _answered(program) else ():
             # systemd may listen for the SSH server, and start one for each connection.
             shell = program.command == "systemd" and "22" in program.numbers
             name = "sshd" if shell else program.command
@@ -101,6 +101,11 @@ def _programs(device: Device, channels: Channels) -> list[_Program]:
                 answers = program.answers.setdefault(what, set())
                 answers |= set() if address in _ANYWHERE else {ip_address(address)}
     return list(found.values())
+
+
+def _answered(program: _Program) -> set[str]:
+    """Ports at which it does no more than answer names or time: whom it asks itself is looked into apart."""
+    return {number for (_protocol, number), what in _ASKING.items() if what in program.answers}
 
 
 def _reaching(listener: Listener, pipelines: Sequence[Pipeline], channels: Channels) -> set[str]:

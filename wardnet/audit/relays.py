@@ -1,8 +1,8 @@
-"""Programs that pass on what they are given, by connections of their own: what comes in on one channel may leave by the
-other, and no forward rule sees it.
+"""Programs that may pass on what they are given, by connections of their own: what comes in on one channel may leave by
+the other, and no forward rule sees it.
 
-Known by the names of their processes, from which nothing follows where a name is not in the list. Of the SSH server
-its configuration says whether it is one.
+A program that is reached is unknown unless it is one of a few that answer by themselves and connect to nobody whom the
+asker names. They are told by the names of their processes. Of the SSH server its configuration says what it is.
 """
 
 from __future__ import annotations
@@ -14,35 +14,24 @@ from wardnet.model.device import Device
 from wardnet.model.process import Forwards, Program
 from wardnet.model.span import Span
 
-# As the kernel has a process's name: fifteen signs at most.
-_RELAYS = {
-    "a web proxy": """3proxy apache2 caddy envoy haproxy httpd lighttpd nginx polipo privoxy squid tinyproxy traefik
-        varnishd""",
-    "a proxy": """brook danted gost microsocks redsocks shadowsocks sing-box sockd srelay ss-local ss-server tor v2ray
-        xray""",
-    "a relay of connections": """autossh chisel cloudflared dbclient dropbear frpc frps nc ncat netcat ngrok rinetd
-        simpleproxy socat ssh stunnel stunnel4 xinetd""",
-    "a tunnel": """charon edge ocserv openvpn pluto pppoe-server pptpd tailscaled tinc tincd vpnc xl2tpd
-        zerotier-one""",
-    "a resolver": "coredns dnsdist dnscrypt-proxy kresd named pdns_recursor stubby systemd-resolve unbound",
-    "a reflector of names": "avahi-daemon mdns-reflector mdns-repeater mdnsd",
-    "a relay of leases": "dhcrelay dhcp-helper",
-    "a relay of multicast": "igmpproxy mrouted pimd smcrouted udpxy",
-    "a print server": "cupsd cups-browsed lpd",
-    "a mail server": "exim4 master sendmail",
-    "a file server": "nfsd smbd",
-    "what opens ways for others": "miniupnpd natpmpd upnpd",
-    "a manager of containers": "conmon containerd docker-proxy dockerd kube-proxy podman rootlessport",
+# By what they do.
+_NO_RELAYS = {
+    "tells the time": "chronyd ntpd ntpsec systemd-timesyncd",
+    "leases addresses, or takes one": "dhclient dhcpcd dhcpd dnsmasq kea-dhcp4 kea-dhcp6 radvd systemd-networkd",
+    "learns routes": "bfdd bgpd bird mgmtd ospf6d ospfd staticd watchfrr zebra",
+    "measures what its own configuration names": "wardnet-link-exporter wardnet-software-exporter",
+    "tells how the device is": "lldpd node_exporter prometheus-node-exporter snmpd",
 }
-_KINDS = {name[:15]: kind for kind, names in _RELAYS.items() for name in names.split()}
+# As the kernel has a process's name: fifteen signs at most.
+_KNOWN = frozenset(name[:15] for names in _NO_RELAYS.values() for name in names.split())
 
 
 def relaying(device: Device, name: str, title: str, span: Span, channel: str) -> Iterator[OpenPoint]:
     """Of a program that is reached from one `channel`: why it may pass on to the other what it is given there."""
     if name == "sshd":
         yield from _sshd(device.sshd, title, span, channel)
-    elif name in _KINDS:
-        reason = f"{title}, {_KINDS[name]}, is reached from {channel}: where it passes on what it is given is not known"
+    elif name not in _KNOWN:
+        reason = f"{title} is reached from {channel}: whether it passes on what it is given is not known"
         yield OpenPoint(span, reason, "stop it on this device, or let nobody reach it")
 
 
