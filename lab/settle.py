@@ -37,7 +37,7 @@ def unsettled(wanted: Iterable[str], links: Sequence[dict[str, Any]]) -> set[str
     return set(wanted) - usable
 
 
-def wait(layout: Layout, machines: Sequence[Machine], seconds: float = 20) -> None:
+def wait(layout: Layout, machines: Sequence[Machine], seconds: float = 120) -> None:
     """LabError naming the host and its missing addresses if they are not there in time."""
     deadline = time.monotonic() + seconds
     for machine in machines:
