@@ -191,17 +191,18 @@ def test_a_resident_types_vietnamese_by_touch(citizen: Lab) -> None:
     for _ in range(5):  # to its field
         press(citizen, CITIZEN, 23)
 
-    def typed() -> str:
+    def typed(keys: str) -> str:
         """What is in the field, all of it selected, so that the next to type writes over it."""
-        for key in ("shift", "p", "h", "o", "s", "7", "@"):
+        for key in keys.split():
             tap_key(citizen, CITIZEN, key)
         let_come(citizen, CITIZEN)
         press(citizen, CITIZEN, 50, 110)  # Shift and Home
         return selected(citizen, CITIZEN)
 
-    # What is typed before the input method has followed into the field is not put together.
-    assert eventually(lambda: typed() == "Phó7@", PATIENCE), selected(citizen, CITIZEN)
-    keep(screens.picture(citizen, CITIZEN), "typed")
+    # Apart: of a word with a digit in it the input method gives back what was typed. It may come late into the field.
+    for keys, text in (("shift p h o s", "Phó"), ("7 @", "7@")):
+        assert eventually(lambda keys=keys, text=text: typed(keys) == text, PATIENCE), selected(citizen, CITIZEN)
+        keep(screens.picture(citizen, CITIZEN), "typed")
 
 
 def test_a_resident_scans_into_the_sitting(citizen: Lab) -> None:
