@@ -411,6 +411,7 @@ def test_a_port_that_was_down_is_unknown() -> None:
 
 # --- harmless edits
 
+SSHD = b'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=5,fd=3))\n'
 HARMLESS: dict[str, Callable[[Artefacts], Artefacts]] = {
     "a counter that counted": lambda a: {
         **a,
@@ -436,7 +437,7 @@ HARMLESS: dict[str, Callable[[Artefacts], Artefacts]] = {
         a, {"set": {"family": "inet", "name": "x", "table": "wardnet", "type": "ipv4_addr", "handle": 70, "elem": []}}
     ),
     "a table for ARP": lambda a: with_objects(a, {"table": {"family": "arp", "name": "x", "handle": 9}}),
-    "another listener": lambda a: {**a, "listeners.txt": b'tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=5,fd=3))\n'},
+    "another listener": lambda a: {**a, "listeners.txt": SSHD},
     "a link that is down": lambda a: edit_json(
         edit_json(a, "ip-link.json", lambda x: x.append({"ifname": "sit0", "flags": ["NOARP"], "ifindex": 90})),
         "ip-addr.json", lambda x: x.append({"ifname": "sit0", "addr_info": []}),
