@@ -16,7 +16,7 @@ from wardnet.model.span import Coverage, Span
 
 _OF_ALL = re.compile(r"([a-z0-9]+)(?: (.*))?")
 _OF_FILE = re.compile(r"(/etc/ssh/[^:]+):(.*)")
-_PAIR = re.compile(r"""\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)"?([^"]*?)"?\s*""")
+_PAIR = re.compile(r"\s*([A-Za-z0-9]+)(?:\s*=\s*|\s+)(.*?)\s*")
 # The value of each that lets nothing through. The first one alone is enough.
 _ALL = {"disableforwarding": "yes"}
 _EACH = {"allowtcpforwarding": "no", "allowstreamlocalforwarding": "no", "permittunnel": "no"}
@@ -34,11 +34,14 @@ def parse_sshd(artefact: Artefact) -> Program:
         reason = "its configuration could not be read (`sshd -T`)"
         return Program(artefact.span(""), "sshd", Forwards.UNKNOWN, reason)
     for place, condition, key, value in conditional:
+        if not key:
+            reason = f"it has a line that is not understood: {value[:60]}"
+            return Program(artefact.span(place), "sshd", Forwards.UNKNOWN, reason)
         closed = {**_ALL, **_EACH}.get(key)
-        if key == "include" and (condition or not all(map(_INCLUDED.fullmatch, value.split()))):
+        if key == "include" and (condition or not all(map(_INCLUDED.fullmatch, value.strip('"').split()))):
             reason = f"it reads other files, which are not in the snapshot: {value[:60]}"
             return Program(artefact.span(place), "sshd", Forwards.UNKNOWN, reason)
-        if condition and closed is not None and value.lower() != closed:
+        if condition and closed is not None and value.strip('"').lower() != closed:
             reason = f"{key} {value} for some (Match {condition[:60]})"
             return Program(artefact.span(place), "sshd", Forwards.ANYTHING, reason)
     whole, span = effective.get("disableforwarding", ("", artefact.span("")))
@@ -62,7 +65,8 @@ def _of_all(artefact: Artefact) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_files(artefact: Artefact) -> Iterator[tuple[str, str, str, str]]:
-    """Each setting of a file: its place, the condition it is under, its keyword in small letters, and its value."""
+    """Each setting of a file: its place, the condition it is under, its keyword in small letters, and its value. A
+    line that is none has no keyword."""
     before, condition = "", ""
     for number, line in enumerate(artefact.text().splitlines(), start=1):
         if not line.startswith("/"):
@@ -72,10 +76,11 @@ def _of_files(artefact: Artefact) -> Iterator[tuple[str, str, str, str]]:
             artefact.fail(f"line {number}", f"not a line of a configuration: {line[:60]!r}")
         if match[1] != before:
             before, condition = match[1], ""
-        pair = _PAIR.fullmatch(match[2])
-        if not _READ.fullmatch(match[1]) or match[2].strip().startswith("#") or pair is None:
+        text = match[2].strip()
+        if not _READ.fullmatch(match[1]) or not text or text.startswith("#"):
             continue
-        key, value = pair[1].lower(), pair[2]
+        pair = _PAIR.fullmatch(text)
+        key, value = (pair[1].lower(), pair[2]) if pair else ("", text)
         if key == "match":
             condition = value or "?"
         yield f"line {number}", condition, key, value
