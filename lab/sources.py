@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lab.errors import LabError
 from wardnet.locale import _
+from wardnet.media.base import SUITES
 
 OS_RELEASE = Path("/etc/os-release")
 APT = Path("/etc/apt")
-SUITES = ("bookworm", "trixie")  # that labs are made of
 SUITE_VARIABLE = "WARDNET_LAB_SUITE"  # the suite of labs and guests, where nobody names one
 
 
