@@ -24,7 +24,8 @@ A step is what one task of one role adds:
                  that counts in a container alone. waits: true where somebody may be at it: what has changed it takes
                  up by itself, once it can. It is started where it does not run, and not anew where it does or is just
                  being started
-    after        [{tag, command [argv]}]; run when a file of this step with the tag changed, before units
+    after        [{tag, command [argv]}]; run when a file of this step with the tag changed, before units. One that
+                 fails keeps no other from running; the next run does it, as one that was cut off (wardnet_after.py)
     <part>       the part's own arguments, a dict under the part's name; what is in it, the part's class says
 
 Files of a guarded part are in place before the part is applied, or, where the part loads what it runs from elsewhere
@@ -58,7 +59,7 @@ Results (all of them always there, in check mode too, unless said otherwise):
                     that differ; 'files' for unguarded ones. Foreign nftables tables: parts.filter.foreign_tables
     changed_paths   of all parts
     packages        installed, or to be installed
-    actions         of units and after, as 'restart prometheus.service'
+    actions         of units and after, as 'restart prometheus.service'; commands that an earlier run left, too
     drift           [{part, what, where 'running' | 'disk'}]: differs from the candidate and from the last confirmed one
     updates_at      when security updates last came to their end there, in seconds since 1970; absent where nothing
                     says so

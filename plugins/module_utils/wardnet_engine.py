@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import wardnet_after as after
 from ansible.module_utils import wardnet_packages as packages
 from ansible.module_utils import wardnet_probe as probe
 from ansible.module_utils import wardnet_units as units
@@ -59,6 +60,7 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
         transaction.finish_former()
     survey = Survey(host, steps, options.partial)
     survey.read_files()
+    survey.read_owed()
     survey.read_packages()
     survey.make_parts()
     survey.read_units()
@@ -170,6 +172,7 @@ def make_last(host: Host, survey: Survey, transaction: Transaction, token: str) 
             part.files = survey.all_changes(part.name)
             put_files(survey, (step for step in survey.steps if step.part == part.name))
             part.confirmed()
+        after.note(host, survey.steps, _with(changed_tags(survey), log.get("tags")))
     except BROKEN as error:
         _go_back(transaction, [part.name for part in parts], error)
     transaction.end()
@@ -184,15 +187,29 @@ def changed_tags(survey: Survey) -> dict[str, set[str]]:
 
 def finish(host: Host, survey: Survey, options: Options, former: dict[str, list[str]] | None = None) -> list[str]:
     """What cannot cut the way to the host: files, commands after them, units. What was done, in words. `former` holds
-    tags of the files that the first run has put in place already."""
-    tags = {key: found | set((former or {}).get(key, ())) for key, found in changed_tags(survey).items()}
+    tags of the files that the first run has put in place already. One command or unit that fails keeps none of the
+    others from being brought about; all that failed is told."""
+    after.note(host, survey.steps, _with(changed_tags(survey), former))
     put_files(survey, (step for step in survey.steps if step.part == UNGUARDED))
-    done = []
-    for step in survey.steps:
-        for item in step.after:
-            if item.get("tag") in tags[step.key]:
-                host.run([str(word) for word in item["command"]])
-                done.append(" ".join(str(word) for word in item["command"]))
+    done, failed = after.run_owed(host, survey.steps, survey.partial)
+    try:
+        bring_units(host, survey, options)
+    except (PartError, CommandError) as error:
+        if not failed:
+            raise
+        raise PartError("; ".join((*failed, str(error))), **getattr(error, "facts", {})) from error
+    if failed:
+        raise PartError("; ".join(failed))
+    survey.remember(options.run)
+    return [*done, *(f"{verb} {name}" for verb, name in survey.due_units)]
+
+
+def _with(tags: dict[str, set[str]], more: dict[str, list[str]] | None) -> dict[str, set[str]]:
+    return {key: found | set((more or {}).get(key, ())) for key, found in tags.items()}
+
+
+def bring_units(host: Host, survey: Survey, options: Options) -> None:
+    """What is due of units. PartError where one does not come, or a line over it leads nowhere any more."""
     survey.read_units()
     if any("/systemd/system" in str(change.path) for change in survey.all_changes()):
         host.run([units.SYSTEMCTL, "daemon-reload"])
@@ -207,8 +224,6 @@ def finish(host: Host, survey: Survey, options: Options, former: dict[str, list[
             f"since {', '.join(lines)} was started again no longer answered: {', '.join(silent)}. This is not taken "
             "back by itself: mend the line in the inventory, or its secret, and run again"
         )
-    survey.remember(options.run)
-    return [*done, *(f"{verb} {name}" for verb, name in survey.due_units)]
 
 
 def put_files(survey: Survey, steps: Iterable[Step]) -> None:
@@ -220,7 +235,9 @@ def put_files(survey: Survey, steps: Iterable[Step]) -> None:
 
 
 def install_packages(survey: Survey) -> None:
-    put_files(survey, (step for step in survey.steps if step.early))
+    early = tuple(step for step in survey.steps if step.early)
+    after.note(survey.host, early, changed_tags(survey))
+    put_files(survey, early)
     quiet = {name for step in survey.steps if not step.start for name in step.packages}
     for start in (True, False):
         due = [name for name in survey.due_packages if (name not in quiet) is start]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import wardnet_after as after
 from ansible.module_utils import wardnet_drop_ins as drop_ins
 from ansible.module_utils import wardnet_packages as packages
 from ansible.module_utils import wardnet_taken_up as taken_up
@@ -46,6 +47,7 @@ class Survey:
     differences: dict[str, Difference] = field(default_factory=dict)
     due_packages: list[str] = field(default_factory=list)
     due_units: list[tuple[str, str]] = field(default_factory=list)
+    owed: list[str] = field(default_factory=list)  # commands after files that an earlier run left
     conditional: frozenset[str] = frozenset()  # units whose own conditions may leave them out here
     lost: dict[str, Lost] = field(default_factory=dict)  # by the part's name
 
@@ -56,7 +58,7 @@ class Survey:
 
     @property
     def differs(self) -> bool:
-        return bool(any(self.changes.values()) or self.guarded or self.due_packages or self.due_units)
+        return bool(any(self.changes.values()) or self.guarded or self.due_packages or self.due_units or self.owed)
 
     def all_changes(self, part: str | None = None) -> list[Change]:
         return [
@@ -86,6 +88,9 @@ class Survey:
             bundle = read_bundle(step.files, folders, lenient=True, beside=every)
             self.bundles[step.key] = bundle
             self.changes[step.key] = bundle.changes()
+
+    def read_owed(self) -> None:
+        self.owed = after.words_owed(self.host, self.steps)
 
     def read_packages(self) -> None:
         self.due_packages = packages.read_due(self.host, [name for step in self.steps for name in step.packages])
@@ -237,8 +242,8 @@ class Survey:
                 **difference.facts,
             }
         plain = self.all_changes(UNGUARDED)
-        actions = [f"{verb} {name}" for verb, name in self.due_units]
-        if plain or self.due_units or self.due_packages:
+        actions = [*self.owed, *(f"{verb} {name}" for verb, name in self.due_units)]
+        if plain or actions or self.due_packages:
             needs = [*actions, *(f"install {name}" for name in self.due_packages)]
             paths = [str(change.path) for change in plain]
             parts[UNGUARDED] = {"missing": [], "foreign": [], "needs": needs, "changed_paths": paths}
@@ -255,6 +260,7 @@ class Survey:
 
     def _diffs(self) -> Iterator[dict[str, str]]:
         due = [f"package {name} installed" for name in self.due_packages]
+        due += [f"command run that did not end well before: {words}" for words in self.owed]
         due += [f"unit {name} {units.WORDS[verb]}" for verb, name in self.due_units]
         if due:
             headers = {"before_header": "packages and units", "after_header": "packages and units"}

@@ -418,17 +418,20 @@ def test_a_log_of_another_boot_ends_no_process_that_has_its_number_now(tmp_path:
         innocent.kill()
 
 
-def test_a_line_that_is_dialled_again_and_leads_nowhere_fails_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_that_is_dialled_again_and_leads_nowhere_fails_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its session is started again after the confirmation, and nothing takes that back."""
     unit = {"name": "wardnet-dial-inet0.service", "line": True}
     made = candidate.read_step({"role": "r", "part": "filter", "units": [unit]}, "r/filter/1")
     done: list[str] = []
     survey = SimpleNamespace(
         steps=(made,), changes={made.key: []}, bundles={}, due_units=[], conditional=frozenset(), parts=(),
+        partial=False,
         read_units=lambda: None, all_changes=list, remember=lambda _run: done.append("remembered"),
     )  # fmt: skip
     asked = SimpleNamespace(probes=(), run="r")
-    on = SimpleNamespace(settle=0.0, shown={})
+    on = SimpleNamespace(settle=0.0, shown={}, state=tmp_path)
     monkeypatch.setattr(engine.units, "carry_out", lambda *_: done.append("restarted"))
     monkeypatch.setattr(engine.probe, "ask", lambda _: done.append("asked") or frozenset({"it"}))
     monkeypatch.setattr(engine.probe, "demanded", tuple)
