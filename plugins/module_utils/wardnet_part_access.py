@@ -26,7 +26,7 @@ from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils.wardnet_confirmed import confirmed_files
 from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_listening import SOCKET, Listening
-from ansible.module_utils.wardnet_part import BOOT, Difference, Part, PartError, Undo, UndoCommand
+from ansible.module_utils.wardnet_part import ALWAYS, BOOT, Difference, Part, PartError, Undo, UndoCommand
 from ansible.module_utils.wardnet_part_accounts import FILES, NOLOGIN, parse_logins
 from ansible.module_utils.wardnet_way_back import keep_file
 
@@ -81,7 +81,10 @@ class Access(Part):
         self._listening.judge()
 
     def undo(self) -> list[Undo]:
-        back: list[Undo] = [keep_file(self.etc / name) for name in FILES] if self._roots else []
+        # Early in a boot no command is to be relied upon, and one that the power cut short has left its locks.
+        when = ALWAYS if self._roots else BOOT
+        touched = self._roots or self._missing or self._differing
+        back: list[Undo] = [keep_file(self.etc / name, when) for name in FILES] if touched else []
         back += [
             UndoCommand(("/usr/sbin/userdel", account["name"]), harmless=("does not exist",))
             for account in self._missing

@@ -17,7 +17,7 @@ from typing import Any
 from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, CommandError
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started, unmask
-from ansible.module_utils.wardnet_way_back import as_it_ran, keep_masks
+from ansible.module_utils.wardnet_way_back import as_it_ran, keep_from_boot, keep_masks
 
 NETWORKD = "systemd-networkd.service"
 TAKEN_UP = 5.0  # seconds after which networkd is asked again for what is still missing
@@ -84,8 +84,8 @@ class Bridge(Part):
             back += [UndoCommand((NETWORKCTL, "reload")), UndoCommand((NETWORKCTL, "reconfigure", *ports))]
             back.append(UndoCommand(("/usr/bin/sleep", "2")))
         else:
-            back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
             back.append(UndoCommand((SYSTEMCTL, "stop", NETWORKD)))
+        back += keep_from_boot(self.host, NETWORKD)
         back += [
             UndoCommand((IP, *words), harmless=GONE) for words in map(taking, sorted(self._intended - self._running))
         ]

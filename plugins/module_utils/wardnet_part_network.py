@@ -36,7 +36,7 @@ from ansible.module_utils.wardnet_links import (
 from ansible.module_utils.wardnet_network_running import batch, describe_links, look
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError, Undo, UndoCommand
 from ansible.module_utils.wardnet_units import is_started, unmask
-from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file, keep_masks
+from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file, keep_from_boot, keep_masks
 
 NETWORKD = "systemd-networkd.service"
 VLANS = Path("/proc/net/vlan/config")  # where the kernel has 802.1Q devices
@@ -132,12 +132,10 @@ class Network(Part):
             back.append(UndoCommand((IP, "link", "add", *stray.again), harmless=THERE))
             back += [UndoCommand((IP, "link", "set", "dev", name, "up"))] if stray.up else []
         if self._stopped():
-            back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
-            back.append(UndoCommand((SYSTEMCTL, "stop", NETWORKD)))
+            back += [*keep_from_boot(self.host, NETWORKD), UndoCommand((SYSTEMCTL, "stop", NETWORKD))]
         else:
             back += [UndoCommand((NETWORKCTL, "reload")), UndoCommand((NETWORKCTL, "reconfigure", "lo", *ports))]
-            if not is_started(self.host.unit(NETWORKD)):
-                back.append(UndoCommand((SYSTEMCTL, "disable", "--quiet", NETWORKD), harmless=("masked",)))
+            back += keep_from_boot(self.host, NETWORKD)
         back += [UndoCommand((IP, "link", "set", "dev", port, "up")) for port in ports if self._links[port].up]
         back += [UndoCommand((IP, "link", "set", *fault.back)) for fault in self._wrong if fault.back]
         back.append(UndoCommand(("/usr/bin/sleep", "2")))

@@ -14,7 +14,7 @@ from ansible.module_utils.wardnet_host import IP, NETWORKCTL, SYSTEMCTL, Command
 from ansible.module_utils.wardnet_part import BOOT, RUNNING, RefusedError, Undo, UndoCommand, UndoFile
 from ansible.module_utils.wardnet_switch import Intent
 from ansible.module_utils.wardnet_switch_running import FLAGS, Running
-from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file
+from ansible.module_utils.wardnet_way_back import as_it_ran, keep_file, keep_from_boot
 
 VSCTL, OFCTL = "/usr/bin/ovs-vsctl", "/usr/bin/ovs-ofctl"
 CLIENT, TOOL = "/usr/bin/ovsdb-client", "/usr/bin/ovsdb-tool"
@@ -62,7 +62,7 @@ class Former:
 
     def undo(self) -> list[Undo]:
         """The database as it was, in one transaction where it runs, as a file before it starts at a boot."""
-        back: list[Undo] = [UndoCommand((SYSTEMCTL, "disable", "--quiet", name)) for name in self._not_at_boot]
+        back: list[Undo] = [each for name in self._not_at_boot for each in keep_from_boot(self._host, name)]
         if self._stopped:
             back += self._file()
         else:

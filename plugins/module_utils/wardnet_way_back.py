@@ -15,8 +15,8 @@ from typing import Any
 from ansible.module_utils import wardnet_ran as ran
 from ansible.module_utils import wardnet_taken_up as taken_up
 from ansible.module_utils import wardnet_undo as undo
-from ansible.module_utils.wardnet_host import PYTHON, CommandError, Host
-from ansible.module_utils.wardnet_part import Undo, UndoCommand, UndoFile
+from ansible.module_utils.wardnet_host import PYTHON, SYSTEMCTL, CommandError, Host
+from ansible.module_utils.wardnet_part import ALWAYS, Undo, UndoCommand, UndoFile
 
 UNIT = "wardnet-undo.service"
 SCRIPTS = {"undo.py": undo, "ran.py": ran, "taken_up.py": taken_up}
@@ -68,6 +68,14 @@ def keep_masks(name: str) -> list[UndoFile]:
         if path.is_symlink() and str(path.readlink()) == os.devnull:
             found.append(keep_file(path, when))
     return found
+
+
+def keep_from_boot(host: Host, name: str) -> list[UndoCommand]:
+    """That no boot starts a unit of host.unit() which none has started so far. Where a boot itself goes the way back, it
+    has settled what it starts; those after it have not."""
+    if host.unit(name).get("UnitFileState") == "enabled":
+        return []
+    return [UndoCommand((SYSTEMCTL, "disable", "--quiet", name), harmless=("masked",), when=ALWAYS)]
 
 
 def as_it_ran(host: Host, without: frozenset[str] = frozenset()) -> UndoCommand:

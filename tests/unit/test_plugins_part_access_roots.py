@@ -9,8 +9,8 @@ import pytest
 
 from tests.unit.plugins_support import load
 
-access, candidate, host_module = (
-    load("module_utils", f"wardnet_{name}") for name in ("part_access", "candidate", "host")
+access, candidate, host_module, undo, way_back = (
+    load("module_utils", f"wardnet_{name}") for name in ("part_access", "candidate", "host", "undo", "way_back")
 )
 
 PASSWD = "root:x:0:0::/root:/bin/bash\ntoor:x:0:0::/:/bin/sh\nadmin:x:0:0::/:/bin/sh\nme:x:1000:1000::/:/bin/sh\n"
@@ -53,3 +53,18 @@ def test_who_is_locked_is_nobody_and_no_role_needs_to_ask(etc: Path) -> None:
     (etc / "shadow").write_text("toor:!:19000:0:99999:7::1:\n")
     assert not made(etc, root=[]).difference()
     assert [entry for entry in made(etc, root=[]).undo() if hasattr(entry, "path")] == []
+
+
+def test_a_power_cut_keeps_no_account_that_nobody_has_confirmed(etc: Path) -> None:
+    """Early in a boot the files come back; later, when others may have changed theirs, userdel takes this one."""
+    part = made(etc, accounts=[{"name": "nobody-yet", "home": "/nonexistent"}])
+    entries = [way_back.plain("access", entry) for entry in part.undo()]
+    assert ["userdel" in str(each.get("argv")) for each in entries if each["when"] == "running"] == [True, False]
+    for name in ("passwd", "shadow", "group"):
+        with (etc / name).open("a") as stream:
+            stream.write("nobody-yet:x:990:990::/nonexistent:/bin/sh\n")
+    assert undo.go_through([each for each in entries if each["kind"] == "file"], "running") == []
+    assert "nobody-yet" in (etc / "passwd").read_text()
+    assert undo.go_through(entries, "boot") == []
+    assert (etc / "passwd").read_text() == PASSWD
+    assert [(etc / name).read_text() for name in ("shadow", "group")] == ["", ""]

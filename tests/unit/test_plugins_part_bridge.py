@@ -44,3 +44,15 @@ def test_radios_are_hostapds_and_every_other_port_is_foreign(
     part.read()
     assert part.difference().foreign == foreign
     assert part.difference().missing == ()
+
+
+@pytest.mark.parametrize("active", ["active", "inactive"])
+@pytest.mark.parametrize("at_boot", ["enabled", "disabled"])
+def test_the_way_back_leaves_to_a_boot_what_it_was_to_start(active: str, at_boot: str) -> None:
+    host = Host(["eth0"])
+    host.shown = {bridge.NETWORKD: {"ActiveState": active, "UnitFileState": at_boot}}
+    given = {"name": "br-wifi", "wire": "eth0", "radios": [], "addresses": [], "gateways": []}
+    part = bridge.Bridge((candidate.read_step({"role": "r", "part": "bridge", "bridge": given}, "1"),), host)
+    part.read()
+    found = [entry.when for entry in part.undo() if "disable" in getattr(entry, "argv", ())]
+    assert found == (["always"] if at_boot == "disabled" else [])
