@@ -64,7 +64,7 @@ Results (all of them always there, in check mode too, unless said otherwise):
     updates_at      when security updates last came to their end there, in seconds since 1970; absent where nothing
                     says so
     last_rollback   {when, why, run, who, parts, failed [steps of the way back], boot}, told by the first run in
-                    earnest after it (and by check runs till then); absent where there is none
+                    earnest that comes to its end after it (and by check runs till then); absent where there is none
     held            in check mode: {who, run, since, seconds_left} of a run that holds the host; absent where none does
     last_run        in check mode: id of the run that held the host last since its boot, at work still or not; or ''
     diff            as Ansible shows it

@@ -68,7 +68,10 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
     if not awaits_packages:
         survey.read_parts()
         survey.judge()
-    result = {"armed": False, "confirmed": False, "rolled_back": False, **_told(host), **_updates(host)}
+    result = {"armed": False, "confirmed": False, "rolled_back": False, **_updates(host)}
+    told = last_rollback(host)
+    if told:
+        result["last_rollback"] = told
     held = transaction.holder() if host.check_mode else None
     if held:
         result["held"] = held
@@ -77,6 +80,7 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
     if host.check_mode or (not awaits_packages and not survey.differs):
         if not host.check_mode:
             survey.remember(options.run)
+            mark_told(host, told)
         return {**survey.as_result(), **result}
     check_disk(host, survey, options.min_free)
     if awaits_packages:
@@ -89,9 +93,11 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
         token = change(host, survey, transaction, options)
         if options.confirm_within:
             goes_back = options.confirm_within
+            mark_told(host, told)
             return {**said, **result, "armed": True, "token": token, "goes_back_within": goes_back}
         make_last(host, survey, transaction, token)
     done = finish(host, survey, options)
+    mark_told(host, told)
     return {**said, **result, "actions": done, "confirmed": bool(survey.guarded)}
 
 
@@ -176,7 +182,6 @@ def make_last(host: Host, survey: Survey, transaction: Transaction, token: str) 
     except BROKEN as error:
         _go_back(transaction, [part.name for part in parts], error)
     transaction.end()
-    mark_told(host)
     return log
 
 
@@ -270,15 +275,6 @@ def check_disk(host: Host, survey: Survey, min_free: int) -> None:
                 f"the file system of {folder} is full ({free // MEBI} MiB and {state.f_favail} inodes left, "
                 f"{min_free} MiB wanted): nothing was touched. Make room, then run again"
             )
-
-
-def _told(host: Host) -> dict[str, Any]:
-    report = last_rollback(host)
-    if report is None:
-        return {}
-    if not host.check_mode:
-        mark_told(host)
-    return {"last_rollback": report}
 
 
 def _updates(host: Host) -> dict[str, Any]:

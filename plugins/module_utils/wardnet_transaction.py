@@ -270,8 +270,9 @@ def last_rollback(host: Host) -> dict[str, Any] | None:
     return None if report.get("told") or not report else report
 
 
-def mark_told(host: Host) -> None:
-    """The report has been told to somebody; it stays on disk."""
+def mark_told(host: Host, told: dict[str, Any] | None) -> None:
+    """That this report has been told to somebody, by a run that came to its end; one that fails tells of its failure
+    alone. It stays on disk."""
     report = last_rollback(host)
-    if report:
+    if report and report == told:  # not one that has come since
         undo.write(host.state / undo.REPORT, json.dumps({**report, "told": now()}, indent=1) + "\n")

@@ -71,8 +71,8 @@ def keep_masks(name: str) -> list[UndoFile]:
 
 
 def keep_from_boot(host: Host, name: str) -> list[UndoCommand]:
-    """That no boot starts a unit of host.unit() which none has started so far. Where a boot itself goes the way back, it
-    has settled what it starts; those after it have not."""
+    """That no boot starts a unit of host.unit() which none has started so far. Where a boot itself goes the way back,
+    it has settled what it starts; those after it have not."""
     if host.unit(name).get("UnitFileState") == "enabled":
         return []
     return [UndoCommand((SYSTEMCTL, "disable", "--quiet", name), harmless=("masked",), when=ALWAYS)]
