@@ -96,6 +96,7 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
             mark_told(host, told)
             return {**said, **result, "armed": True, "token": token, "goes_back_within": goes_back}
         make_last(host, survey, transaction, token)
+        transaction.remembered()
     done = finish(host, survey, options)
     mark_told(host, told)
     return {**said, **result, "actions": done, "confirmed": bool(survey.guarded)}
@@ -110,8 +111,10 @@ def confirm(host: Host, steps: tuple[Step, ...], options: Options, token: str) -
     survey.read_units()
     tags = {}
     if not was_confirmed(host, token):  # else only the answer to that was lost
-        tags = make_last(host, survey, transaction, token).get("tags") or {}
+        log = transaction.lasting(token, of_steps(survey)) or make_last(host, survey, transaction, token)
+        tags = log.get("tags") or {}
         survey.remember(options.run, token)
+        transaction.remembered()
     done = finish(host, survey, options, tags)
     return {"changed": True, "armed": False, "confirmed": True, "rolled_back": False, "actions": done}
 
@@ -124,6 +127,7 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
     names = [part.name for part in guarded]
     tags = {key: sorted(found) for key, found in changed_tags(survey).items() if found}
     facts = {"who": options.who, "run": options.run, "host": options.host, "parts": names, "tags": tags}
+    facts["steps"] = of_steps(survey)
     budget = options.confirm_within + int(host.settle)
     token = transaction.begin(list(way_back(survey)), **facts)
     begun = time.monotonic()
@@ -171,7 +175,7 @@ def way_back(survey: Survey) -> Iterable[tuple[str, Undo]]:
 
 def make_last(host: Host, survey: Survey, transaction: Transaction, token: str) -> dict[str, Any]:
     """The confirmed change is written for the next boot; where that fails, all of it is taken back."""
-    log = transaction.claim(token)
+    log = transaction.claim(token, of_steps(survey))
     parts = [part for part in survey.parts if part.name in log["parts"]]
     try:
         for part in parts:
@@ -183,6 +187,11 @@ def make_last(host: Host, survey: Survey, transaction: Transaction, token: str) 
         _go_back(transaction, [part.name for part in parts], error)
     transaction.end()
     return log
+
+
+def of_steps(survey: Survey) -> dict[str, str]:
+    """Which candidate it is."""
+    return {step.key: step.sha256 for step in survey.steps}
 
 
 def changed_tags(survey: Survey) -> dict[str, set[str]]:

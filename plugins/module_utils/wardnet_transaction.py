@@ -4,6 +4,7 @@ In /var/lib/wardnet:
     undo/armed.json        the way back of a change that waits for its confirmation
     undo/confirming.json   the same while the change is being made to last; at boot it is taken back as well
     undo/undoing.json      being gone now
+    undo/lasting           the log of a change that lasts, until it is written down in confirmed.json
     last-rollback.json     what was taken back last, and why
     way-back-left.json     the log of a way back some of whose files were not brought back; goes with the next change
 Standard library only.
@@ -29,6 +30,7 @@ from ansible.module_utils.wardnet_way_back import install, plain
 SYSTEMD_RUN = "/usr/bin/systemd-run"
 # The second is started before the first is stopped, so that there is no moment without one.
 TIMERS = ("wardnet-rollback-apply", "wardnet-rollback-confirm")
+LASTING = "lasting"  # no *.json, for which a boot would go the way back
 CLAIMED = 300  # seconds after which a confirmation that died is taken back
 GOES_BACK = "goes-back"  # beside the lock: when the change goes back, by the steady clock
 
@@ -155,6 +157,7 @@ class Transaction:
         self._folder.chmod(0o700)
         token = secrets.token_hex(16)
         self._answer_for(token)
+        (self._folder / LASTING).unlink(missing_ok=True)
         log = {
             **facts,
             "token": token,
@@ -215,11 +218,13 @@ class Transaction:
             self._wait_for_undo()
         return report
 
-    def claim(self, token: str) -> dict[str, Any]:
-        """The log of the change that the token names; errors as _log_of(). From now on a timer takes it back only
+    def claim(self, token: str, steps: dict[str, str] | None = None) -> dict[str, Any]:
+        """The log of the change that the token names; errors as _log_of(), and RefusedError where it was made of other
+        steps (hashes by key) than these. From now on a timer takes it back only
         where the caller, who holds the lock, dies before end(). A confirmation that died after it had begun is gone on
         with: nobody else is at it."""
         path, log = self._log_of(token)
+        _compare(log, steps)
         self._answer_for(token)
         self.arm(0, CLAIMED, "the run that was confirming the change died")
         try:
@@ -251,7 +256,7 @@ class Transaction:
         meanwhile."""
         os.sync()
         try:
-            (self._folder / undo.CONFIRMING).unlink()
+            (self._folder / undo.CONFIRMING).replace(self._folder / LASTING)
         except FileNotFoundError:
             said = "the change was taken back while it was being confirmed"
             raise PartError(f"{said}: look at the host", taken_back=True) from None
@@ -259,6 +264,25 @@ class Transaction:
         (self._host.state / undo.LEFT).unlink(missing_ok=True)
         undo.sync(self._folder)
         self.disarm()
+
+    def lasting(self, token: str, steps: dict[str, str]) -> dict[str, Any] | None:
+        """The log of a change that lasts, where its confirming run died before that was remembered. Errors as claim()."""
+        with suppress(FileNotFoundError):
+            log = _parse((self._folder / LASTING).read_bytes())
+            if log.get("token") == token:
+                _compare(log, steps)
+                return log
+        return None
+
+    def remembered(self) -> None:
+        """It is written down which change lasts; its log may hold secrets."""
+        (self._folder / LASTING).unlink(missing_ok=True)
+        undo.sync(self._folder)
+
+
+def _compare(log: dict[str, Any], steps: dict[str, str] | None) -> None:
+    if steps is not None and log.get("steps") != steps:
+        raise RefusedError("this is another candidate than the one that was made: it is not confirmed, and goes back")
 
 
 def last_rollback(host: Host) -> dict[str, Any] | None:

@@ -9,9 +9,12 @@ import pytest
 from tests.unit.plugins_engine import (
     FakeSystemd,
     commit,
+    confirm,
+    file,
     make_host,
     parts,
     step,
+    survey,
     transaction,
     undo,
 )
@@ -47,3 +50,39 @@ def test_a_rollback_that_comes_while_another_is_told_is_not_taken_for_it(tmp_pat
     undo.main(["timer", "the second", str(host.state)])
     transaction.mark_told(host, told)
     assert transaction.last_rollback(host)["why"] == "the second"
+
+
+@pytest.mark.parametrize("at", ["remembered", "remember"])
+def test_a_confirming_run_that_dies_once_the_change_lasts_can_be_asked_again(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    path = tmp_path / "etc" / "x"
+    steps = [step(tmp_path), {"role": "b_role", "part": "files", "files": [file(path, "x")]}]
+    token = commit(host, *steps)["token"]
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(survey.Survey if at == "remember" else transaction.Transaction, at, die)
+        with pytest.raises(KeyboardInterrupt):
+            confirm(host, token, *steps)
+    undo.main(["boot", "", str(host.state)])
+    assert (running(tmp_path), path.exists()) == ("new", False)
+    assert confirm(host, token, *steps)["confirmed"]
+    assert (running(tmp_path), path.exists()) == ("new", True)
+    assert not commit(host, *steps)["changed"]
+    again = step(tmp_path, wanted="newer")
+    confirm(host, commit(host, again)["token"], again)
+    assert list((host.state / "undo").iterdir()) == []
+
+
+def test_no_other_candidate_is_confirmed_than_the_one_that_was_made(tmp_path: Path, host: FakeSystemd) -> None:
+    path = tmp_path / "etc" / "x"
+    token = commit(host, step(tmp_path))["token"]
+    for other in (step(tmp_path, files=[file(path, "x")]), step(tmp_path, wanted="newer")):
+        with pytest.raises(parts.RefusedError, match="another candidate"):
+            confirm(host, token, other)
+    assert not path.exists()
+    assert host.timers() == ["wardnet-rollback-confirm"], "it goes back by itself"
+    assert confirm(host, token, step(tmp_path))["confirmed"]
