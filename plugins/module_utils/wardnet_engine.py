@@ -123,7 +123,10 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
     """Makes the change of all guarded parts, from armed to probed; its token. TakenBackError where it was undone."""
     guarded = survey.guarded
     asked = probe.questions(options.probes)
-    demands = probe.demanded(probe.ask(asked))
+    answered = probe.ask(asked)
+    demands, unknown = probe.demanded(answered), probe.not_demanded(asked, answered)
+    if unknown:
+        host.warn(f"did not answer before the change either, so that it was not demanded: {', '.join(unknown)}")
     names = [part.name for part in guarded]
     tags = {key: sorted(found) for key, found in changed_tags(survey).items() if found}
     facts = {"who": options.who, "run": options.run, "host": options.host, "parts": names, "tags": tags}

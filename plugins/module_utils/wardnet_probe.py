@@ -54,6 +54,19 @@ def demanded(answered: frozenset[Question]) -> tuple[Question, ...]:
     return tuple(sorted(q for q in answered if not q.neighbour or (q.line, q.family) not in pinged))
 
 
+def not_demanded(asked: Iterable[Question], answered: frozenset[Question]) -> list[str]:
+    """Who was silent before the change, so that they are not asked after it: targets, and neighbours of a line and
+    family without any."""
+    asked = tuple(asked)
+    targets = {(q.line, q.family) for q in asked if not q.neighbour}
+    silent = {q for q in asked if q not in answered and (not q.neighbour or (q.line, q.family) not in targets)}
+    return [_say(q) for q in sorted(silent)]
+
+
+def _say(question: Question) -> str:
+    return f"{question.address} over {question.line}"
+
+
 def wait_for(demands: Iterable[Question], deadline: float) -> list[str]:
     """Those who do not answer until then, by the steady clock."""
     waiting = set(demands)
@@ -62,7 +75,7 @@ def wait_for(demands: Iterable[Question], deadline: float) -> list[str]:
         if not waiting or time.monotonic() > deadline:
             break
         time.sleep(0.3)
-    return [f"{q.address} over {q.line}" for q in sorted(waiting)]
+    return [_say(q) for q in sorted(waiting)]
 
 
 def ask(asked: Iterable[Question]) -> frozenset[Question]:

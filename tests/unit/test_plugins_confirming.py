@@ -10,6 +10,7 @@ from tests.unit.plugins_engine import (
     FakeSystemd,
     commit,
     confirm,
+    engine,
     file,
     make_host,
     parts,
@@ -86,3 +87,13 @@ def test_no_other_candidate_is_confirmed_than_the_one_that_was_made(tmp_path: Pa
     assert not path.exists()
     assert host.timers() == ["wardnet-rollback-confirm"], "it goes back by itself"
     assert confirm(host, token, step(tmp_path))["confirmed"]
+
+
+def test_who_was_silent_before_a_change_is_named_and_not_demanded(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.probe, "ask", lambda asked: frozenset(q for q in asked if q.address == "192.0.2.1"))
+    probes = ({"port": "wan0", "channel": "internet", "targets": ["192.0.2.1", "192.0.2.2"]},)
+    assert commit(host, step(tmp_path), probes=probes)["armed"]
+    (said,) = host.warnings
+    assert said.endswith("was not demanded: 192.0.2.2 over internet at wan0")

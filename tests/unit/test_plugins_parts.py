@@ -42,6 +42,9 @@ def test_whoever_answered_must_answer_and_neighbours_where_nobody_else_did() -> 
     assert probe.demanded(frozenset({second, peer})) == (second,)
     assert probe.demanded(frozenset({peer})) == (peer,)
     assert probe.demanded(frozenset()) == ()
+    assert probe.not_demanded(asked, frozenset({second})) == ["192.0.2.1 over wan at p"]
+    assert probe.not_demanded(asked, frozenset({first, second})) == []
+    assert probe.not_demanded(asked[2:], frozenset()) == ["192.0.2.3 over wan at p"]
 
 
 def test_without_peers_the_targets_are_asked_as_neighbours_too() -> None:
