@@ -70,8 +70,8 @@ Results (all of them always there, in check mode too, unless said otherwise):
     diff            as Ansible shows it
 
 It fails with `msg`; with `held` {who, run, since, seconds_left} where another run holds the host; with `refused: true`
-where the candidate, the way back or the disk would not do and nothing was touched; with `taken_back: true` where there
-is nothing to confirm any more.
+where the candidate, the way back or the disk would not do and nothing was touched, or packages alone; with
+`taken_back: true` where there is nothing to confirm any more.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from ansible.module_utils.wardnet_way_back import keep_file
 MEBI = 1 << 20
 INODES = 64
 UPDATED = "upgraded"
+NOTHING = "nothing was touched"
 LOGINS = ("access", "accounts")
 BROKEN = (PartError, CommandError, BundleError, OSError)
 
@@ -85,9 +86,12 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
     check_disk(host, survey, options.min_free)
     if awaits_packages:
         install_packages(survey)
-        survey.read_units()
-        survey.read_parts()
-        survey.judge()
+        try:
+            survey.read_units()
+            survey.read_parts()
+            survey.judge()
+        except RefusedError as error:
+            raise RefusedError(_but_packages(str(error), survey)) from error
     said = survey.as_result()
     if survey.guarded:
         token = change(host, survey, transaction, options)
@@ -264,6 +268,14 @@ def install_packages(survey: Survey) -> None:
         if not step.early:
             survey.changes[step.key] = survey.bundles[step.key].changes()
     survey.make_parts()
+
+
+def _but_packages(refusal: str, survey: Survey) -> str:
+    """What is refused once packages are installed has touched these, and the files that come before them."""
+    early = any(survey.changes[step.key] for step in survey.steps if step.early)
+    names = f"{', '.join(survey.due_packages)}{' and the files before them' if early else ''}"
+    words = refusal if NOTHING in refusal else f"{refusal}; {NOTHING}"
+    return words.replace(NOTHING, f"{NOTHING} but packages ({names})")
 
 
 def check_disk(host: Host, survey: Survey, min_free: int) -> None:

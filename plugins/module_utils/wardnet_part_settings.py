@@ -11,6 +11,7 @@ after the packet filter is loaded, never before.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from ansible.module_utils.wardnet_part import (
     ALWAYS,
@@ -78,6 +79,11 @@ class Settings(Part):
             missing=tuple(f"{name} = {self._values[name]}" for name in self._wrong),
             foreign=tuple(f"{name} = {present}" for name, present in self._wrong.items()),
         )
+
+    def judge(self, root: Path) -> None:  # noqa: ARG002 - values are the kernel's to judge, as they are written
+        fixed = [name for name in self._wrong if not os.access(self.host.sysctl / name, os.W_OK)]
+        if fixed:
+            raise RefusedError(f"{', '.join(fixed)} cannot be written on this host: nothing was touched")
 
     def undo(self) -> list[Undo]:
         # Switching forwarding sets others back, so it comes first; and those that the switch will have changed are

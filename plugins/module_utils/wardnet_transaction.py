@@ -266,7 +266,7 @@ class Transaction:
         self.disarm()
 
     def lasting(self, token: str, steps: dict[str, str]) -> dict[str, Any] | None:
-        """The log of a change that lasts, where its confirming run died before that was remembered. Errors: as claim."""
+        """The log of a change that lasts, where its confirming run died before it was remembered. Errors: as claim."""
         with suppress(FileNotFoundError):
             log = _parse((self._folder / LASTING).read_bytes())
             if log.get("token") == token:

@@ -97,3 +97,19 @@ def test_who_was_silent_before_a_change_is_named_and_not_demanded(
     assert commit(host, step(tmp_path), probes=probes)["armed"]
     (said,) = host.warnings
     assert said.endswith("was not demanded: 192.0.2.2 over internet at wan0")
+
+
+def test_what_is_refused_after_packages_says_that_they_are_there(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.packages, "read_due", lambda *_: ["thing"])
+    monkeypatch.setattr(engine.packages, "install", lambda *_: None)
+    path = tmp_path / "etc" / "x"
+    validate = [["/bin/false"]]
+    wrong = {"role": "b_role", "part": "files", "files": [file(path, "x")], "packages": ["thing"], "validate": validate}
+    with pytest.raises(parts.RefusedError, match=r"nothing was touched but packages \(thing\): "):
+        commit(host, wrong)
+    early = {"role": "a_role", "part": "files", "files": [file(tmp_path / "etc" / "key", "k")], "early": True}
+    with pytest.raises(parts.RefusedError, match=r"touched but packages \(thing and the files before them\): "):
+        commit(host, early, wrong)
+    assert not path.exists()

@@ -70,3 +70,14 @@ def test_what_a_container_may_not_set_is_left_if_it_is_optional(sys: Path, monke
     assert (sys / "kernel/kptr_restrict").read_text() == "0\n"
     assert not [entry for entry in part.undo() if any("kptr" in word for word in entry.argv)], "nor is it taken back"
     assert made(sys, {"values": values}).difference().foreign == ("kernel/kptr_restrict = 0",), "but what must be, must"
+
+
+def test_what_must_be_and_cannot_be_written_is_refused_before_anything_is_touched(
+    sys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = made(sys, {"values": {"kernel/kptr_restrict": "2"}})
+    part.judge(sys)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(parts.RefusedError, match=r"kernel/kptr_restrict cannot be written .* nothing was touched"):
+        part.judge(sys)
+    made(sys, {"values": {"kernel/kptr_restrict": "0"}}).judge(sys)
