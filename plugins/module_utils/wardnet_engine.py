@@ -26,6 +26,7 @@ from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
 from ansible.module_utils.wardnet_survey import Survey
 from ansible.module_utils.wardnet_transaction import Transaction, last_rollback, mark_told
 from ansible.module_utils.wardnet_way_back import keep_file
+from ansible.module_utils.wardnet_written import note_written
 
 MEBI = 1 << 20
 INODES = 64
@@ -211,6 +212,7 @@ def finish(host: Host, survey: Survey, options: Options, former: dict[str, list[
     tags of the files that the first run has put in place already. One command or unit that fails keeps none of the
     others from being brought about; all that failed is told."""
     after.note(host, survey.steps, _with(changed_tags(survey), former))
+    note_written(host, survey.all_changes(UNGUARDED))
     put_files(survey, (step for step in survey.steps if step.part == UNGUARDED))
     done, failed = after.run_owed(host, survey.steps, survey.partial)
     try:
@@ -258,6 +260,7 @@ def put_files(survey: Survey, steps: Iterable[Step]) -> None:
 def install_packages(survey: Survey) -> None:
     early = tuple(step for step in survey.steps if step.early)
     after.note(survey.host, early, changed_tags(survey))
+    note_written(survey.host, (change for step in early for change in survey.changes[step.key]))
     put_files(survey, early)
     quiet = {name for step in survey.steps if not step.start for name in step.packages}
     for start in (True, False):

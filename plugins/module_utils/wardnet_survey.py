@@ -24,6 +24,7 @@ from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_lost import Lost, read_lost
 from ansible.module_utils.wardnet_part import Difference, Part, PartError, RefusedError
 from ansible.module_utils.wardnet_parts import PARTS
+from ansible.module_utils.wardnet_written import read_written
 
 # A candidate of an earlier wardnet may have another shape.
 UNREADABLE = (
@@ -111,16 +112,18 @@ class Survey:
         names = [unit["name"] for step in self.steps for unit in step.units]
         names += [name for part in self.parts for name in part.services()]
         self.host.shown = units.show(self.host, list(dict.fromkeys(names)))
-        wanted = units.resolve(self.host, (unit for step in self.steps for unit in self._units(step)))
+        written = read_written(self.host)
+        wanted = units.resolve(self.host, (unit for step in self.steps for unit in self._units(step, written)))
         self.conditional = frozenset(unit["name"] for unit in wanted if unit["conditional"])
         self.due_units = units.plan(wanted, self.host.shown)
 
     @staticmethod
-    def _units(step: Step) -> Iterator[dict[str, Any]]:
+    def _units(step: Step, written: dict[str, float]) -> Iterator[dict[str, Any]]:
         """Those of guarded steps that have lost a file are started again within the change."""
         for unit in step.units:
             held = step.part == UNGUARDED and (unit.get("state") or "running") == "running"
-            yield {**unit, "removed": drop_ins.removed_at(unit["name"])} if held else unit
+            more = {"removed": drop_ins.removed_at(unit["name"])} if held else {}
+            yield {**unit, **more, "written": written}
 
     def read_parts(self) -> None:
         changes = self.all_changes()

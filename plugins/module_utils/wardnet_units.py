@@ -152,11 +152,17 @@ def times(unit: dict[str, Any], shown: dict[str, str]) -> Times:
     boot = booted()
     left_out = unit.get("conditional") and is_left_out(shown)
     return Times(
-        files=max(newest(unit.get("files") or []), unit.get("removed") or 0.0),
-        reload_files=newest(unit.get("reload_files") or []),
+        files=max(newest(unit.get("files") or []), unit.get("removed") or 0.0, boot + _written(unit, "files")),
+        reload_files=max(newest(unit.get("reload_files") or []), boot + _written(unit, "reload_files")),
         started=boot + (_seconds(shown, "ConditionTimestampMonotonic") if left_out else entered(shown)),
         changed_state=boot + _seconds(shown, "StateChangeTimestampMonotonic"),
     )
+
+
+def _written(unit: dict[str, Any], files: str) -> float:
+    """When a run has last written one of them since the boot, by the steady clock: it is so under a wrong one, too."""
+    known = unit.get("written") or {}
+    return max((known[path] for path in unit.get(files) or [] if path in known), default=0.0)
 
 
 def newest(paths: list[str]) -> float:

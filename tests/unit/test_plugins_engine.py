@@ -428,7 +428,7 @@ def test_a_line_that_is_dialled_again_and_leads_nowhere_fails_loudly(
     survey = SimpleNamespace(
         steps=(made,), changes={made.key: []}, bundles={}, due_units=[], conditional=frozenset(), parts=(),
         partial=False,
-        read_units=lambda: None, all_changes=list, remember=lambda _run: done.append("remembered"),
+        read_units=lambda: None, all_changes=lambda *_: [], remember=lambda _run: done.append("remembered"),
     )  # fmt: skip
     asked = SimpleNamespace(probes=(), run="r")
     on = SimpleNamespace(settle=0.0, shown={}, state=tmp_path)

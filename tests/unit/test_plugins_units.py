@@ -156,6 +156,33 @@ def test_a_file_from_the_future_restarts_nothing(tmp_path: Path) -> None:
     assert units.newest([str(ahead)]) == 0.0
 
 
+@pytest.mark.parametrize("wrong_by", [-2 * 365 * 86400, 365 * 86400])
+def test_a_file_that_a_run_wrote_under_a_wrong_clock_is_taken_up(tmp_path: Path, wrong_by: int) -> None:
+    """Where the run died before it started the unit again, and the clock was set right since."""
+    written, bundle, host_module = (load("module_utils", f"wardnet_{name}") for name in ("written", "bundle", "host"))
+    host = host_module.Host(lock=tmp_path / "run" / "lock")
+    path, rights = tmp_path / "x.conf", tmp_path / "rights"
+    for each in (path, rights):
+        each.touch()
+        os.utime(each, (time.time() + wrong_by,) * 2)
+    began = time.monotonic()
+    changes = [bundle.Change(path, "write", None), bundle.Change(rights, "mode", None)]
+    written.note_written(host, [*changes, bundle.Change(rights, "write", None, quiet=True)])
+
+    def verbs(started: float, **files: list[str]) -> list[str]:
+        at = str(int(started * 1e6))
+        shown = RUNNING | {"ActiveEnterTimestampMonotonic": at, "StateChangeTimestampMonotonic": at}
+        unit = {"name": "x.service", **files, "written": written.read_written(host)}
+        found: list[str] = units.decide(unit, shown, units.times(unit, shown))
+        return found
+
+    assert verbs(began - 0.5, files=[str(path)]) == ["restart"]
+    assert verbs(began - 0.5, reload_files=[str(path)]) == ["reload"]
+    assert verbs(time.monotonic() + 1, files=[str(path)]) == []
+    assert verbs(began - 0.5, files=[str(rights)]) == []
+    assert list(written.read_written(host)) == [str(path)]
+
+
 def test_a_file_that_is_brought_back_has_its_former_time(tmp_path: Path) -> None:
     """A unit that runs with the former file must not seem to have missed a change of it."""
     way_back, undo = load("module_utils", "wardnet_way_back"), load("module_utils", "wardnet_undo")
