@@ -299,4 +299,5 @@ def mark_told(host: Host, told: dict[str, Any] | None) -> None:
     alone. It stays on disk."""
     report = last_rollback(host)
     if report and report == told:  # not one that has come since
-        undo.write(host.state / undo.REPORT, json.dumps({**report, "told": now()}, indent=1) + "\n")
+        with suppress(OSError):  # it is told once more then
+            undo.write(host.state / undo.REPORT, json.dumps({**report, "told": now()}, indent=1) + "\n")

@@ -48,7 +48,10 @@ def test_radios_are_hostapds_and_every_other_port_is_foreign(
 
 @pytest.mark.parametrize("active", ["active", "inactive"])
 @pytest.mark.parametrize("at_boot", ["enabled", "disabled"])
-def test_the_way_back_leaves_to_a_boot_what_it_was_to_start(active: str, at_boot: str) -> None:
+def test_the_way_back_leaves_to_a_boot_what_it_was_to_start(
+    monkeypatch: pytest.MonkeyPatch, active: str, at_boot: str
+) -> None:
+    monkeypatch.setattr(bridge, "as_it_ran", lambda _: None)
     host = Host(["eth0"])
     host.shown = {bridge.NETWORKD: {"ActiveState": active, "UnitFileState": at_boot}}
     given = {"name": "br-wifi", "wire": "eth0", "radios": [], "addresses": [], "gateways": []}
