@@ -230,6 +230,60 @@ RUN_UNREADABLE = Metric(
     "wardnet_run_journals_unreadable", "gauge", "Journals that cannot be read, or not in whole, a cut last line apart."
 )
 
+_AUDIT_WARD = ("ward",)
+AUDIT_VERDICT = Metric(
+    "wardnet_audit_verdict",
+    "gauge",
+    "Always 1: whether the ward's channels are separate, as the last audit of it found: proved, violated or unknown.",
+    (*_AUDIT_WARD, "verdict"),
+)
+AUDIT_DIRECTION = Metric(
+    "wardnet_audit_direction_verdict",
+    "gauge",
+    "Always 1: the verdict on what goes from one channel of the ward to another, in one family.",
+    (*_AUDIT_WARD, "from", "to", "family", "verdict"),
+)
+AUDIT_LEAKS = Metric(
+    "wardnet_audit_leaks", "gauge", "Ways from one channel to another that are open for certain.", _AUDIT_WARD
+)
+AUDIT_UNKNOWNS = Metric(
+    "wardnet_audit_unknowns",
+    "gauge",
+    "What the audit could not settle: ways that may be open (crossing), what makes a whole device unknown (problem), "
+    "and pairs of ports on which its two engines disagree (disagreement).",
+    (*_AUDIT_WARD, "kind"),
+)
+AUDIT_ITEMS = Metric(
+    "wardnet_audit_items",
+    "gauge",
+    "Rules, routes and lines of the ward's artefacts: modelled, irrelevant, or unknown.",
+    (*_AUDIT_WARD, "treatment"),
+)
+AUDIT_DEVICES = Metric(
+    "wardnet_audit_devices",
+    "gauge",
+    "Devices of the ward that the audit was to judge: read, or missing in the snapshot.",
+    (*_AUDIT_WARD, "state"),
+)
+AUDIT_TIMESTAMP = Metric(
+    "wardnet_audit_snapshot_timestamp_seconds",
+    "gauge",
+    "When the snapshot was made that the ward's verdict is of, in seconds since 1970.",
+    _AUDIT_WARD,
+)
+AUDIT_INFO = Metric(
+    "wardnet_audit_info",
+    "gauge",
+    "Always 1: the version of wardnet that made the newest audit, and the hashes of its snapshot and inventory.",
+    ("version", "snapshot_sha256", "model_sha256"),
+)
+AUDIT_FILES = Metric(
+    "wardnet_audit_files",
+    "gauge",
+    "Files of the folder: audits (read), not of this format and district (foreign), cut off or inconsistent (damaged).",
+    ("state",),
+)
+
 PROBE_SUCCESS = Metric("probe_success", "gauge", "1 if the probe succeeded.")
 PROBE_DURATION = Metric("probe_duration_seconds", "gauge", "Time that the whole probe took.")
 PROBE_FAILURE = Metric("probe_failure_info", "gauge", "Always 1: the phase that the probe failed in.", ("phase",))

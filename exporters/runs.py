@@ -5,27 +5,19 @@ It only reads; every scrape looks for journals that are new or have grown since 
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import logging
 import os
-import signal
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from http import HTTPStatus
-from ipaddress import ip_address
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
 
-from exporters import VERSION, metrics
-from exporters.agent import notify_systemd
-from exporters.exposition import CONTENT_TYPE, Labels, number_family
-from exporters.httpwire import RequestHead
-from exporters.server import Address, Response, Server
+from exporters import metrics
+from exporters.exposition import Labels, number_family
+from exporters.standing import options_of, serve
 from wardnet.runs.drift import HostHistory, histories
 from wardnet.runs.errors import JournalError
 from wardnet.runs.journal import find_journals, read_run
@@ -71,7 +63,7 @@ class Journals:
         return runs, len(known) - len(runs) + sum(run.unread_lines > 0 for run in runs)
 
 
-class RunsCollector:
+class RunsCollector(Collector):
     """The registry's question for the figures of all runs."""
 
     def __init__(self, journals: Journals) -> None:
@@ -122,72 +114,13 @@ def run_families(runs: Sequence[Run]) -> Iterable[Family]:
     yield number_family(metrics.RUN_STARTED, {key: run.started.timestamp() for key, run in newest.items()})
 
 
-class Pages:
-    """What is answered: /metrics, and /-/healthy."""
-
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._registry = CollectorRegistry(auto_describe=False)
-        ProcessCollector(registry=self._registry)
-        self._registry.register(RunsCollector(Journals(folders)))
-        self._reading = asyncio.Lock()
-
-    async def handle(self, request: RequestHead) -> Response:
-        path = request.target.partition("?")[0]
-        if request.method not in ("GET", "HEAD"):
-            return Response(HTTPStatus.METHOD_NOT_ALLOWED, "use GET\n", headers=(("Allow", "GET"),))
-        if path == "/-/healthy":
-            return Response(HTTPStatus.OK, "well\n")
-        if path != "/metrics":
-            return Response(HTTPStatus.NOT_FOUND, "there are only: /metrics, /-/healthy\n")
-        async with self._reading:
-            body = await asyncio.to_thread(generate_latest, self._registry)
-        return Response(HTTPStatus.OK, body.decode("utf-8"), CONTENT_TYPE)
-
-
-def parse_address(text: str) -> Address:
-    """ADDRESS:PORT, with an IPv6 address in brackets. ValueError where it is neither."""
-    host, _colon, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"{text} is not ADDRESS:PORT")
-    return ip_address(host.removeprefix("[").removesuffix("]")), int(port)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Tells Prometheus what runs of the playbooks did.")
-    parser.add_argument("--listen", action="append", metavar="ADDRESS:PORT", help="where to listen; may be repeated")
+    parser = options_of("Tells Prometheus what runs of the playbooks did.")
     parser.add_argument("--folder", type=Path, action="append", metavar="DIR",
                         help=f"folder of journals; may be repeated (default: {SHARED})")  # fmt: skip
-    parser.add_argument("--log.level", dest="level", default="info", choices=["debug", "info", "warning", "error"])
-    parser.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     options = parser.parse_args(arguments)
-    try:
-        addresses = [parse_address(text) for text in options.listen or [f"127.0.0.1:{PORT}"]]
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
-    logging.basicConfig(level=options.level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    try:
-        asyncio.run(_serve(addresses, options.folder or [Path(os.environ.get("WARDNET_RUNS") or SHARED)]))
-    except OSError as error:
-        print(error.strerror or error, file=sys.stderr)
-        return 1
-    return 0
-
-
-async def _serve(addresses: Sequence[Address], folders: Sequence[Path]) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    server = Server(Pages(folders).handle)
-    await server.listen(addresses)
-    log.info("runs of %s, on port %s", ", ".join(map(str, folders)), ", ".join(map(str, server.ports)))
-    notify_systemd("READY=1")
-    try:
-        await stop.wait()
-    finally:
-        notify_systemd("STOPPING=1")
-        await server.close()
+    folders = options.folder or [Path(os.environ.get("WARDNET_RUNS") or SHARED)]
+    return serve(options, PORT, RunsCollector(Journals(folders)), f"runs of {', '.join(map(str, folders))}")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGING = Path(__file__).resolve().parent
 LIBRARY = "usr/lib/wardnet-agent"
 DOCUMENTS = "usr/share/doc/wardnet-agent"
-UNITS = ("wardnet-link-exporter.service", "wardnet-software-exporter.service", "wardnet-runs-exporter.service")
+EXPORTERS = ("link", "software", "runs", "audit")
 # Of the core, what reads journals of runs. Without catalogues: what an exporter says to the host's journal is English.
 CORE = ("__init__", "locale/__init__", "runs/__init__", "runs/drift", "runs/errors", "runs/journal", "runs/outcome",
         "runs/places", "runs/records")  # fmt: skip
@@ -59,8 +59,9 @@ Description: measures a ward office's two channels from its gateway
  Exporters for Prometheus: wardnet-link-exporter (round trip, loss and use of each
  line) and wardnet-software-exporter (response times of online services, phase by
  phase). Every probe is bound to the channel that it measures. At the controller
- wardnet-runs-exporter tells what runs of the playbooks did. Nothing is started
- or enabled before a configuration is there; that is left to the administrator.
+ wardnet-runs-exporter tells what runs of the playbooks did, and
+ wardnet-audit-exporter what the last audit found. Nothing is started or enabled
+ before a configuration is there; that is left to the administrator.
 """
 
 
@@ -141,9 +142,10 @@ def collect(version: str) -> list[File]:
     files.append(File(f"{LIBRARY}/wardnet-{version}.dist-info/METADATA", record.encode()))
     files += [
         File(f"usr/bin/wardnet-{name}-exporter", LAUNCHER.format(library=LIBRARY, module=name).encode(), 0o755)
-        for name in ("link", "software", "runs")
+        for name in EXPORTERS
     ]
-    files += [File(f"usr/lib/systemd/system/{unit}", (PACKAGING / unit).read_bytes()) for unit in UNITS]
+    units = [f"wardnet-{name}-exporter.service" for name in EXPORTERS]
+    files += [File(f"usr/lib/systemd/system/{unit}", (PACKAGING / unit).read_bytes()) for unit in units]
     files.append(File(f"{DOCUMENTS}/exporters.md", (ROOT / "docs" / "exporters.md").read_bytes()))
     files.append(File(f"{DOCUMENTS}/copyright", _copyright(client)))
     return files

@@ -259,18 +259,22 @@ def targets(gateways: list[Gateway], port: int, plane: str) -> str:
 
 @contextmanager
 def prometheus(
-    gateways: list[Gateway], exporters_port: int, port: int, interval: int = 1, runs_port: int | None = None
+    gateways: list[Gateway],
+    exporters_port: int,
+    port: int,
+    interval: int = 1,
+    controller: Mapping[str, int] | None = None,
 ) -> Iterator[str]:
-    """Debian's Prometheus with the shipped rules and consoles, scraping every `interval` seconds; yields its URL. At
-    `runs_port` the runs exporter listens."""
+    """Debian's Prometheus with the shipped rules and consoles, scraping every `interval` seconds; yields its URL.
+    `controller` has the ports of the controller's exporters by their jobs."""
     with tempfile.TemporaryDirectory(prefix="wardnet-prometheus-") as folder:
         home = Path(folder)
         jobs = ""
         for plane in ("link", "software"):
             (home / f"{plane}.json").write_text(targets(gateways, exporters_port, plane), encoding="utf-8")
             jobs += f"  - job_name: wardnet-{plane}\n    file_sd_configs: [{{files: ['{home}/{plane}.json']}}]\n"
-        if runs_port is not None:
-            jobs += f"  - job_name: wardnet-runs\n    static_configs: [{{targets: ['127.0.0.1:{runs_port}']}}]\n"
+        for job, its_port in (controller or {}).items():
+            jobs += f"  - job_name: {job}\n    static_configs: [{{targets: ['127.0.0.1:{its_port}']}}]\n"
         (home / "prometheus.yml").write_text(
             f"global: {{scrape_interval: {interval}s, scrape_timeout: {interval}s, evaluation_interval: {interval}s}}\n"
             f"rule_files: ['{MONITORING}/rules/*.yml']\nscrape_configs:\n{jobs}",

@@ -185,9 +185,12 @@ def test_targets_are_the_managed_gateways_of_sites_at_their_management_address()
         assert port in ("9807", "9808")
 
 
-def test_the_controller_is_asked_about_its_runs_and_labels_them_itself() -> None:
-    (group,) = [group for group in compile_targets(sample(), sample_plan()) if "gateway" not in group["labels"]]
-    assert group == {"targets": ["10.30.200.10:9809"], "labels": {"__meta_wardnet_job": "wardnet-runs"}}
+def test_the_controller_is_asked_about_its_runs_and_audits_and_labels_them_itself() -> None:
+    groups = [group for group in compile_targets(sample(), sample_plan()) if "gateway" not in group["labels"]]
+    assert groups == [
+        {"targets": ["10.30.200.10:9809"], "labels": {"__meta_wardnet_job": "wardnet-runs"}},
+        {"targets": ["10.30.200.10:9810"], "labels": {"__meta_wardnet_job": "wardnet-audit"}},
+    ]
 
 
 def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest_as_assumptions() -> None:

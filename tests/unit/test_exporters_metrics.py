@@ -49,8 +49,9 @@ def test_names_follow_the_conventions() -> None:
     for metric in metrics.ALL:
         assert metric.name.endswith("_total") == (metric.kind == "counter")
         assert metric.help.endswith(".")
-        # Prometheus adds these, except where the controller tells of all its hosts.
-        told = {"url"} if metric.name.startswith("wardnet_run_") else {"ward", "site", "gateway", "url"}
+        # Prometheus adds these, except where the controller tells of all its hosts and wards.
+        of_controller = metric.name.startswith(("wardnet_run_", "wardnet_audit_"))
+        told = {"url"} if of_controller else {"ward", "site", "gateway", "url"}
         assert not told & set(metric.labels)
 
 

@@ -164,14 +164,17 @@ def test_unit_is_hardened(plane: str, tree: Path) -> None:
     assert float(exposure[1]) <= MAX_EXPOSURE
 
 
-def test_the_runs_exporter_reads_as_a_user_of_its_own_without_any_capability(tree: Path, tmp_path: Path) -> None:
-    unit = tree / "usr/lib/systemd/system/wardnet-runs-exporter.service"
+@pytest.mark.parametrize("name", ["runs", "audit"])
+def test_what_reads_files_does_so_as_a_user_of_its_own_without_any_capability(
+    tree: Path, tmp_path: Path, name: str
+) -> None:
+    unit = tree / f"usr/lib/systemd/system/wardnet-{name}-exporter.service"
     settings = unit.read_text().splitlines()
     for needed in ("DynamicUser=yes", "CapabilityBoundingSet=", "NoNewPrivileges=yes", "ProtectSystem=strict"):
         assert needed in settings
     assert not [line for line in settings if line.startswith("AmbientCapabilities")]
     launcher = tmp_path / "launcher"
-    text = (tree / "usr/bin/wardnet-runs-exporter").read_text()
+    text = (tree / f"usr/bin/wardnet-{name}-exporter").read_text()
     launcher.write_text(text.replace("/usr/lib/wardnet-agent", str(tree / "usr/lib/wardnet-agent")))
     done = subprocess.run(
         [sys.executable, "-IS", str(launcher), "--version"], capture_output=True, text=True, check=False

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from exporters import runs as exporter
-from exporters.runs import Journals, host_families, parse_address
+from exporters.runs import Journals, host_families
+from exporters.standing import parse_address
 from tests.unit.monitoring_support import Gateway, Line, free_port, prometheus, served
 from tests.unit.runs_support import ROLLED_BACK, canary_done, end, header, play, result, text
 from wardnet.runs.drift import histories
@@ -157,7 +158,7 @@ def test_the_board_shows_what_the_runs_did(folder: Path) -> None:
     with (
         exporting(folder) as runs_port,
         served(gateways) as port,
-        prometheus(gateways, port, free_port(), runs_port=runs_port) as url,
+        prometheus(gateways, port, free_port(), controller={"wardnet-runs": runs_port}) as url,
     ):
         deadline = time.monotonic() + 300
         while True:

@@ -9,12 +9,13 @@ from wardnet.model.intent import District, HostRole, SiteKind
 from wardnet.model.plan import Plan
 
 JOBS = {"wardnet-link": LINK_PORT, "wardnet-software": SOFTWARE_PORT}
-RUNS_JOB, RUNS_PORT = "wardnet-runs", 9809
+CONTROLLER_JOBS = {"wardnet-runs": 9809, "wardnet-audit": 9810}
 
 
 def compile_targets(district: District, plan: Plan) -> list[dict[str, Any]]:
     """Groups as Prometheus reads them. `__meta_wardnet_job` tells the jobs apart;
-    ward, site and gateway become labels. The controller's figures of runs name their wards and hosts themselves."""
+    ward, site and gateway become labels. The controller's figures of runs and audits name their wards and hosts
+    themselves."""
     names = {ward.id: ward.name for ward in district.wards}
     agents: list[dict[str, Any]] = [
         {
@@ -32,7 +33,8 @@ def compile_targets(district: District, plan: Plan) -> list[dict[str, Any]]:
         if gateway.reached and gateway.site_kind is not SiteKind.SERVER_ROOM
     ]
     controllers: list[dict[str, Any]] = [
-        {"targets": [f"{host.ports[0].ipv4.ip}:{RUNS_PORT}"], "labels": {"__meta_wardnet_job": RUNS_JOB}}
+        {"targets": [f"{host.ports[0].ipv4.ip}:{port}"], "labels": {"__meta_wardnet_job": job}}
+        for job, port in CONTROLLER_JOBS.items()
         for host in plan.hosts
         if host.managed and host.role is HostRole.CONTROLLER and host.ports[0].ipv4 is not None
     ]
