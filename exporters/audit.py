@@ -156,7 +156,9 @@ def families(figures: Figures) -> Iterable[Family]:
     yield numbers(metrics.AUDIT_DEVICES, lambda ward: {("read",): float(ward.read), ("missing",): float(ward.missing)})
     yield number_family(metrics.AUDIT_TIMESTAMP, {(ward,): told.as_of for ward, told in wards})
     newest = figures.newest
-    info = {(newest.version, newest.snapshot_sha256, newest.model_sha256): 1.0} if newest is not None else {}
+    info: dict[Labels, float] = {}
+    if newest is not None:
+        info[newest.version, newest.snapshot_sha256, newest.model_sha256] = 1.0
     yield number_family(metrics.AUDIT_INFO, info)
     yield number_family(metrics.AUDIT_FILES, {(state,): float(count) for state, count in figures.files.items()})
 

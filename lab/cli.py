@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
@@ -236,7 +237,15 @@ def publish(package: Path, name: Name = DEFAULT_NAME) -> None:
     )
 )
 def replay(
-    crossing: Annotated[Path, typer.Argument(help=_("A crossing of `wardnet audit --json`, or a whole report."))],
+    crossing: Annotated[
+        Path | None, typer.Argument(help=_("A crossing of `wardnet audit --json`, or a whole report."))
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help=_("Carry out the plan of `wardnet audit --replay` on standard input."))
+    ] = False,
+    places: Annotated[
+        bool, typer.Option("--places", help=_("Print the lab's places for probes, for `wardnet audit --places`."))
+    ] = False,
     name: Name = DEFAULT_NAME,
 ) -> None:
     from lab.handle import Lab
@@ -244,6 +253,11 @@ def replay(
     from lab.replay import replay as send
 
     preflight.require_root()
+    if plan or places:
+        _probe(Layout(name), plan)
+        return
+    if crossing is None:
+        raise LabError(_("name a report, or give --plan or --places"))
     answers = []
     for one in crossings_in(crossing):
         way = f"{one['device']} {one['from_port']} -> {one['to_port']}"
@@ -268,6 +282,20 @@ def replay(
     if any(heard.crossed for heard in answers):
         raise typer.Exit(0)
     raise typer.Exit(1 if answers and all(heard.stopped for heard in answers) else 3)
+
+
+def _probe(layout: Layout, plan: bool) -> None:
+    """Prints the answers to the plan on standard input, or the lab's places, as JSON."""
+    from lab.handle import Lab
+    from lab.replay.whole import carry_out
+    from lab.replay.whole import places as places_of
+
+    lab = Lab(layout)
+    try:
+        answer = carry_out(lab, json.load(sys.stdin)) if plan else places_of(lab)
+    except ValueError as error:
+        raise LabError(_("no plan of `wardnet audit --replay`: {error}").format(error=error)) from None
+    print(json.dumps(answer))
 
 
 @app.command(name="preflight", help=_("Say all that this machine lacks to run a lab, and what to do about it."))

@@ -10,7 +10,7 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -73,8 +73,8 @@ def replay(lab: Lab, crossing: Mapping[str, Any]) -> Replay:
     gateway = topology.node(crossing["device"]).gateway
     if gateway is None:
         raise CannotReplay(f"{crossing['device']} is no gateway of this lab")
-    sender = _side(topology, gateway, crossing["from_port"])
-    listener = _side(topology, gateway, crossing["to_port"])
+    sender = side_of(topology, gateway, crossing["from_port"])
+    listener = side_of(topology, gateway, crossing["to_port"])
     source_port = packet["source_port"] or EPHEMERAL_PORT
     mark, control_mark = secrets.token_bytes(16), secrets.token_bytes(16)
 
@@ -86,15 +86,21 @@ def replay(lab: Lab, crossing: Mapping[str, Any]) -> Replay:
         return frame(one, from_mac, to_mac).hex()
 
     gateway_in, gateway_out = crossing["from_port"], crossing["to_port"]
-    with _Address(lab, listener, packet["destination"]):
-        ear = _start(lab, listener.host, "listen", listener.port, str(LISTEN_SECONDS), mark.hex(), control_mark.hex())
+    with Held(lab, listener, [packet["destination"]]):
+        ear = start(lab, listener.host, "listen", listener.port, str(LISTEN_SECONDS), mark.hex(), control_mark.hex())
         try:
             if ear.stdout is None or ear.stdout.readline().strip() != b"ready":
                 raise LabError(f"cannot listen on {listener.port} of {listener.host}")
-            probe_frame = made(mark, _mac(lab, sender.host, sender.port), _mac(lab, gateway.id, gateway_in))
-            control = made(control_mark, _mac(lab, gateway.id, gateway_out), _mac(lab, listener.host, listener.port))
-            _wire(lab, sender.host, sender.port, probe_frame)
-            _wire(lab, gateway.id, gateway_out, control)
+            probe_frame = made(
+                mark, hardware_address(lab, sender.host, sender.port), hardware_address(lab, gateway.id, gateway_in)
+            )
+            control = made(
+                control_mark,
+                hardware_address(lab, gateway.id, gateway_out),
+                hardware_address(lab, listener.host, listener.port),
+            )
+            put_on_wire(lab, sender.host, sender.port, [probe_frame], PACKETS)
+            put_on_wire(lab, gateway.id, gateway_out, [control], PACKETS)
             answer, _nothing = ear.communicate(timeout=LISTEN_SECONDS + 10)
         finally:
             ear.kill()
@@ -114,7 +120,8 @@ def crossings_in(path: Path) -> list[dict[str, Any]]:
         raise LabError(f"{path} holds no report of `wardnet audit --json`: {error}") from None
 
 
-def _side(topology: Topology, gateway: GatewayPlan, port_name: str) -> Side:
+def side_of(topology: Topology, gateway: GatewayPlan, port_name: str) -> Side:
+    """Raises CannotReplay where the lab has nobody behind a gateway's port."""
     port = gateway.port(port_name)
     if port.kind is PortKind.CIRCUIT:
         for wire in topology.wires:
@@ -126,28 +133,28 @@ def _side(topology: Topology, gateway: GatewayPlan, port_name: str) -> Side:
     raise CannotReplay(f"the lab has no host behind {port_name} of {gateway.id}")
 
 
-class _Address:
-    """A LAN's listener holds the packet's destination while it is replayed, so that the gateway finds somebody."""
+class Held:
+    """A LAN's listener holds packets' destinations while they are sent, so that the gateway finds somebody."""
 
-    def __init__(self, lab: Lab, listener: Side, address: str) -> None:
-        self._lab, self._listener, self._added = lab, listener, False
-        self._address = f"{address}/{ip_address(address).max_prefixlen}"
+    def __init__(self, lab: Lab, listener: Side, addresses: Iterable[str]) -> None:
+        self._lab, self._listener = lab, listener
+        self._wanted = [f"{each}/{ip_address(each).max_prefixlen}" for each in addresses] if listener.is_lan else []
+        self._added: list[str] = []
 
     def __enter__(self) -> None:
-        if self._listener.is_lan:
-            done = self._ip("add", *(["nodad"] if ":" in self._address else []))
-            self._added = done.returncode == 0  # it may be the host's own already
+        for address in self._wanted:
+            if self._ip("add", address, *(["nodad"] if ":" in address else [])).returncode == 0:
+                self._added.append(address)  # it may be the host's own already
 
     def __exit__(self, *_exception: object) -> None:
-        if self._added:
-            self._ip("del")
+        for address in self._added:
+            self._ip("del", address)
 
-    def _ip(self, verb: str, *more: str) -> subprocess.CompletedProcess[bytes]:
-        argv = ["ip", "addr", verb, self._address, "dev", self._listener.port, *more]
-        return self._lab.run(self._listener.host, argv)
+    def _ip(self, verb: str, address: str, *more: str) -> subprocess.CompletedProcess[bytes]:
+        return self._lab.run(self._listener.host, ["ip", "addr", verb, address, "dev", self._listener.port, *more])
 
 
-def _mac(lab: Lab, host: str, port: str) -> str:
+def hardware_address(lab: Lab, host: str, port: str) -> str:
     done = lab.run(host, ["ip", "-j", "link", "show", "dev", port])
     if done.returncode != 0:
         raise LabError(f"{host} has no port {port}: {done.stderr.decode(errors='replace').strip()}")
@@ -155,13 +162,15 @@ def _mac(lab: Lab, host: str, port: str) -> str:
     return address
 
 
-def _wire(lab: Lab, host: str, port: str, frame_hex: str) -> None:
-    with _start(lab, host, "send", port, frame_hex, str(PACKETS)) as sending:
-        if sending.wait(timeout=10) != 0:
+def put_on_wire(lab: Lab, host: str, port: str, frames: Sequence[str], count: int) -> None:
+    """Frames in hexadecimal, each so many times. Raises LabError."""
+    with start(lab, host, "send", port, str(count), *frames) as sending:
+        if sending.wait(timeout=60 + len(frames)) != 0:
             raise LabError(f"cannot send on {port} of {host}")
 
 
-def _start(lab: Lab, host: str, *words: str) -> subprocess.Popen[bytes]:
+def start(lab: Lab, host: str, *words: str) -> subprocess.Popen[bytes]:
+    """`lab.replay.wire` in a host's network."""
     return subprocess.Popen(
         namespaces.enter_argv(lab.layout, host, [sys.executable, "-m", "lab.replay.wire", *words]),
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Bytes of one packet that opens a connection, built from a counterexample. Pure.
+"""Bytes of one packet, built from a counterexample; by default one that opens a connection. Pure.
 
 Source: RFC 791, 8200 (IP), 768, 9293 (UDP, TCP), 792, 4443 (ICMP), 1071 (checksum).
 """
@@ -12,11 +12,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
 SYN = 0x02
+ECHO_REQUEST = {4: 8, 6: 128}
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A new connection's first packet. `mark` travels as its payload, so that the far side knows it again."""
+    """A packet; by default a new connection's first. `mark` travels as its payload, so that the far side knows it
+    again. ICMP of other types than echo is as long, and its identifier means nothing."""
 
     source: IPv4Address | IPv6Address
     destination: IPv4Address | IPv6Address
@@ -24,6 +26,10 @@ class Probe:
     source_port: int
     destination_port: int
     mark: bytes
+    tcp_flags: int = SYN
+    icmp_type: int | None = None  # an echo request, where not given
+    icmp_code: int = 0
+    dscp: int = 0
 
     @property
     def family(self) -> int:
@@ -50,9 +56,9 @@ def ip_packet(packet: Probe) -> bytes:
     number = protocol_number(packet.protocol, packet.family)
     payload = _upper(packet, number)
     if packet.family == 6:
-        head = struct.pack("!IHBB", 6 << 28, len(payload), number, 64)
+        head = struct.pack("!IHBB", 6 << 28 | packet.dscp << 22, len(payload), number, 64)
         return head + packet.source.packed + packet.destination.packed + payload
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0, 64, number, 0)
+    head = struct.pack("!BBHHHBBH", 0x45, packet.dscp << 2, 20 + len(payload), 0, 0, 64, number, 0)
     head += packet.source.packed + packet.destination.packed
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + payload
 
@@ -70,16 +76,19 @@ def protocol_number(protocol: str, family: int) -> int:
 
 def _upper(packet: Probe, number: int) -> bytes:
     if number == PROTOCOLS["tcp"]:
-        head = struct.pack("!HHIIBBHHH", packet.source_port, packet.destination_port, 1, 0, 5 << 4, SYN, 65535, 0, 0)
+        head = struct.pack(
+            "!HHIIBBHHH", packet.source_port, packet.destination_port, 1, 0, 5 << 4, packet.tcp_flags, 65535, 0, 0
+        )
         return _summed(packet, number, head + packet.mark, at=16)
     if number == PROTOCOLS["udp"]:
         head = struct.pack("!HHHH", packet.source_port, packet.destination_port, 8 + len(packet.mark), 0)
         return _summed(packet, number, head + packet.mark, at=6)
-    if number == PROTOCOLS["icmp"]:
-        echo = struct.pack("!BBHHH", 8, 0, 0, packet.source_port, 1) + packet.mark
-        return echo[:2] + struct.pack("!H", checksum(echo)) + echo[4:]
-    if number == PROTOCOLS["icmpv6"]:
-        return _summed(packet, number, struct.pack("!BBHHH", 128, 0, 0, packet.source_port, 1) + packet.mark, at=2)
+    if number in (PROTOCOLS["icmp"], PROTOCOLS["icmpv6"]):
+        kind = ECHO_REQUEST[packet.family] if packet.icmp_type is None else packet.icmp_type
+        message = struct.pack("!BBHHH", kind, packet.icmp_code, 0, packet.source_port, 1) + packet.mark
+        if number == PROTOCOLS["icmpv6"]:
+            return _summed(packet, number, message, at=2)
+        return message[:2] + struct.pack("!H", checksum(message)) + message[4:]
     return packet.mark
 
 

@@ -1,8 +1,8 @@
 """Sends frames and listens for them on one interface of the network namespace it is started in.
 
-`python -m lab.replay.wire send IFACE FRAMEHEX COUNT` and `... listen IFACE SECONDS MARKHEX [MARKHEX ...]`. The listener
-prints `ready` once it hears, and JSON {mark: times heard} at the end, which is when it has heard the last mark (the
-control, sent after the others) or the time is up.
+`python -m lab.replay.wire send IFACE COUNT FRAMEHEX [FRAMEHEX ...]` and `... listen IFACE SECONDS MARKHEX
+[MARKHEX ...]`. The listener prints `ready` once it hears, and JSON {mark: times heard} at the end, which is when it has
+heard the last mark (the control, sent after the others) or the time is up.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ ETH_P_ALL = 0x0003
 GAP_SECONDS = 0.02
 
 
-def send(interface: str, frame: bytes, count: int) -> None:
+def send(interface: str, frames: list[bytes], count: int) -> None:
+    """Each frame `count` times, one after the other."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((interface, 0))
-        for _ in range(count):
-            wire.send(frame)
-            time.sleep(GAP_SECONDS)
+        for frame in frames:
+            for _ in range(count):
+                wire.send(frame)
+                time.sleep(GAP_SECONDS)
 
 
 def listen(interface: str, seconds: float, marks: list[bytes]) -> dict[bytes, int]:
@@ -47,8 +49,8 @@ def listen(interface: str, seconds: float, marks: list[bytes]) -> dict[bytes, in
 
 def main(arguments: list[str]) -> None:
     match arguments:
-        case ["send", interface, frame, count]:
-            send(interface, bytes.fromhex(frame), int(count))
+        case ["send", interface, count, *frames]:
+            send(interface, [bytes.fromhex(frame) for frame in frames], int(count))
         case ["listen", interface, seconds, *marks]:
             heard = listen(interface, float(seconds), [bytes.fromhex(mark) for mark in marks])
             print(json.dumps({mark.hex(): times for mark, times in heard.items()}), flush=True)

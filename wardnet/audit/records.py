@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from wardnet.audit.replay.records import Replay
 from wardnet.model.span import Coverage, Span
 
 
@@ -172,7 +173,7 @@ class AssumptionMade:
 @dataclass(frozen=True, slots=True)
 class AuditResult:
     """`as_of` is the snapshot's time, ISO; hashes are SHA-256 in hexadecimal. `wards` are those that the audit was
-    narrowed to; empty where it is on all."""
+    narrowed to; empty where it is on all. `replay` is what came of real packets, where any were to be sent."""
 
     verdict: Verdict
     district: str
@@ -188,3 +189,4 @@ class AuditResult:
     grants: tuple[GrantInForce, ...]
     assumptions: tuple[AssumptionMade, ...]
     artefacts: Mapping[str, Mapping[str, str]]  # device -> artefact -> SHA-256
+    replay: Replay | None = None

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
 from enum import Enum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 from wardnet.audit.records import AuditResult, Crossing, Verdict, worst
@@ -16,6 +17,7 @@ from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP
 from wardnet.model.span import Span
 
 FORMAT = 1
+ADDRESSES = (IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 _PROTOCOLS = {TCP: "tcp", UDP: "udp", ICMP: "icmp", ICMPV6: "icmpv6"}
 
 
@@ -29,6 +31,8 @@ def record(result: AuditResult) -> dict[str, Any]:
     """The result as plain data, with the matrix and packets ready for a replayer."""
     plain: dict[str, Any] = _plain(result)
     plain["format"] = FORMAT
+    if result.replay is None:
+        del plain["replay"]
     plain["matrix"] = matrix(result)
     for device, crossings in zip(plain["devices"], (device.crossings for device in result.devices), strict=True):
         for written, crossing in zip(device["crossings"], crossings, strict=True):
@@ -83,6 +87,8 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, ADDRESSES):
+        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from wardnet.audit.records import AuditResult, Crossing, DeviceResult, Hop, OpenPoint, Packet, Verdict
 from wardnet.audit.report import matrix, protocol_name
+from wardnet.cli.audit_replay import print_replay
 from wardnet.cli.console import out
 from wardnet.locale import _
 
@@ -39,6 +40,8 @@ def print_report(result: AuditResult) -> None:
     for device in result.devices:
         _problems(device)
         _disagreements(device)
+    if result.replay is not None:
+        print_replay(result.replay)
     _grants(result)
     _assumptions(result)
     _coverage(result)

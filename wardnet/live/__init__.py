@@ -1,4 +1,4 @@
-"""What opens sockets for the commands: Prometheus's API."""
+"""What reaches outside for the commands: Prometheus's API, and the prober of a replay."""
 
 from wardnet.live.errors import BadAnswerError, LiveError, NotReadyError, UnreachableError
 

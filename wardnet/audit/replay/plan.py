@@ -1,0 +1,253 @@
+"""What to send to hear whether a verdict holds: the report's crossings, what must pass, and samples of what must not.
+
+Nothing goes from or to an address that is no place's. The same result, places and nonce give the same plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from wardnet.audit.records import AuditResult, Crossing, DeviceResult, Packet, Verdict
+from wardnet.audit.replay.conduits import Conduit
+from wardnet.audit.replay.records import Kind, LeftOut, Place, Planned, ReplayPlan, Shot
+from wardnet.model.intent import IPAddress, IPNetwork, Ports
+from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP
+
+COPIES = 3
+EPHEMERAL_PORT = 40000
+SYN = 2
+PROTOCOLS = {"tcp": TCP, "udp": UDP}
+ECHO = {4: (ICMP, 8), 6: (ICMPV6, 128)}
+# One packet of each for every pair of ports that must be apart.
+SAMPLES = (Ports("tcp", (443,)), Ports("udp", (53,)), Ports("icmp", ()))
+USUAL_PORTS = {"tcp": 443, "udp": 53}
+USUAL_HOSTS = (10, 2, 1)  # as offsets in a prefix that a place stands for
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """From a port of a device to another, in one family."""
+
+    device: DeviceResult
+    from_port: str
+    to_port: str
+    family: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    packet: Shot
+    listener: Place
+    first: Shot | None = None
+
+
+class _NotSentError(Exception):
+    """Why a packet can't be sent."""
+
+
+def make_plan(
+    result: AuditResult, places: Sequence[Place], conduits: Sequence[Conduit], *, nonce: str, most: int, seconds: int
+) -> ReplayPlan:
+    """At most `most` packets: crossings take half of them, controls half of the rest, samples what is left."""
+    planner = _Planner(places, conduits, nonce)
+    packets: list[Planned] = []
+    left_out: list[LeftOut] = []
+
+    def take(found: Iterable[Planned | LeftOut], share: int) -> None:
+        room = len(packets) + share
+        for one in found:
+            if isinstance(one, LeftOut):
+                left_out.append(one)
+            elif len(packets) < room:
+                packets.append(one)
+            else:
+                reason = f"a replay has {most} packets at most"
+                family = one.packet.family
+                left_out.append(LeftOut(one.kind, one.about, one.device, one.from_port, one.to_port, family, reason))
+
+    take(planner.counterexamples(result), (most + 1) // 2)
+    take(planner.controls(result), (most - len(packets) + 1) // 2)
+    take(planner.samples(result), most - len(packets))
+    used = {place for one in packets for place in (one.packet.place, one.listener)}
+    used |= {one.first.place for one in packets if one.first is not None}
+    return ReplayPlan(
+        seconds, COPIES, tuple(place for place in places if place.id in used), tuple(packets), tuple(left_out)
+    )
+
+
+class _Planner:
+    def __init__(self, places: Sequence[Place], conduits: Sequence[Conduit], nonce: str) -> None:
+        self._conduits, self._nonce = conduits, nonce
+        self._behind: dict[tuple[str, str], list[Place]] = {}
+        for place in places:
+            self._behind.setdefault((place.device, place.port), []).append(place)
+
+    def counterexamples(self, result: AuditResult) -> Iterator[Planned | LeftOut]:
+        """Each crossing that is certain, with the packet that shows it."""
+        for device in result.devices:
+            for crossing in device.crossings:
+                if crossing.verdict is Verdict.VIOLATED:
+                    way = _Way(device, crossing.from_port, crossing.to_port, crossing.family)
+                    try:
+                        yield self._planned(Kind.COUNTEREXAMPLE, crossing.id, way, self._crossing(way, crossing))
+                    except _NotSentError as reason:
+                        yield _left_out(Kind.COUNTEREXAMPLE, crossing.id, way, reason)
+
+    def controls(self, result: AuditResult) -> Iterator[Planned | LeftOut]:
+        """A flow that must pass, one for each ordered pair of ports and family that has any."""
+        devices = {device.device: device for device in result.devices if device.collected}
+        taken: set[tuple[str, str, str, int]] = set()
+        for conduit in self._conduits:
+            for family in (4, 6):
+                key = conduit.device, conduit.from_port, conduit.to_port, family
+                if conduit.device not in devices or key in taken:
+                    continue
+                way = _Way(devices[conduit.device], conduit.from_port, conduit.to_port, family)
+                try:
+                    yield self._planned(Kind.CONTROL, conduit.id, way, self._control(way, conduit))
+                    taken.add(key)
+                except _NotSentError as reason:
+                    yield _left_out(Kind.CONTROL, conduit.id, way, reason)
+
+    def samples(self, result: AuditResult) -> Iterator[Planned | LeftOut]:
+        """Packets that must not cross, for each pair of ports that is not violated; the first of each pair before the
+        second of any."""
+        for ports in SAMPLES:
+            for device in result.devices:
+                for pair in device.pairs:
+                    if pair.verdict is Verdict.VIOLATED:
+                        continue
+                    way = _Way(device, pair.from_port, pair.to_port, pair.family)
+                    about = f"{pair.from_port} -> {pair.to_port}, {ports.protocol}"
+                    try:
+                        yield self._planned(Kind.FORBIDDEN, about, way, self._sample(way, ports))
+                    except _NotSentError as reason:
+                        yield _left_out(Kind.FORBIDDEN, about, way, reason)
+
+    def _planned(self, kind: Kind, about: str, way: _Way, made: _Made) -> Planned:
+        identity = f"{kind} {way.device.device} {way.from_port}>{way.to_port} ipv{way.family} {about}"
+        mark = hashlib.sha256(f"{self._nonce} {identity}".encode()).hexdigest()[:32]
+        return Planned(
+            identity, kind, about, way.device.device, way.device.ward, way.from_port, way.to_port, made.first,
+            made.packet, made.listener.id, mark,
+        )  # fmt: skip
+
+    def _crossing(self, way: _Way, crossing: Crossing) -> _Made:
+        failed = sorted({*crossing.down, *crossing.gone, *crossing.needs_down})
+        if failed:
+            raise _NotSentError(f"it crosses only while down: {', '.join(failed)}")
+        listener = self._at(way, way.to_port, crossing.packet.destination)
+        packet = self._shot(way, crossing.packet)
+        if crossing.packet.state in ("new", "untracked", "invalid"):
+            return _Made(packet, listener)
+        needs = crossing.needs
+        if needs is None or crossing.packet.state != "established":
+            raise _NotSentError(f"a packet that is {crossing.packet.state} can't be sent by itself")
+        if not _answers(needs, crossing.packet):
+            raise _NotSentError("its flow has to be answered first, on a way that the report does not have")
+        self._at(way, way.from_port, needs.destination)
+        return _Made(packet, listener, self._shot(way, needs))
+
+    def _shot(self, way: _Way, packet: Packet) -> Shot:
+        if packet.fragment:
+            raise _NotSentError("it is a later fragment")
+        if packet.next_header is not None and packet.next_header != packet.protocol:
+            raise _NotSentError("it has extension headers")
+        sender = self._at(way, packet.incoming, packet.source)
+        return Shot(
+            sender.id, packet.family, packet.source, packet.destination, packet.protocol, packet.source_port,
+            packet.destination_port, packet.icmp_type, packet.icmp_code, packet.tcp_flags, packet.dscp,
+        )  # fmt: skip
+
+    def _at(self, way: _Way, port: str, address: str) -> Place:
+        """The place behind a port that may be the address."""
+        behind = self._behind.get((way.device.device, port), [])
+        for place in behind:
+            if place.may_be(ip_address(address)):
+                return place
+        names = ", ".join(place.id for place in behind)
+        raise _NotSentError(f"no place behind {port} may be {address}" + (f" ({names} may not)" if names else ""))
+
+    def _control(self, way: _Way, conduit: Conduit) -> _Made:
+        if not conduit.allow or conduit.allow[0].protocol not in (*PROTOCOLS, "icmp"):
+            raise _NotSentError("it allows nothing that can be sent as one packet")
+        source = self._one_of(way, way.from_port, conduit.senders, conduit.excluded)
+        destination = self._one_of(way, way.to_port, conduit.receivers, conduit.excluded)
+        return _made(way.family, source, destination, conduit.allow[0])
+
+    def _one_of(
+        self, way: _Way, port: str, networks: Sequence[IPNetwork], excluded: Sequence[IPNetwork]
+    ) -> tuple[Place, IPAddress]:
+        """A place behind a port, and an address of it in the networks: its own, else one that it stands for."""
+        networks = [network for network in networks if network.version == way.family]
+        if not networks:
+            raise _NotSentError(f"it is not for IPv{way.family}")
+        behind = self._behind.get((way.device.device, port), [])
+        candidates = [(place, address) for place in behind for address in place.addresses]
+        candidates += [(place, address) for place in behind for network in networks for address in _usual(network)]
+        for place, address in candidates:
+            inside = any(address in network for network in networks)
+            if inside and place.may_be(address) and not any(address in network for network in excluded):
+                return place, address
+        raise _NotSentError(f"no place behind {port} may be in {', '.join(map(str, networks))}")
+
+    def _sample(self, way: _Way, ports: Ports) -> _Made:
+        source, destination = self._first(way, way.from_port), self._first(way, way.to_port)
+        for conduit in self._conduits:
+            ends = conduit.device, conduit.from_port, conduit.to_port
+            if ends == (way.device.device, way.from_port, way.to_port) and _lets(
+                conduit, source[1], destination[1], ports
+            ):
+                raise _NotSentError(f"{conduit.id} lets it pass")
+        return _made(way.family, source, destination, ports)
+
+    def _first(self, way: _Way, port: str) -> tuple[Place, IPAddress]:
+        for place in self._behind.get((way.device.device, port), []):
+            for address in place.addresses:
+                if address.version == way.family:
+                    return place, address
+        raise _NotSentError(f"no place behind {port} has an address of IPv{way.family}")
+
+
+def _left_out(kind: Kind, about: str, way: _Way, reason: _NotSentError) -> LeftOut:
+    return LeftOut(kind, about, way.device.device, way.from_port, way.to_port, way.family, str(reason))
+
+
+def _answers(first: Packet, packet: Packet) -> bool:
+    """Whether a packet goes back to where the first one of its flow came from, so that it may be the first answer."""
+    turned = (first.destination, first.source, first.protocol, first.destination_port, first.source_port)
+    ends = (packet.source, packet.destination, packet.protocol, packet.source_port, packet.destination_port)
+    return ends == turned and packet.protocol in PROTOCOLS.values()
+
+
+def _usual(network: IPNetwork) -> Iterator[IPAddress]:
+    if network.num_addresses == 1:
+        yield network.network_address
+    for offset in USUAL_HOSTS:
+        if offset < network.num_addresses - 1:
+            yield network.network_address + offset
+
+
+def _made(family: int, source: tuple[Place, IPAddress], destination: tuple[Place, IPAddress], ports: Ports) -> _Made:
+    (sender, from_address), (listener, to_address) = source, destination
+    ends = sender.id, family, str(from_address), str(to_address)
+    if ports.protocol not in PROTOCOLS:
+        number, echo = ECHO[family]
+        return _Made(Shot(*ends, number, icmp_type=echo, icmp_code=0), listener)
+    port = (*ports.ports, USUAL_PORTS[ports.protocol])[0]
+    flags = SYN if ports.protocol == "tcp" else None
+    return _Made(Shot(*ends, PROTOCOLS[ports.protocol], EPHEMERAL_PORT, port, tcp_flags=flags), listener)
+
+
+def _lets(conduit: Conduit, source: IPAddress, destination: IPAddress, ports: Ports) -> bool:
+    if not any(source in network for network in conduit.senders):
+        return False
+    if not any(destination in network for network in conduit.receivers):
+        return False
+    return any(
+        allowed.protocol == ports.protocol and (not allowed.ports or set(ports.ports) & set(allowed.ports))
+        for allowed in conduit.allow
+    )
