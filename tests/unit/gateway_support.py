@@ -60,9 +60,9 @@ def ruleset(gateway: GatewayPlan) -> str:
 def script(gateway: GatewayPlan, nftables: Path) -> str:
     """Shell commands that set the gateway up in a bare namespace: ports, addresses, tables, rules, filter."""
     lines = ["set -e", "ip link set lo up"]
-    for port in gateway.ports:
-        lines.append(f"ip link add name {port.name} type veth peer name {port.name}-far")
-        lines.append(f"ip link set {port.name}-far netns $FAR; ip netns exec $FAR ip link set {port.name}-far up")
+    for number, port in enumerate(gateway.ports):  # names of the hub's ports leave no room for a longer one
+        lines.append(f"ip link add name {port.name} type veth peer name far{number}")
+        lines.append(f"ip link set far{number} netns $FAR; ip netns exec $FAR ip link set far{number} up")
         lines.append(f"ip link set {port.name} up")
         lines.append(f"ip addr add {port.ipv4} dev {port.name} noprefixroute")
         lines.append(f"ip addr add {port.ipv6} dev {port.name} noprefixroute nodad")

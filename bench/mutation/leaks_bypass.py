@@ -1,0 +1,168 @@
+"""What moves packets past the filter and the routes, or could. It cannot be modelled: the device must be unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bench.mutation.kinds import Edit, Kind, Places, at_ports, in_each_pair, once
+from bench.mutation.leaks_filter import TABLE, base, ends
+from bench.mutation.subjects import Subject, Way
+from tests.unit.audit_support import (
+    Artefacts,
+    edit_json,
+    iif,
+    with_objects,
+    with_rule,
+    with_setting,
+)
+from tests.unit.test_audit_carriers import with_link
+from wardnet.audit.records import Verdict
+
+
+def statement(*expressions: Any, chain_name: str = "forward") -> Callable[[Subject, Way], Artefacts]:
+    return lambda subject, way: with_rule(subject.led(way), [*ends(way), *expressions], chain=chain_name)
+
+
+def in_prerouting(*expressions: Any, priority: int = -150) -> Callable[[Subject, str], Artefacts]:
+    def made(subject: Subject, port: str) -> Artefacts:
+        edited = with_objects(subject.artefacts, base("early", "prerouting", priority))
+        return with_rule(edited, [iif(port), *expressions], chain="early")
+
+    return made
+
+
+def at_ingress(make: Callable[[Way], list[Any]], hook: str = "ingress") -> Callable[[Subject, Way], Artefacts]:
+    """A chain of the netdev family at one port sends what it sees to the other."""
+
+    def made(subject: Subject, way: Way) -> Artefacts:
+        table = {"family": "netdev", "table": "early"}
+        return with_objects(
+            subject.artefacts,
+            {"table": {"family": "netdev", "name": "early", "handle": 90}},
+            {
+                "chain": {
+                    **table,
+                    "name": "in",
+                    "handle": 1,
+                    "dev": way.source,
+                    "type": "filter",
+                    "hook": hook,
+                    "prio": 0,
+                    "policy": "accept",
+                }
+            },
+            {"rule": {**table, "chain": "in", "handle": 2, "expr": make(way)}},
+        )
+
+    return made
+
+
+def flowtable(subject: Subject, way: Way) -> Artefacts:
+    """Connections are handed to a fast path that asks no rule again, nor the routes."""
+    table = {
+        "flowtable": {
+            **TABLE,
+            "name": "fast",
+            "handle": 803,
+            "hook": "ingress",
+            "prio": 0,
+            "dev": [way.source, way.destination],
+        }
+    }
+    edited = with_objects(subject.led(way), table)
+    return with_rule(edited, [*ends(way), {"flow": {"op": "add", "flowtable": "@fast"}}])
+
+
+def own_ends(subject: Subject, port: str) -> Artefacts:
+    """Flows of the device itself get other ends."""
+    edited = with_objects(subject.artefacts, base("own", "output", -100, "nat"))
+    return with_rule(edited, [{"dnat": {"family": "ip", "addr": subject.host(port, 4)}}], chain="own")
+
+
+def attached(subject: Subject, port: str) -> Artefacts:
+    return with_link(subject.artefacts, port, xdp={"mode": 2, "prog": {"id": 5}})
+
+
+def discipline(name: str) -> Callable[[Subject, str], Artefacts]:
+    record = {"kind": name, "handle": "1:", "root": True, "refcnt": 2, "options": {}}
+    return lambda subject, port: edit_json(
+        subject.artefacts, "tc-qdisc.json", lambda q: q.append({**record, "dev": port})
+    )
+
+
+def set_for_ports(setting: str, value: str) -> Callable[[Subject, str], Artefacts]:
+    return lambda subject, port: with_setting(subject.artefacts, setting.format(port), value)
+
+
+def lines_of(name: str, text: str) -> Edit:
+    return lambda artefacts: {**artefacts, name: artefacts[name] + text.encode()}
+
+
+def setting(name: str, value: str) -> tuple[str, Edit]:
+    return name, lambda artefacts: with_setting(artefacts, name, value)
+
+
+UNKNOWN: tuple[tuple[str, str, Places], ...] = (
+    ("an XDP program", "in front of everything", at_ports(attached)),
+    *(
+        (f"a filter of tc, {name}", "may redirect", at_ports(discipline(name)))
+        for name in ("clsact", "ingress", "htb", "fq_codel")
+    ),
+    (
+        "tproxy",
+        "to a local socket",
+        at_ports(in_prerouting({"tproxy": {"family": "ip", "addr": "127.0.0.1", "port": 3128}})),
+    ),
+    ("synproxy", "answers by itself", in_each_pair(statement({"synproxy": {"mss": 1460, "wscale": 7}}))),
+    ("a flowtable", "past the forward chain", in_each_pair(flowtable)),
+    ("fwd", "out by the other port", in_each_pair(at_ingress(lambda way: [{"fwd": {"dev": way.destination}}]))),
+    ("dup", "a copy out by the other port", in_each_pair(at_ingress(lambda way: [{"dup": {"addr": way.destination}}]))),
+    (
+        "dup to an address",
+        "a copy to the other channel",
+        in_each_pair(
+            lambda s, way: with_rule(
+                s.artefacts, [iif(way.source), {"dup": {"addr": s.host(way.destination, 4), "dev": way.destination}}]
+            )
+        ),
+    ),
+    ("a helper", "lets in related connections", in_each_pair(statement({"ct helper": "ftp"}))),
+    ("an expectation", "the same", in_each_pair(statement({"ct expectation": "back"}))),
+    (
+        "a packet type that is set",
+        "so that a frame for another is forwarded",
+        at_ports(in_prerouting({"mangle": {"key": {"meta": {"key": "pkttype"}}, "value": "host"}})),
+    ),
+    ("new ends for the device's own flows", "dnat in the output hook", at_ports(own_ends)),
+    ("source routing", "of IPv4", once(setting("net.ipv4.conf.all.accept_source_route", "1"))),
+    ("router advertisements", "taken at a port", at_ports(set_for_ports("net.ipv6.conf.{}.accept_ra", "2"))),
+    ("multicast forwarding", "at a port", at_ports(set_for_ports("net.ipv4.conf.{}.mc_forwarding", "1"))),
+    ("broadcast forwarding", "of all", once(setting("net.ipv4.conf.all.bc_forwarding", "1"))),
+    (
+        "segment routing",
+        "SRv6 and RPL, of all",
+        once(setting("net.ipv6.conf.all.seg6_enabled", "1"), setting("net.ipv6.conf.all.rpl_seg_enabled", "1")),
+    ),
+    ("labels", "MPLS", once(setting("net.mpls.platform_labels", "1000"))),
+    ("IPVS", "balances past the routes", once(setting("net.ipv4.vs.conntrack", "1"))),
+    (
+        "a setting that nobody knows",
+        "of a later kernel",
+        at_ports(set_for_ports("net.ipv4.conf.{}.forwards_by_a_new_way", "1")),
+    ),
+    ("IPsec", "a policy may tunnel", once(("a policy", lines_of("xfrm-policy.txt", "src 10.0.0.0/8 dst 0.0.0.0/0\n")))),
+    (
+        "legacy iptables",
+        "a table beside nftables",
+        once(*((name, lines_of("legacy-tables.txt", f"{name}\n")) for name in ("filter", "nat", "mangle", "raw"))),
+    ),
+    (
+        "an unknown object",
+        "of a later nft",
+        once(("frobnicator", lambda a: with_objects(a, {"frobnicator": {"family": "inet"}}))),
+    ),
+)
+
+
+KINDS = (*(Kind(name, does, places, Verdict.UNKNOWN) for name, does, places in UNKNOWN),)
