@@ -16,9 +16,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.lab.kernel_support import router
-from tests.lab.test_audit_kernel import check
-
 RESULTS = Path(__file__).resolve().parent / "results" / "kernel.json"
 FIRST = 100_000  # those below are the tests' own
 PACKETS = 1000  # through each router, without the answers to them
@@ -40,6 +37,9 @@ def read() -> dict[str, Any]:
 
 def run(packets: int, through_each: int = PACKETS) -> dict[str, Any]:
     """Seed after seed, until so many more packets were compared."""
+    from tests.lab.kernel_support import router
+    from tests.lab.test_audit_kernel import check
+
     kept = read()
     wanted = kept["packets"] + packets
     while kept["packets"] < wanted:

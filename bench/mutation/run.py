@@ -58,16 +58,26 @@ def _places(table: str, kind: int, subject: int) -> tuple[Place, ...]:
 
 
 def spread(table: str, count: int | None = None) -> list[Edited]:
-    """So many edits of a table, or all: each kind on each device where it has a place comes once before any comes
-    twice, and its places are in a random order that is always the same."""
-    queues: list[list[Edited]] = []
-    for kind in range(len(tables.TABLES[table])):
-        for subject in range(len(subjects())):
-            here = [Edited(table, kind, subject, place) for place in range(len(_places(table, kind, subject)))]
-            Random(f"{table} {kind} {subject}").shuffle(here)  # noqa: S311 - the same order each time
-            queues.append(here)
-    found = [edited for turn in zip_longest(*queues) for edited in turn if edited is not None]
-    return found[:count]
+    """So many edits of a table, or all: each kind comes once before any comes twice, on each device where it has a
+    place before on any twice. The places are in a random order that is always the same."""
+    kinds = [list(_turns(_on_devices(table, kind), kind)) for kind in range(len(tables.TABLES[table]))]
+    return list(_turns(kinds))[:count]
+
+
+def _on_devices(table: str, kind: int) -> list[list[Edited]]:
+    found = []
+    for subject in range(len(subjects())):
+        here = [Edited(table, kind, subject, place) for place in range(len(_places(table, kind, subject)))]
+        Random(f"{table} {kind} {subject}").shuffle(here)  # noqa: S311 - the same order each time
+        found += [here] if here else []
+    return found
+
+
+def _turns(queues: Sequence[Sequence[Edited]], first: int = 0) -> Iterator[Edited]:
+    """The first of each, the second of each, and so on, beginning with the queue `first`."""
+    first = first % len(queues) if queues else 0
+    for turn in zip_longest(*queues[first:], *queues[:first]):
+        yield from (edited for edited in turn if edited is not None)
 
 
 def judge_edited(edited: Edited) -> Outcome:
