@@ -272,6 +272,10 @@ UNSURE: dict[str, tuple[str, Made]] = {
     ),
     "accept of a moving set": ("of a set whose elements expire", by_moving_set(["timeout"])),
     "accept of a set that packets fill": ("of a set that another chain adds to", by_moving_set(["dynamic"], {})),
+    "accept of a rewritten destination": (
+        "an address is set without translation",
+        only({"mangle": {"key": {"payload": {"protocol": "ip6", "field": "daddr"}}, "value": "::1"}}),
+    ),
     "queue": ("a program decides", accepting(lambda _, way: [*ends(way), {"queue": {"num": 0}}])),
     "queue with a bypass": (
         "accepted where no program listens",

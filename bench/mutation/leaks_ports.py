@@ -109,6 +109,25 @@ def shared(kind_name: str) -> Callable[[Subject, Way], Artefacts]:
     )
 
 
+def tagged(subject: Subject, way: Way) -> Artefacts:
+    """A port that is one by itself by the policy is a VLAN of the other channel's cable."""
+    data = {"protocol": "802.1Q", "id": 10, "flags": ["REORDER_HDR"]}
+    return with_link(
+        subject.artefacts, way.source, link=way.destination, linkinfo={"info_kind": "vlan", "info_data": data}
+    )
+
+
+def cabled(subject: Subject, way: Way) -> Artefacts:
+    """Two ports are the ends of one virtual cable."""
+    edited = with_link(subject.artefacts, way.source, link=way.destination, linkinfo={"info_kind": "veth"})
+    return with_link(edited, way.destination, link=way.source, linkinfo={"info_kind": "veth"})
+
+
+def in_a_tunnel(name: str) -> Callable[[Subject, str], Artefacts]:
+    """What leaves by the port travels in packets of the device itself, over whichever line they take."""
+    return lambda subject, port: with_link(subject.artefacts, port, linkinfo={"info_kind": name})
+
+
 def in_vrf(subject: Subject, port: str) -> Artefacts:
     edited = with_port(subject.artefacts, "red", linkinfo={"info_kind": "vrf", "info_data": {"table": 100}})
     return with_link(edited, port, master="red")
@@ -168,6 +187,9 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
     ("a member of a bond", "that is a port of the other channel", in_each_pair(enslaved("bond"))),
     ("a shared cable", "macvlan", in_each_pair(shared("macvlan"))),
     ("a shared cable of IP", "ipvlan", in_each_pair(shared("ipvlan"))),
+    ("a VLAN of the other channel's cable", "instead of a port", in_each_pair(tagged)),
+    ("a virtual cable", "from one channel to the other", in_each_pair(cabled)),
+    *((f"a port in a tunnel, {name}", "over any line", at_ports(in_a_tunnel(name))) for name in ("wireguard", "vxlan")),
     ("a tether", "a telephone or a modem", strange_ports(*TETHERS)),
     ("Wi-Fi", "a radio of the device", strange_ports(*WIRELESS)),
     ("a tunnel", "of each kind", strange_ports(*TUNNELS)),

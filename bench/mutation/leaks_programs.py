@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 from bench.mutation.kinds import Kind, Place, Places, at_ports, in_each_pair
+from bench.mutation.leaks_filter import base
 from bench.mutation.subjects import Subject, Way
 from tests.unit.audit_support import (
     ACCEPT,
     Artefacts,
+    edit_json,
     iif,
     payload,
+    with_objects,
     with_rule,
+    with_setting,
 )
 from wardnet.audit.records import Verdict
 
@@ -80,6 +85,53 @@ def ssh(words: str) -> Callable[[Subject, str], Artefacts]:
     return lambda subject, port: {**relay("sshd", "tcp", 22)(subject, port), "sshd.txt": words.encode()}
 
 
+PROXY = 3128
+
+
+def proxy_at(address: str, artefacts: Artefacts) -> Artefacts:
+    return heard(artefacts, line("tcp", address, PROXY, "squid", 700, 3))
+
+
+def on_loopback(subject: Subject, port: str) -> Artefacts:
+    """Loopback's addresses are taken from the wire too, where `route_localnet` is on."""
+    edited = with_setting(reached(subject, port, "tcp", PROXY), f"net.ipv4.conf.{port}.route_localnet", "1")
+    return proxy_at("127.0.0.1", edited)
+
+
+def sent_to(statement: dict[str, Any], address: str) -> Callable[[Subject, str], Artefacts]:
+    """Prerouting sends what a port brings to the device itself, and the input chain takes it."""
+
+    def made(subject: Subject, port: str) -> Artefacts:
+        edited = with_objects(reached(subject, port, "tcp", PROXY), base("dnat", "prerouting", -100, "nat"))
+        edited = with_rule(edited, [iif(port), payload("tcp", "dport", 80), statement], chain="dnat")
+        return proxy_at(address, with_setting(edited, f"net.ipv4.conf.{port}.route_localnet", "1"))
+
+    return made
+
+
+def local_route(destination: str) -> dict[str, Any]:
+    return {"type": "local", "dst": destination, "dev": "lo", "table": "local", "protocol": "kernel", "flags": []}
+
+
+def at_an_address_of_lo(subject: Subject, port: str) -> Artefacts:
+    """Linux takes packets to it by any port."""
+
+    def change(links: list[dict[str, Any]]) -> None:
+        entry = {"family": "inet", "local": "192.0.2.1", "prefixlen": 32, "scope": "global"}
+        next(link for link in links if link["ifname"] == "lo")["addr_info"].append(entry)
+
+    edited = edit_json(reached(subject, port, "tcp", PROXY), "ip-addr.json", change)
+    edited = edit_json(edited, "ip-route.json", lambda routes: routes.append(local_route("192.0.2.1")))
+    return proxy_at("192.0.2.1", edited)
+
+
+def at_a_local_route(subject: Subject, port: str) -> Artefacts:
+    """No interface has the address, and a route makes it the device's."""
+    edited = reached(subject, port, "tcp", PROXY)
+    edited = edit_json(edited, "ip-route.json", lambda routes: routes.append(local_route("192.0.2.0/24")))
+    return proxy_at("192.0.2.5", edited)
+
+
 DROP_IN = "/etc/ssh/sshd_config.d/99.conf:"
 
 
@@ -100,6 +152,15 @@ def own_flows(protocol: str, number: int) -> Callable[[Subject, str], Artefacts]
 UNKNOWN: tuple[tuple[str, str, Places], ...] = (
     ("a proxy", "on one channel, and connects over the other", at_ports(relay("squid", "tcp", 3128))),
     ("a SOCKS server", "the same", at_ports(relay("ssh", "tcp", 1080))),
+    ("a proxy on loopback", "that route_localnet opens", at_ports(on_loopback)),
+    (
+        "a proxy on loopback behind dnat",
+        "the same, of what is sent elsewhere",
+        at_ports(sent_to({"dnat": {"family": "ip", "addr": "127.0.0.1", "port": PROXY}}, "127.0.0.1")),
+    ),
+    ("a proxy behind a redirect", "which nobody asked for", at_ports(sent_to({"redirect": {"port": PROXY}}, "*"))),
+    ("a proxy at an address of lo", "which all ports reach", at_ports(at_an_address_of_lo)),
+    ("a proxy at an address of a local route", "the same", at_ports(at_a_local_route)),
     ("a print server", "the same", at_ports(relay("cupsd", "tcp", 631))),
     ("a relay of a script", "the same", at_ports(relay("python3", "udp", 5000))),
     ("a resolver", "whose configuration is not in the snapshot", at_ports(relay("dnsmasq", "udp", 53))),

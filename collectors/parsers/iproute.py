@@ -64,7 +64,7 @@ def parse_links(artefact: Artefact) -> tuple[Link, ...]:
             master=item.optional_string("master"),
             loopback="LOOPBACK" in flags,
             program="xdp" in record or "prog" in record,
-            parent=None if kind == "veth" else parent,  # of veth it is the other end
+            parent=parent,  # of veth the other end, where that is a port of this device too
             vlan=vlan,
             bus=str(record.get("parentbus", "")),
         )

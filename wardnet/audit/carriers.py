@@ -17,6 +17,8 @@ from wardnet.model.span import Span
 # Of one cable with the port that they stand on.
 _SHARING = ("macvlan", "macvtap", "ipvlan", "ipvtap")
 _PLAIN = ("", "veth")  # a piece of hardware, and the lab's cable
+# What stands on no other port but its own members, which are ports of the device too.
+_ALONE = (*_PLAIN, "bridge", "bond", "team", "dummy", "dsa", "wwan")
 
 
 def carriers(device: Device, policy: DevicePolicy) -> tuple[PolicyPort, ...]:
@@ -72,6 +74,13 @@ def _misplaced(device: Device, link: Link, port: PolicyPort) -> Iterator[OpenPoi
     if link.kind in _SHARING:
         reason = f"port {link.name} shares the cable of {link.parent or 'another port'} ({link.kind})"
         yield OpenPoint(link.span, reason, "give it a port or a VLAN of its own")
+    elif port.parent is None and link.kind not in _ALONE:
+        over = "" if link.parent is None else f" over {link.parent}"
+        reason = f"port {link.name} is of kind {link.kind}{over}, and a port by itself by the policy"
+        yield OpenPoint(link.span, reason, settle)
+    elif link.kind == "veth" and link.parent is not None:
+        reason = f"port {link.name} is one end of a virtual cable whose other end is {link.parent}, of the same device"
+        yield OpenPoint(link.span, reason, f"`ip link delete {link.name}`")
     if port.parent is None:
         return
     if port.dialled:

@@ -42,11 +42,20 @@ class _Program:
     numbers: set[str] = field(default_factory=set)  # it listens at, of protocols' ports
     ports: dict[Channel, set[str]] = field(default_factory=dict)  # port of the device -> by channel
     unbound: list[Listener] = field(default_factory=list)  # to no port: everywhere, or at an address
+    elsewhere: list[Listener] = field(default_factory=list)  # at an address of no channel's port, and bound to none
     answers: dict[str, set[IPAddress]] = field(default_factory=dict)  # names or time -> at which addresses
 
     def belongs(self, port: str, channels: Channels) -> None:
         for channel in channels[port]:
             self.ports.setdefault(channel, set()).add(port)
+
+    def hears(self, listener: Listener) -> None:
+        """What it answers there, where that is names or time."""
+        what = _ASKING.get((listener.protocol, listener.port))
+        if what is not None:
+            address = listener.address.partition("%")[0].strip("[]")
+            answers = self.answers.setdefault(what, set())
+            answers |= set() if address in _ANYWHERE else {ip_address(address)}
 
 
 def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeline]) -> Iterator[OpenPoint]:
@@ -57,6 +66,12 @@ def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeli
     for program in _programs(device, channels):
         for listener in program.unbound:
             for port in _reaching(listener, pipelines, channels):
+                program.belongs(port, channels)
+        for listener in program.elsewhere:
+            # On loopback too: `route_localnet`, a new destination or an address of `lo` may lead there.
+            if found := _reaching(listener, pipelines, channels):
+                program.hears(listener)
+            for port in found:
                 program.belongs(port, channels)
         if len(program.ports) > 1:
             joined = " and ".join(
@@ -95,11 +110,10 @@ def _programs(device: Device, channels: Channels) -> list[_Program]:
             elif port is None and address in _ANYWHERE:
                 program.unbound.append(listener)
             else:
-                continue  # on loopback, or on a port of no channel
-            what = _ASKING.get((listener.protocol, listener.port))
-            if what is not None:
-                answers = program.answers.setdefault(what, set())
-                answers |= set() if address in _ANYWHERE else {ip_address(address)}
+                if not bound:
+                    program.elsewhere.append(listener)
+                continue
+            program.hears(listener)
     return list(found.values())
 
 
