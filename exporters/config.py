@@ -7,15 +7,18 @@ file are reported together. Nothing has a default: what an agent does is written
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from typing import TypeVar
 
 from exporters.errors import ExporterError
 from exporters.fields import Fields, read_json
 
 IPAddress = IPv4Address | IPv6Address
+T = TypeVar("T")
 
 
 class ConfigError(ExporterError):
@@ -41,20 +44,26 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One line of the gateway. Probes leave by `interface` from `ipv4`/`ipv6`; rates are bits a second."""
+    """The way that probes of a channel take: they leave by `interface` from `ipv4`/`ipv6`."""
 
     id: str
-    circuit: str
-    provider: str
     interface: str
     ipv4: IPv4Address
     ipv6: IPv6Address
     resolvers: tuple[IPAddress, ...]
-    contracted_down_bps: int
-    contracted_up_bps: int
 
     def source(self, family: Family) -> str:
         return str(self.ipv4 if family is Family.IPV4 else self.ipv6)
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Channel):
+    """One line of the gateway; rates are bits a second."""
+
+    circuit: str
+    provider: str
+    contracted_down_bps: int
+    contracted_up_bps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,7 @@ class AgentConfig:
     link_port: int
     software_port: int
     interval_seconds: float
-    channels: tuple[Channel, ...]
+    channels: tuple[Line, ...]
     reflectors: tuple[Reflector, ...]
     services: tuple[Service, ...]
     scanners: tuple[Scanner, ...]
@@ -142,25 +151,46 @@ class AgentConfig:
         targets: tuple[Target, ...] = (*self.reflectors, *self.services, *self.scanners)
         return next((target for target in targets if target.id == target_id), None)
 
+    @property
+    def who(self) -> str:
+        """Whose agent it is, as each line of its journal says it."""
+        return f"ward={self.ward} gateway={self.gateway}"
+
+    @property
+    def summary(self) -> str:
+        return (
+            f"for {self.gateway}: {len(self.channels)} channels, {len(self.reflectors)} reflectors, "
+            f"{len(self.services)} services, {len(self.scanners)} scanners"
+        )
+
 
 def read_config(path: Path) -> AgentConfig:
-    """The configuration in a file. Raises ConfigError."""
+    """The configuration of a gateway's agents in a file. Raises ConfigError."""
+    return parse_config(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}"]) from error
-    return parse_config(text, str(path))
 
 
 def parse_config(text: str, file: str) -> AgentConfig:
     """The configuration in a JSON text; `file` is named in errors. Raises ConfigError."""
+    return parse_document(text, file, _agent)
+
+
+def parse_document(text: str, file: str, build: Callable[[Fields], T | None]) -> T:
+    """What `build` makes of the object in a JSON text. Raises ConfigError."""
     problems: list[str] = []
     document = read_json(text, file, problems)
     if document is None:
         raise ConfigError(problems)
-    config = _agent(Fields(document, file, "", problems))
+    config = build(Fields(document, file, "", problems))
     if problems or config is None:
         raise ConfigError(problems)
     return config
@@ -184,10 +214,7 @@ def _agent(fields: Fields) -> AgentConfig | None:
         scanners=tuple(fields.records("scanners", lambda item: _scanner(item, channels))),
     )
     fields.finish()
-    for index, address in enumerate(config.listen):
-        # An agent with a foot on both channels must never answer on all of its addresses.
-        if address.is_unspecified or address.is_multicast:
-            fields.problem(f"listen[{index}]", f"must be one address of this host, not {address}")
+    check_listen(fields, config.listen)
     if config.link_port == config.software_port and fields.sound:
         fields.problem("software_port", f"is the same as link_port ({config.link_port})")
     seen: set[str] = set()
@@ -202,15 +229,22 @@ def _agent(fields: Fields) -> AgentConfig | None:
     return config if fields.sound else None
 
 
-def _channel(fields: Fields) -> Channel:
-    channel = Channel(
+def check_listen(fields: Fields, addresses: tuple[IPAddress, ...]) -> None:
+    """An agent with a foot on both channels must never answer on all of its addresses; nor need one with one."""
+    for index, address in enumerate(addresses):
+        if address.is_unspecified or address.is_multicast:
+            fields.problem(f"listen[{index}]", f"must be one address of this host, not {address}")
+
+
+def _channel(fields: Fields) -> Line:
+    channel = Line(
         id=fields.identifier("id"),
-        circuit=fields.identifier("circuit"),
-        provider=fields.text("provider"),
         interface=fields.text("interface", pattern=INTERFACE),
         ipv4=fields.ipv4("ipv4"),
         ipv6=fields.ipv6("ipv6"),
         resolvers=fields.addresses("resolvers", at_least=1),
+        circuit=fields.identifier("circuit"),
+        provider=fields.text("provider"),
         contracted_down_bps=fields.integer("contracted_down_bps", 1, 10**13),
         contracted_up_bps=fields.integer("contracted_up_bps", 1, 10**13),
     )
@@ -218,7 +252,7 @@ def _channel(fields: Fields) -> Channel:
     return channel
 
 
-def _reflector(fields: Fields, channels: dict[str, Channel]) -> Reflector | None:
+def _reflector(fields: Fields, channels: Mapping[str, Channel]) -> Reflector | None:
     channel = fields.choice("channel", channels)
     address4, address6 = fields.ipv4("ipv4"), fields.ipv6("ipv6")
     identifier = fields.identifier("id")
@@ -226,8 +260,12 @@ def _reflector(fields: Fields, channels: dict[str, Channel]) -> Reflector | None
     return Reflector(identifier, channel, address4, address6) if channel else None
 
 
-def _service(fields: Fields, channels: dict[str, Channel]) -> Service | None:
-    channel = fields.choice("channel", channels)
+def _service(fields: Fields, channels: Mapping[str, Channel]) -> Service | None:
+    return read_service(fields, fields.choice("channel", channels))
+
+
+def read_service(fields: Fields, channel: Channel | None) -> Service | None:
+    """A service that is fetched over a channel; None, with a problem noted, where it cannot be."""
     identifier = fields.identifier("id")
     text = fields.text("url")
     fields.finish()
@@ -240,7 +278,7 @@ def _service(fields: Fields, channels: dict[str, Channel]) -> Service | None:
     return Service(identifier, channel, url) if channel else None
 
 
-def _scanner(fields: Fields, channels: dict[str, Channel]) -> Scanner | None:
+def _scanner(fields: Fields, channels: Mapping[str, Channel]) -> Scanner | None:
     channel = fields.choice("channel", channels)
     identifier = fields.identifier("id")
     kind = fields.choice("kind", {kind.value: kind for kind in ScannerKind})

@@ -64,3 +64,9 @@ def record_tcp(run: Run, sock: socket.socket) -> None:
     run.record(metrics.PROBE_TCP_ROUND_TRIP, info.round_trip)
     run.record(metrics.PROBE_TCP_MIN_ROUND_TRIP, info.min_round_trip)
     run.record(metrics.PROBE_TCP_RETRANSMISSIONS, float(info.retransmissions))
+
+
+def record_bytes(run: Run, sock: socket.socket) -> None:
+    """Adds what the connection has carried to what those before it did."""
+    carried = (run.value(metrics.PROBE_TCP_BYTES) or 0) + read_tcp_info(sock).carried
+    run.record(metrics.PROBE_TCP_BYTES, float(carried))

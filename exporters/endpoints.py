@@ -7,16 +7,17 @@ import json
 import logging
 import math
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import Protocol
 from urllib.parse import parse_qsl
 
-from exporters.config import AgentConfig, Family, Target
+from exporters.config import Family, Target
 from exporters.errors import ExporterError
 from exporters.exposition import CONTENT_TYPE, render
 from exporters.httpwire import RequestHead
 from exporters.probes import MODULES
-from exporters.probing import Result, Run, UnsuitableTargetError, execute
+from exporters.probing import Probe, Result, Run, UnsuitableTargetError, execute
 from exporters.server import Response
 
 log = logging.getLogger(__name__)
@@ -46,20 +47,31 @@ class ProbeRequest:
     budget: float
 
 
+class Targets(Protocol):
+    """A configuration, as far as /probe asks it."""
+
+    def target(self, target_id: str) -> Target | None:
+        """What has that id in the configuration; None for everything else."""
+        ...
+
+
 class Endpoints:
-    """`metrics` makes the text of /metrics; `reload` raises ExporterError where the new configuration is bad."""
+    """`metrics` makes the text of /metrics; `reload` raises ExporterError where the new configuration is bad;
+    `modules` are what /probe can measure there."""
 
     def __init__(
         self,
-        config: Callable[[], AgentConfig],
+        config: Callable[[], Targets],
         trust: Callable[[], ssl.SSLContext],
         metrics: Callable[[], str],
         reload: Callable[[], object],
+        modules: Mapping[str, Probe] = MODULES,
     ) -> None:
         self._config = config
         self._trust = trust
         self._metrics = metrics
         self._reload = reload
+        self._modules = modules
         self._probing = 0
 
     async def handle(self, request: RequestHead) -> Response:
@@ -94,13 +106,14 @@ class Endpoints:
         return Response(HTTPStatus.OK, "reloaded\n")
 
     async def _probe(self, request: RequestHead, query: str) -> Response:
-        wanted = parse_probe_request(query, request.headers.get(_TIMEOUT_HEADER), self._config())
+        timeout = request.headers.get(_TIMEOUT_HEADER)
+        wanted = parse_probe_request(query, timeout, self._config(), self._modules)
         if self._probing >= MAX_PROBES_AT_ONCE:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, f"{MAX_PROBES_AT_ONCE} probes are running already")
         self._probing += 1
         try:
             run = Run(wanted.target, wanted.family, self._trust())
-            result = await execute(MODULES[wanted.module], run, wanted.budget)
+            result = await execute(self._modules[wanted.module], run, wanted.budget)
         except UnsuitableTargetError as error:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
         finally:
@@ -110,7 +123,9 @@ class Endpoints:
         return Response(HTTPStatus.OK, render(result.samples()), CONTENT_TYPE)
 
 
-def parse_probe_request(query: str, timeout: str | None, config: AgentConfig) -> ProbeRequest:
+def parse_probe_request(
+    query: str, timeout: str | None, config: Targets, modules: Mapping[str, Probe] = MODULES
+) -> ProbeRequest:
     """What a query of /probe asks for. Raises RefusedError.
 
     A target is an id of the configuration, whatever else the query holds: a free address would make a gateway
@@ -132,8 +147,8 @@ def parse_probe_request(query: str, timeout: str | None, config: AgentConfig) ->
     if unknown:
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"unknown parameter: {', '.join(unknown)}")
     module = parameters.get("module", "")
-    if module not in MODULES:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the module must be one of: {', '.join(MODULES)}")
+    if module not in modules:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"the module must be one of: {', '.join(modules)}")
     try:
         family = Family(parameters.get("family", Family.IPV4))
     except ValueError:

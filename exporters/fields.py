@@ -140,6 +140,11 @@ class Fields:
                 found.append(built)
         return found
 
+    def record(self, key: str, build: Callable[[Fields], T | None]) -> T | None:
+        """One object, built by `build`."""
+        value = self._get(key, dict)
+        return None if value is None else build(Fields(value, self._file, f"{self._path}{key}.", self._problems))
+
     def choice(self, key: str, known: Mapping[str, T]) -> T | None:
         value = self._get(key, str)
         if value is None:

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric as MetricFamily
 
 from exporters import metrics
 from exporters.agent import run
-from exporters.config import AgentConfig, Channel, Family, Reflector
+from exporters.config import AgentConfig, Channel, Family, Line, Reflector
 from exporters.echo import EchoSocket
 from exporters.exposition import Histogram, Labels, histogram_family, number_family
 from exporters.interfaces import Counters, InterfaceError, read_counters, read_up
@@ -58,7 +58,7 @@ class LinkPlane:
     name = "link"
 
     def __init__(self) -> None:
-        self._channels: tuple[Channel, ...] = ()
+        self._channels: tuple[Line, ...] = ()
         self._sockets: dict[tuple[Channel, Family], EchoSocket] = {}
         self._figures: dict[Labels, EchoFigures] = {}
 

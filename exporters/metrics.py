@@ -284,6 +284,67 @@ AUDIT_FILES = Metric(
     ("state",),
 )
 
+# Of a clerk's PC. Names of their own: rules over the gateways' series must not count PCs, and a PC has few series.
+PC_SERVICE_UP = Metric(
+    "wardnet_pc_service_up", "gauge", "1 if the latest run fetched the page with a status of 200 to 299.", _SERVICE
+)
+PC_SERVICE_FAILURE = Metric(
+    "wardnet_pc_service_failure_info",
+    "gauge",
+    "Always 1, while runs fail: the phase that the latest one failed in.",
+    (*_SERVICE, "phase"),
+)
+PC_SERVICE_PHASE = Metric(
+    "wardnet_pc_service_phase_seconds",
+    "gauge",
+    "Time the latest run spent in dns, connect, tls, first_byte and transfer; none for phases it did not reach.",
+    (*_SERVICE, "phase"),
+)
+PC_SERVICE_ROUND_TRIP = Metric(
+    "wardnet_pc_service_tcp_round_trip_seconds",
+    "gauge",
+    "The kernel's smoothed round trip of the latest run's connection (TCP_INFO rtt), at the first byte.",
+    _SERVICE,
+)
+PC_SERVICE_LAST_RUN = Metric(
+    "wardnet_pc_service_last_run_timestamp_seconds",
+    "gauge",
+    "When the latest run ended, in seconds since 1970.",
+    _SERVICE,
+)
+PC_EGRESS = Metric(
+    "wardnet_pc_egress_info",
+    "gauge",
+    "Always 1: interface and source address that the latest connection really left by, as the kernel says.",
+    _EGRESS,
+)
+PC_SPENT = Metric(
+    "wardnet_pc_day_bytes",
+    "gauge",
+    "Bytes that the connections of scheduled runs carried since 0:00 UTC, or the start.",
+)
+PC_UNAFFORDABLE = Metric(
+    "wardnet_pc_unaffordable_runs_total", "counter", "Runs left out because the day's bytes were spent."
+)
+PC_INFO = Metric(
+    "wardnet_pc_agent_info",
+    "gauge",
+    "Always 1: version of the agent, and hash of the inventory its configuration was compiled from.",
+    ("version", "model_sha256"),
+)
+PC_LATENESS = Metric(
+    "wardnet_pc_agent_lateness_seconds",
+    "gauge",
+    "How late the latest minute's most belated run started; high values mean that the PC is overloaded.",
+    ("plane",),
+)
+PC_SKIPPED = Metric(
+    "wardnet_pc_agent_skipped_runs_total",
+    "counter",
+    "Runs left out because the target's run before them had not ended.",
+    ("plane",),
+)
+
 PROBE_SUCCESS = Metric("probe_success", "gauge", "1 if the probe succeeded.")
 PROBE_DURATION = Metric("probe_duration_seconds", "gauge", "Time that the whole probe took.")
 PROBE_FAILURE = Metric("probe_failure_info", "gauge", "Always 1: the phase that the probe failed in.", ("phase",))
@@ -301,6 +362,9 @@ PROBE_TCP_MIN_ROUND_TRIP = Metric(
 )
 PROBE_TCP_RETRANSMISSIONS = Metric(
     "probe_tcp_retransmissions", "gauge", "Segments that the kernel sent again on the connection."
+)
+PROBE_TCP_BYTES = Metric(
+    "probe_tcp_bytes", "gauge", "Bytes that the probe's connections carried in both directions, as the kernel counts."
 )
 PROBE_TLS_INFO = Metric("probe_tls_info", "gauge", "Always 1: the protocol version agreed on.", ("version",))
 PROBE_TLS_EXPIRY = Metric(

@@ -16,8 +16,9 @@ from exporters.config import Channel, Family
 _INTERFACE_NAME_BYTES = 16
 _TCP_INFO_BYTES = 152
 _TCP_INFO_NO_SAMPLE = 0xFFFFFFFF
-# include/uapi/linux/tcp.h: the offsets of tcpi_rtt, tcpi_total_retrans and tcpi_min_rtt.
-_RTT, _TOTAL_RETRANS, _MIN_RTT = 68, 100, 148
+# include/uapi/linux/tcp.h: the offsets of tcpi_rtt, tcpi_total_retrans, tcpi_bytes_acked, tcpi_bytes_received and
+# tcpi_min_rtt.
+_RTT, _TOTAL_RETRANS, _BYTES_ACKED, _BYTES_RECEIVED, _MIN_RTT = 68, 100, 120, 128, 148
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,13 @@ class Egress:
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """The kernel's own figures of a connection, in seconds. None: it has taken no sample yet."""
+    """The kernel's own figures of a connection, in seconds. None: it has taken no sample yet. `carried`: bytes of both
+    directions, without headers of packets."""
 
     round_trip: float | None
     min_round_trip: float | None
     retransmissions: int
+    carried: int = 0
 
 
 def open_bound(channel: Channel, family: Family, kind: int, protocol: int = 0) -> socket.socket:
@@ -78,7 +81,12 @@ def parse_tcp_info(data: bytes) -> TcpInfo:
         value = _u32(data, offset)
         return None if value is None or value in (0, _TCP_INFO_NO_SAMPLE) else value / 1e6
 
-    return TcpInfo(microseconds(_RTT), microseconds(_MIN_RTT), _u32(data, _TOTAL_RETRANS) or 0)
+    carried = _u64(data, _BYTES_ACKED) + _u64(data, _BYTES_RECEIVED)
+    return TcpInfo(microseconds(_RTT), microseconds(_MIN_RTT), _u32(data, _TOTAL_RETRANS) or 0, carried)
+
+
+def _u64(data: bytes, offset: int) -> int:
+    return int(struct.unpack_from("=Q", data, offset)[0]) if len(data) >= offset + 8 else 0
 
 
 def _u32(data: bytes, offset: int) -> int | None:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGING = Path(__file__).resolve().parent
 LIBRARY = "usr/lib/wardnet-agent"
 DOCUMENTS = "usr/share/doc/wardnet-agent"
-EXPORTERS = ("link", "software", "runs", "audit")
+EXPORTERS = ("link", "software", "pc", "runs", "audit")
 # Of the core, what reads journals of runs. Without catalogues: what an exporter says to the host's journal is English.
 CORE = ("__init__", "locale/__init__", "runs/__init__", "runs/drift", "runs/errors", "runs/journal", "runs/outcome",
         "runs/places", "runs/records")  # fmt: skip
@@ -55,10 +55,11 @@ Depends: python3 (>= 3.11)
 Recommends: ca-certificates
 Section: net
 Priority: optional
-Description: measures a ward office's two channels from its gateway
+Description: measures a ward office's two channels from its gateway and PCs
  Exporters for Prometheus: wardnet-link-exporter (round trip, loss and use of each
  line) and wardnet-software-exporter (response times of online services, phase by
- phase). Every probe is bound to the channel that it measures. At the controller
+ phase) on the gateway; wardnet-pc-exporter (the same services, from a clerk's
+ PC). Every probe is bound to the channel that it measures. At the controller
  wardnet-runs-exporter tells what runs of the playbooks did, and
  wardnet-audit-exporter what the last audit found. Nothing is started or enabled
  before a configuration is there; that is left to the administrator.

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 from exporters import VERSION, metrics
 from exporters.config import DEFAULT_PORTS, Url, parse_url
-from exporters.dial import connect, find_addresses, record_tcp, secure
+from exporters.dial import connect, find_addresses, record_bytes, record_tcp, secure
 from exporters.httpwire import ResponseParser, encode_get
 from exporters.probing import ProbeFailure, Run
 from exporters.stream import PlainStream, Stream
@@ -27,7 +27,10 @@ async def probe(run: Run) -> None:
     for followed in range(MAX_REDIRECTS + 1):
         run.record(metrics.PROBE_HTTP_REDIRECTS, float(followed))
         with await connect(run, addresses, url.port) as sock:
-            answer = await _fetch(run, sock, url)
+            try:
+                answer = await _fetch(run, sock, url)
+            finally:
+                record_bytes(run, sock)
         status = answer.status
         if status not in _REDIRECTS:
             break

@@ -77,10 +77,14 @@ def test_a_day_that_is_none_is_a_usage_error(inventory: Path) -> None:
     assert "'yesterday' is not a day" in result.stderr
 
 
-def test_targets_are_one_group_a_gateway_and_job() -> None:
+# Two for each gateway of a site, one for each clerk's PC with Linux, and the controller's.
+GROUPS = 2 * 9 + 26 + 1
+
+
+def test_targets_are_one_group_a_gateway_and_job_and_one_a_pc() -> None:
     result = wardnet("targets", "-i", INVENTORY)
     groups = json.loads(result.stdout)
-    assert len(groups) == 19  # two for each gateway of a site, and the controller's
+    assert len(groups) == GROUPS
     buoi = [group for group in groups if group["labels"].get("gateway") == "buoi-gw"]
     assert [group["targets"] for group in buoi] == [["10.30.1.1:9807"], ["10.30.1.1:9808"]]
     assert all("://" not in value for group in groups for value in group["labels"].values())
@@ -90,10 +94,10 @@ def test_targets_file_is_replaced_whole(inventory: Path, tmp_path: Path) -> None
     output = tmp_path / "targets.json"
     output.write_text("old")
     assert wardnet("targets", "-i", inventory, "-o", output).returncode == 0
-    assert len(json.loads(output.read_text())) == 19
+    assert len(json.loads(output.read_text())) == GROUPS
     (inventory / "district.yml").write_text("id: [")
     assert wardnet("targets", "-i", inventory, "-o", output).returncode == 1
-    assert len(json.loads(output.read_text())) == 19  # a broken inventory takes no target away
+    assert len(json.loads(output.read_text())) == GROUPS  # a broken inventory takes no target away
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

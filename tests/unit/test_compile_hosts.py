@@ -186,7 +186,7 @@ def test_targets_are_the_managed_gateways_of_sites_at_their_management_address()
 
 
 def test_the_controller_is_asked_about_its_runs_and_audits_and_labels_them_itself() -> None:
-    groups = [group for group in compile_targets(sample(), sample_plan()) if "gateway" not in group["labels"]]
+    groups = [group for group in compile_targets(sample(), sample_plan()) if "ward" not in group["labels"]]
     assert groups == [
         {"targets": ["10.30.200.10:9809"], "labels": {"__meta_wardnet_job": "wardnet-runs"}},
         {"targets": ["10.30.200.10:9810"], "labels": {"__meta_wardnet_job": "wardnet-audit"}},

@@ -72,10 +72,17 @@ def launcher(plane: str) -> list[str]:
 
 @contextmanager
 def running(plane: str, folder: Path, **changes: Any) -> Iterator[Agent]:
-    """One exporter, from its readiness notice to its end."""
+    """One exporter of a gateway, from its readiness notice to its end."""
     link_port, software_port = free_ports()
-    config, log = folder / "agent.json", folder / "log"
     document = configuration(link_port=link_port, software_port=software_port, listen=["127.0.0.1"], **changes)
+    with started(plane, folder, document, link_port if plane == "link" else software_port) as agent:
+        yield agent
+
+
+@contextmanager
+def started(plane: str, folder: Path, document: dict[str, Any], port: int) -> Iterator[Agent]:
+    """The same with a configuration that listens on `port`."""
+    config, log = folder / "agent.json", folder / "log"
     config.write_text(json.dumps(document))
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notices.settimeout(20)
@@ -86,7 +93,7 @@ def running(plane: str, folder: Path, **changes: Any) -> Iterator[Agent]:
         process = subprocess.Popen(command, stderr=errors, text=True, env=environment)
         try:
             assert notices.recv(100) == b"READY=1"
-            yield Agent(process, config, link_port if plane == "link" else software_port, log)
+            yield Agent(process, config, port, log)
         finally:
             if process.poll() is None:
                 process.terminate()

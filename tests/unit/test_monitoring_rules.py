@@ -74,7 +74,7 @@ def test_an_alert_is_worded_in_both_languages_and_leads_to_its_page(alert: str) 
     rule = ALERTS[alert]
     assert set(rule["annotations"]) == {"summary", "summary_vi", "description", "description_vi", "runbook"}
     assert rule["labels"]["severity"] in ("critical", "warning")
-    assert rule["labels"]["about"] in ("line", "software", "agent", "runs", "scanner", "audit")
+    assert rule["labels"]["about"] in ("line", "software", "agent", "runs", "scanner", "audit", "pc")
     assert rule["annotations"]["runbook"] == f"docs/monitoring.md#{alert.lower()}"
     assert f"### {alert}\n" in DOCUMENT.read_text(encoding="utf-8")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wardnet.compile.agent import compile_agent
+from wardnet.compile.agent import compile_agent, compile_pc_agent
 from wardnet.compile.plain import to_plain
 from wardnet.compile.plan import on_day
 from wardnet.compile.scanners import scanner_variables
@@ -111,6 +111,9 @@ def _host(district: District, plan: Plan, host: HostPlan) -> dict[str, Any]:
         variables["ansible_host"] = host.ports[0].ipv4.ip
     if host.workplace is not None:
         variables["wardnet_workplace"] = host.workplace
+    agent = compile_pc_agent(district, plan, host)
+    if agent is not None:
+        variables["wardnet_pc_agent"] = agent
     variables |= scanner_variables(on_day(district, plan.as_of), host)
     if host.role is HostRole.MONITORING:
         variables["wardnet_prometheus_targets"] = compile_targets(district, plan)

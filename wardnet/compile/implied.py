@@ -1,4 +1,5 @@
-"""Flows that follow from a line of the inventory other than a conduit: leases, router advertisements, BGP, scanners.
+"""Flows that follow from a line of the inventory other than a conduit: leases, router advertisements, BGP, scanners,
+PCs that measure.
 
 Each is named after its network or circuit and leads back to its line, so that no rule of a filter is hidden.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv6Network, ip_network
 
+from wardnet.compile.pcs import pc_flows
 from wardnet.compile.places import GATEWAY, single, wan_circuits
 from wardnet.compile.scanners import scanner_flows
 from wardnet.model.intent import (
@@ -51,7 +53,7 @@ def implied_flows(district: District, site: Site) -> list[Flow]:
     for network in site.networks:
         if network.dhcp:
             found += _leases(network)
-    return found + scanner_flows(site)
+    return found + scanner_flows(site) + pc_flows(district, site)
 
 
 def _udp(*ports: int) -> tuple[Ports, ...]:

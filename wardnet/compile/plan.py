@@ -9,10 +9,10 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.compile.duties import access_point
 from wardnet.compile.gateways import gateway
+from wardnet.compile.pcs import unmanaged_reason
 from wardnet.compile.plain import to_json
 from wardnet.compile.switches import switch_plan
 from wardnet.compile.workplaces import workplace_plan
-from wardnet.locale import N_
 from wardnet.model.intent import (
     Channel,
     Circuit,
@@ -20,10 +20,7 @@ from wardnet.model.intent import (
     Host,
     IPAddress,
     Network,
-    OperatingSystem,
-    Platform,
     Site,
-    SiteKind,
     Ward,
 )
 from wardnet.model.plan import HostPlan, HostPort, Plan
@@ -91,7 +88,7 @@ def _host(district: District, ward: Ward, site: Site, host: Host) -> HostPlan:
                 network.ipv6.ip,
             )
         )
-    reason = _unmanaged_reason(site, host)
+    reason = unmanaged_reason(site, host)
     return HostPlan(
         id=host.id,
         ward=ward.id,
@@ -126,15 +123,3 @@ def _time_sources(district: District, networks: dict[str, Network], host: Host) 
     if own & set(sources):
         return ()
     return (network.ipv4.ip, network.ipv6.ip) if network.time else sources
-
-
-def _unmanaged_reason(site: Site, host: Host) -> str | None:
-    if host.os is OperatingSystem.WINDOWS:
-        return N_("os windows is set up by hand, as docs/how-to/windows.md says")
-    if host.os is OperatingSystem.FIRMWARE:
-        return N_("a device with firmware of its own")
-    if host.channel is Channel.INTERNET:
-        return None  # it pulls, whatever it stands behind
-    if site.gateway.platform is Platform.UNMANAGED and site.kind is not SiteKind.SERVER_ROOM:
-        return N_("behind the provider's own box: management does not reach it")
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urljoin, urlsplit
 
+from wardnet.compile.pcs import pc_admissions
 from wardnet.compile.places import GATEWAY, gateway_addresses, ordered, single
 from wardnet.model.intent import Channel, District, Host, HostRole, IPNetwork, OperatingSystem, Site, Ward
 from wardnet.model.workplaces import Account, Admission, Kiosk, Pages, Printer, WorkplacePlan
@@ -20,6 +21,7 @@ def workplace_plan(district: District, ward: Ward, site: Site, host: Host) -> Wo
     pages = next((pages for pages in wanted.pages if pages.channel is host.channel), None)
     first = services.get(pages.start) if pages else next(iter(services.values()), None)
     people = host.role is HostRole.COUNTER
+    asked = pc_admissions(district, site, host)
     return WorkplacePlan(
         start_page=first.url if first else None,
         sites=_sites(pages, [service.url for service in services.values()]),
@@ -29,12 +31,13 @@ def workplace_plan(district: District, ward: Ward, site: Site, host: Host) -> Wo
         token_modules=wanted.token_modules if people else (),
         printers=tuple(each for each in wanted.printers if people and _at(each, ward, host)),
         accounts=tuple(each for each in wanted.accounts if people and _at(each, ward, host)),
-        admits=admissions(district, site, host),
+        admits=(*admissions(district, site, host), *asked),
         own=district.channel(host.channel).prefixes,
         foreign=district.channel(host.channel.other).prefixes,
         reaches=_reaches(district, host),
         opens=_opens(district, site, host),
         kiosk=_kiosk(district, host, first.url if first else None),
+        measured=bool(asked),
     )
 
 

@@ -157,7 +157,8 @@ class WorkplacePlan:
     of its channel's services among them; `admits` is who may open connections to it, as the gateway lets them through;
     `reaches` is what it may open connections to on the other channel, by an exception; `own` and `foreign` are the
     prefixes of its channel and of the other one. `opens` is what the gateway lets it open on its own channel; without
-    prefixes, to whatever lies outside. `kiosk` is there where nobody has an account."""
+    prefixes, to whatever lies outside. `kiosk` is there where nobody has an account. `measured`: an agent runs on it,
+    and Prometheus asks it."""
 
     start_page: str | None
     sites: tuple[str, ...]
@@ -173,3 +174,4 @@ class WorkplacePlan:
     reaches: tuple[Admission, ...] = ()
     opens: tuple[Admission, ...] = ()
     kiosk: Kiosk | None = None
+    measured: bool = False
