@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_interface
 from typing import Any
+
+MAIN = 254  # the main routing table
+WAYS = (("ipv4", "gateway_ipv4", "0.0.0.0/0"), ("ipv6", "gateway_ipv6", "::/0"))
 
 
 class FilterModule:
     def filters(self) -> dict[str, Any]:
-        return {"wardnet_people": people, "wardnet_masked": masked, "wardnet_scanner_flows": scanner_flows}
+        return {
+            "wardnet_host_ports": host_ports,
+            "wardnet_masked": masked,
+            "wardnet_people": people,
+            "wardnet_scanner_flows": scanner_flows,
+        }
+
+
+def host_ports(host: dict[str, Any]) -> dict[str, Any]:
+    """A host's ports and the ways by them, in the shape of a gateway's record, as role channel_ports takes it: one
+    channel, whose routes are those of the main table. The default routes leave by the first port."""
+    ports, routes = [], []
+    for index, port in enumerate(host["ports"]):
+        ports.append(
+            {
+                "name": port["name"],
+                "kind": "network",
+                "reference": port["network"],
+                "channel": host["channel"],
+                "addressing": "static",
+                "ipv4": port["ipv4"],
+                "ipv6": port["ipv6"],
+            }
+        )
+        for family, gateway, everything in WAYS:
+            link = str(ip_interface(port[family]).network)
+            way = {"kind": "connected", "via": None, "port": port["name"], "metric": 0}
+            routes.append({**way, "destination": link})
+            if index == 0:
+                routes.append({**way, "destination": everything, "kind": "via", "via": port[gateway]})
+    table = {"number": MAIN, "channel": host["channel"], "routes": routes}
+    return {"id": host["id"], "source": host["source"], "ports": ports, "tables": [table], "rules": []}
 
 
 def people(accounts: Iterable[dict[str, Any]], common: Iterable[str]) -> list[dict[str, Any]]:

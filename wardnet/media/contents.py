@@ -104,8 +104,8 @@ def _text(*lines: str, mode: int = 0o644) -> Entry:
 
 
 def _network(port: HostPort, *, default: bool) -> Entry:
-    """As for a gateway the roles take 05-bootstrap-* over where they configure ports. One default route a host: a
-    second port is on the same channel."""
+    """As for a gateway the roles take 05-bootstrap-* over where they configure ports, as on PCs. One default
+    route a host: a second port is on the same channel."""
     lines = [
         "[Match]",
         f"Name={port.name}",
