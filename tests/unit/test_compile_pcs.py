@@ -63,12 +63,12 @@ def test_the_pc_lets_the_monitoring_server_alone_come_to_its_agent() -> None:
     workplace = sample_plan().host("buoi-pc-1").workplace
     assert workplace is not None
     (admitted,) = [each for each in workplace.admits if each.id == "pc-agent"]
-    assert (admitted.prefixes, admitted.protocol, admitted.ports) == ((MONITORING,), "tcp", (9810,))
+    assert (admitted.prefixes, admitted.protocol, admitted.ports) == ((MONITORING,), "tcp", (9811,))
     assert str(admitted.source).startswith("district.yml:")
     for name in ("buoi-touch-1", "buoi-citizen-1"):
         other = sample_plan().host(name).workplace
         assert other is not None
-        assert not [each for each in other.admits if 9810 in each.ports]
+        assert not [each for each in other.admits if 9811 in each.ports]
 
 
 def test_the_gateways_on_the_way_let_it_through_to_the_pcs_alone() -> None:
@@ -79,7 +79,7 @@ def test_the_gateways_on_the_way_let_it_through_to_the_pcs_alone() -> None:
         "management", "wan0", "clerks", "clerks0",
     )  # fmt: skip
     assert (ward.sender.prefixes, ward.receiver.prefixes) == ((MONITORING,), pcs)
-    assert [(each.protocol, each.ports) for each in ward.allow] == [("tcp", (9810,))]
+    assert [(each.protocol, each.ports) for each in ward.allow] == [("tcp", (9811,))]
     assert str(ward.source).startswith("wards/buoi.yml:")
     at_hub = agent_flows("tay-ho-hub")
     (towards,) = [flow for flow in at_hub if flow.receiver.port == "buoi-wan"]
@@ -101,7 +101,7 @@ def test_prometheus_is_told_of_each_pc_and_of_none_as_of_a_gateway() -> None:
     groups = [group for group in compile_targets(sample(), sample_plan()) if "pc" in group["labels"]]
     assert {group["labels"]["pc"] for group in groups} == measured()
     (one,) = [group for group in groups if group["labels"]["pc"] == "buoi-pc-1"]
-    assert one["targets"] == ["10.20.1.11:9810"]
+    assert one["targets"] == ["10.20.1.11:9811"]
     assert one["labels"] == {
         "__meta_wardnet_job": "wardnet-pc", "ward": "buoi", "ward_name": "Bưởi", "site": "buoi-office",
         "pc": "buoi-pc-1",

@@ -73,7 +73,7 @@ def test_whom_the_gateway_lets_come_the_pc_lets_in() -> None:
         "fd20:30:200::/64",
     }
     clerk = {(each.id, each.protocol, each.ports) for each in of("buoi-pc-1").admits}
-    assert clerk - admitted == {("pc-agent", "tcp", (9810,))}, "test_compile_pcs.py"
+    assert clerk - admitted == {("pc-agent", "tcp", (9811,))}, "test_compile_pcs.py"
 
 
 def test_an_exception_to_a_pc_lets_its_one_host_in_and_ends() -> None:
@@ -105,9 +105,9 @@ def render(host: str) -> str:
 
 
 def test_the_filter_opens_the_agents_port_to_the_monitoring_server_alone() -> None:
-    (rule,) = [line.strip() for line in render("buoi-pc-1").splitlines() if "9810" in line]
-    assert rule.startswith("ip saddr 10.30.200.30/32 tcp dport 9810 accept")
-    assert not [host for host in ("buoi-touch-1", "buoi-citizen-1") if "9810" in render(host)]
+    (rule,) = [line.strip() for line in render("buoi-pc-1").splitlines() if "9811" in line]
+    assert rule.startswith("ip saddr 10.30.200.30/32 tcp dport 9811 accept")
+    assert not [host for host in ("buoi-touch-1", "buoi-citizen-1") if "9811" in render(host)]
 
 
 @pytest.mark.parametrize("host", ["buoi-pc-1", "buoi-touch-1", "buoi-citizen-1"])

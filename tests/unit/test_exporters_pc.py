@@ -31,7 +31,7 @@ def document(**changes: Any) -> dict[str, Any]:
     channel = {"id": "wan", "interface": "lo", "ipv4": "127.0.0.1", "ipv6": "::1", "resolvers": ["127.0.0.1"]}
     return {
         "model_sha256": "ab" * 32, "ward": "buoi", "site": "buoi-office", "pc": "buoi-pc-1", "listen": ["127.0.0.1"],
-        "port": 9810, "interval_seconds": 10, "day_bytes": 1_000_000, "channel": channel,
+        "port": 9811, "interval_seconds": 10, "day_bytes": 1_000_000, "channel": channel,
         "services": [{"id": "portal", "url": "http://127.0.0.1/"}],
     } | changes  # fmt: skip
 

@@ -24,7 +24,7 @@ from wardnet.model.intent import (
 from wardnet.model.plan import Endpoint, Flow, Hook
 from wardnet.model.workplaces import Admission
 
-PC_PORT = 9810
+PC_PORT = 9811
 PC_AGENT = "pc-agent"  # what lets Prometheus in, where a filter names its reason
 
 

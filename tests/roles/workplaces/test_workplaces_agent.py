@@ -15,7 +15,7 @@ from tests.roles.workplaces.workplaces_support import PC, as_root, converge
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 UNIT = "wardnet-pc-exporter.service"
-ADDRESS, ADDRESS6, PORT = "10.20.1.11", "fd20:20:1::11", 9810
+ADDRESS, ADDRESS6, PORT = "10.20.1.11", "fd20:20:1::11", 9811
 ASKER = "monitoring"
 MEASURED_WITHIN = 180.0  # a run a minute and family, the first some time within the first minute
 CONFIG = "/etc/wardnet/pc-agent.json"
