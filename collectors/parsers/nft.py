@@ -14,6 +14,7 @@ from collectors.parsers.artefact import Artefact, Item
 from collectors.parsers.nft_coverage import Listed, cover, targets
 from collectors.parsers.nft_match import Conditions, NamedSet
 from collectors.parsers.nft_statements import statements
+from collectors.parsers.nft_xt import may_untrack
 from wardnet.model.device import (
     Chain,
     FilterRule,
@@ -91,7 +92,8 @@ def parse_ruleset(artefact: Artefact, now: int | None = None) -> ParsedRuleset:
     built = [_build(artefact, key, parts, unknowns, now) for key, parts in tables.items()]
     active = tuple(table for table, parts in zip(built, tables.values(), strict=True) if not parts.dormant)
     helpers = any(_sets_helper(rule.values.get("expr")) for rule in _all_rules(tables))
-    ruleset = Ruleset(active, _tracked(active), helpers)
+    zones = any(_sets_zone(rule.values.get("expr")) for rule in _all_rules(tables))
+    ruleset = Ruleset(active, _tracked(active), helpers, zones)
     unknowns += [
         Unknown(artefact.span(rule.where), "a rule sets the packet type, which decides what is forwarded", "remove it")
         for rule in _all_rules(tables)
@@ -235,6 +237,19 @@ def _sets_helper(expressions: Any) -> bool:
                 | {"mangle": {"key": {"ct": {"key": "helper" | "expectation"}}}}
             ):
                 return True
+        if may_untrack(expression):
+            return True
+    return False
+
+
+def _sets_zone(expressions: Any) -> bool:
+    """Whether a rule chooses among several lists of connections."""
+    for expression in expressions if isinstance(expressions, list) else []:
+        match expression:
+            case {"mangle": {"key": {"ct": {"key": "zone"}}}}:
+                return True
+        if may_untrack(expression):
+            return True
     return False
 
 

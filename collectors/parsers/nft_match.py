@@ -16,6 +16,7 @@ from collectors.parsers import nft_values
 from collectors.parsers.nft_values import NAMES, UnmodelledError, compared, joined, number, ranges
 from wardnet.model.packet import (
     ALWAYS,
+    HAS_CONNECTION,
     ICMP,
     ICMPV6,
     NEVER,
@@ -101,6 +102,9 @@ def left_side(expression: Any) -> Left:
             return _meta(key)
         case {"ct": {"key": "state", **rest}} if not rest and len(expression) == 1:
             return Subject(Field.STATE, 4, names=NAMES[Field.STATE])
+        case {"ct": {"key": "mark", **rest}} if not rest and len(expression) == 1:
+            # Of a packet without a connection no comparison holds, neither == nor !=.
+            return Subject(Field.CONNECTION_MARK, 4, (HAS_CONNECTION,), {})
         case {"&": [inner, mask]} if len(expression) == 1:
             subject = left_side(inner)
             if not isinstance(subject, Subject) or subject.mask is not None or subject.field is Field.STATE:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from collectors.parsers.nft_match import Conditions, element, guards_of, left_side
 from collectors.parsers.nft_translations import TRANSLATIONS, translation
 from collectors.parsers.nft_values import UnmodelledError, head
+from collectors.parsers.nft_xt import extension, may_untrack
 from wardnet.model.device import (
     Choose,
     Decide,
@@ -19,6 +21,7 @@ from wardnet.model.device import (
     Verdict,
 )
 from wardnet.model.packet import (
+    HAS_CONNECTION,
     NEVER,
     TCP,
     AnyOf,
@@ -26,6 +29,7 @@ from wardnet.model.packet import (
     Field,
     Not,
     OfFamily,
+    Open,
     Predicate,
     State,
     all_of,
@@ -62,6 +66,9 @@ def statements(conditions: Conditions, expressions: list[Any], span: Span) -> tu
     ways: list[list[Statement]] = [[]]
     related = False
     for expression in expressions:
+        if may_untrack(expression):
+            untracked = (Match(Open(span, "a target of iptables: takes the packet out of tracking")), Untrack())
+            ways = [*([*way, *untracked] for way in ways), *ways]
         try:
             if (mapped := _mapped(expression)) is not None:
                 ways = _forked(ways, _look_up(conditions, expression, mapped, span))
@@ -119,6 +126,8 @@ def _statement(conditions: Conditions, expression: Any, span: Span) -> tuple[Sta
         return translation(name, body, span)
     if name == "mangle":
         return _mangle(body, span)
+    if name == "xt":
+        return extension(body, span)
     if name in ("ct helper", "ct expectation"):
         return ()  # `Ruleset.helpers` says that one is in use
     if name in _DIVERTS:
@@ -184,7 +193,7 @@ def _elements(conditions: Conditions, body: Any, span: Span) -> list[tuple[Predi
 def _mapped(expression: Any) -> Any:
     """The map in which a rule looks up a mark or a new address."""
     match expression:
-        case {"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"map": mapped}}}:
+        case {"mangle": {"key": {"meta": {"key": "mark"}} | {"ct": {"key": "mark"}}, "value": {"map": mapped}}}:
             return mapped
         case {"dnat": {"addr": {"map": mapped}}} | {"snat": {"addr": {"map": mapped}}}:
             return mapped
@@ -198,8 +207,10 @@ def _look_up(conditions: Conditions, expression: Any, mapped: Any, span: Span) -
     elements = _elements(conditions, mapped, span)
     if len(elements) > _LARGEST:
         raise UnmodelledError(f"a map of {len(elements)} elements")
-    if any(looks_at(predicate, Field.MARK) for predicate, _, _ in elements):
-        raise UnmodelledError("a map of marks to marks")  # an element would see what the one before it has set
+    # An element would see what the one before it has set.
+    written = Field.CONNECTION_MARK if name == "mangle" and "ct" in body["key"] else Field.MARK
+    if any(looks_at(predicate, written) for predicate, _, _ in elements):
+        raise UnmodelledError("a map of marks to marks")
     listed = AnyOf(tuple(predicate for predicate, _, rest in elements if not rest))
     found = []
     for predicate, value, rest in elements:
@@ -211,23 +222,34 @@ def _look_up(conditions: Conditions, expression: Any, mapped: Any, span: Span) -
 def _mangle(body: Any, span: Span) -> tuple[Statement, ...]:
     match body:
         case {"key": {"meta": {"key": "mark"}}, "value": value}:
-            return (_mark(value),)
+            return _set_mark(value, Field.MARK)
+        case {"key": {"ct": {"key": "mark"}}, "value": value}:
+            return _set_mark(value, Field.CONNECTION_MARK)
         case {"key": {"meta": {"key": str(key)}}} if key in _MANGLED_WITHOUT_EFFECT:
             return ()
-        case {"key": {"ct": _}}:
-            # Marks, labels and zones of connections: conditions on them are unknown where they stand.
+        case {"key": {"ct": {"key": str()}}}:
+            # Labels and events of connections: conditions on them are unknown where they stand. `Ruleset.zones` says
+            # that one is set, `Ruleset.helpers` a helper.
             return ()
         case {"key": {"tcp option": _}}:
             return ()
     return (Opaque(span, f"statement mangle {head(body)}", rewrites=True),)
 
 
+def _set_mark(value: Any, target: Field) -> tuple[Statement, ...]:
+    """Where the value is a connection's, a rule ends at a packet without one."""
+    made = replace(_mark(value), target=target)
+    return (Match(HAS_CONNECTION), made) if made.source is Field.CONNECTION_MARK else (made,)
+
+
 def _mark(value: Any) -> SetMark:
-    """mark = (mark & keep) ^ flip, folded from nested bit operations with constants."""
+    """(mark & keep) ^ flip, folded from nested bit operations with constants."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _FULL:
         return SetMark(0, value)
     if value == {"meta": {"key": "mark"}}:
         return SetMark(_FULL, 0)
+    if value == {"ct": {"key": "mark"}}:
+        return SetMark(_FULL, 0, Field.CONNECTION_MARK)
     if isinstance(value, dict) and len(value) == 1:
         ((operator, operands),) = value.items()
         apply = _BITWISE.get(operator)
@@ -235,13 +257,11 @@ def _mark(value: Any) -> SetMark:
             inner, constant = _mark(operands[0]), operands[1]
             if 0 <= constant <= _FULL:
                 return apply(inner, constant)
-    if value == {"ct": {"key": "mark"}}:
-        raise UnmodelledError("mark set to that of the connection, and what was kept there is not modelled")
     raise UnmodelledError(f"mark set to {head(value)}")
 
 
 _BITWISE: dict[str, Callable[[SetMark, int], SetMark]] = {
-    "&": lambda mark, bits: SetMark(mark.keep & bits, mark.flip & bits),
-    "|": lambda mark, bits: SetMark(mark.keep & ~bits & _FULL, mark.flip & ~bits | bits),
-    "^": lambda mark, bits: SetMark(mark.keep, mark.flip ^ bits),
+    "&": lambda mark, bits: replace(mark, keep=mark.keep & bits, flip=mark.flip & bits),
+    "|": lambda mark, bits: replace(mark, keep=mark.keep & ~bits & _FULL, flip=mark.flip & ~bits | bits),
+    "^": lambda mark, bits: replace(mark, flip=mark.flip ^ bits),
 }

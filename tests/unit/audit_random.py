@@ -33,6 +33,7 @@ from wardnet.model.device import (
 from wardnet.model.intent import Channel, IPNetwork, Platform, Ports, Source
 from wardnet.model.packet import (
     ALWAYS,
+    HAS_CONNECTION,
     All,
     AnyOf,
     Chance,
@@ -69,12 +70,13 @@ _SETTINGS6 = ("forwarding", "accept_source_route", "accept_ra", "seg6_enabled", 
 
 
 class RandomDevice:
-    """`calm` ones have no unknowns; `translating` ones rewrite addresses."""
+    """`calm` ones have no unknowns; `translating` ones rewrite addresses; `marking` ones mark connections."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, marking: bool = False) -> None:
         self.random = Random(seed)  # noqa: S311 - reproducible
         self.calm = self.chance(0.5)
         self.translating = self.chance(0.3)
+        self.marking = marking
         self._places = 0
 
     def chance(self, share: float) -> bool:
@@ -216,6 +218,8 @@ class RandomDevice:
         statements: list[Statement] = [Match(self.condition(hook)) for _ in range(self.random.choice((0, 1, 1, 2, 3)))]
         if hook is Hook.PREROUTING and self.chance(0.5):
             statements.append(SetMark(*self.random.choice(((0, 1), (0, 2), (0xF0, 1), (0xFFFFFFFF, 2)))))
+        if self.marking and self.chance(0.3):
+            statements += self.marks()
         if hook is Hook.PREROUTING and priority == -300 and self.chance(0.3):
             statements.append(Untrack())
         if not self.calm and self.chance(0.05):
@@ -226,6 +230,13 @@ class RandomDevice:
         if self.chance(0.8):
             statements.append(self.decision(below))
         return FilterRule(self.span(), "", tuple(statements))
+
+    def marks(self) -> tuple[Statement, ...]:
+        """A connection's mark set, or given to the packet."""
+        keep, flip = self.random.choice(((0, 1), (0, 2), (0xFFFFFFFF, 0), (0xFFFFFFFF, 1)))
+        if self.chance(0.5):
+            return (SetMark(keep, flip, Field.MARK, Field.CONNECTION_MARK),)
+        return Match(HAS_CONNECTION), SetMark(keep, flip, Field.CONNECTION_MARK)
 
     def decision(self, below: list[str]) -> Decide:
         if below and self.chance(0.25):
@@ -263,6 +274,9 @@ class RandomDevice:
         ]  # fmt: skip
         if hook in (Hook.FORWARD, Hook.POSTROUTING, None):
             options += [OutPort((self.random.choice(list(PORTS)),)), Not(OutPort(("b",)))]
+        if self.marking:
+            asked = Masked(Field.CONNECTION_MARK, 3, number)
+            options += [All((HAS_CONNECTION, asked)), All((HAS_CONNECTION, Not(asked)))]
         if not self.calm:
             options += [Open(self.span(), "meta cgroup"), Not(Open(self.span(), "xt match"))]
         return self.random.choice(options)

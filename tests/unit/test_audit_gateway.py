@@ -233,13 +233,12 @@ def test_a_destination_from_a_map_towards_the_other_channel_is_found(inside: str
     assert {c.packet.destination_port for c in found} == ({8080} if leaks else set())
 
 
-def test_a_mark_that_is_restored_from_its_connection_is_unknown_where_it_picks_the_table() -> None:
+def test_a_mark_that_no_rule_keeps_on_a_connection_picks_no_table() -> None:
+    """More of it: test_audit_marks.py."""
     restoring = [{"mangle": {"key": {"meta": {"key": "mark"}}, "value": {"ct": {"key": "mark"}}}}]
     edited = with_rule(base_chain("mark", "filter", -150), restoring, chain="mark")
     edited = with_policy_rule(edited, 4, priority=940, fwmark="0x7", table="100")
-    result = verdict(with_rule(edited, [iif("citizen0"), oif("wan0"), ACCEPT]))
-    assert result.verdict is Verdict.UNKNOWN
-    assert "mark set to that of the connection" in reasons(result)
+    assert verdict(with_rule(edited, [iif("citizen0"), oif("wan0"), ACCEPT])).verdict is Verdict.PROVED
 
 
 def test_answers_need_a_flow_and_are_found_with_it() -> None:

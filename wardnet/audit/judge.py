@@ -168,13 +168,16 @@ class _Examiner:
         verdict = Verdict.UNKNOWN if certain == space.false else Verdict.VIOLATED
         chosen = packets if certain == space.false else packets & certain
         passage = pipeline.passage
+        new = space.value(Field.STATE, State.NEW)
+        chosen = space.prefer(chosen, ~new | passage.beginning)
         senders = self._places.behind(source, self._policy)
         receivers = self._places.behind(destination, self._policy)
         witness = choose(space, chosen, senders, receivers, self._places.everywhere, passage.translations)
         needs, needs_rule, needs_links = None, None, LinkState()
-        if witness.state in (State.ESTABLISHED, State.RELATED):
+        again = witness.state is State.NEW and chosen & passage.beginning == space.false
+        if again or witness.state in (State.ESTABLISHED, State.RELATED):
             needs, needs_rule, needs_links = self._needed_flow(witness)
-        trace = self._trace(source.interface, destination.interface, witness)
+        trace = self._trace(source.interface, destination.interface, witness, begun=needs is not None)
         guesses = () if verdict is Verdict.VIOLATED else needed_unknowns(space, packets, witness)
         points = tuple(_settled(guess) for guess in guesses)
         if not trace.passed and rule is not None and rule.stage != "diverted":
@@ -209,8 +212,8 @@ class _Examiner:
         return replace(crossing, suggestion=suggest.suggestion(crossing))
 
     def _certain(self, packets: Bdd) -> Bdd:
-        """Those that pass whatever the unknowns turn out to be, with whatever mark."""
-        return self._space.certain(self._space.forget(packets, Field.MARK))
+        """Those that pass whatever the unknowns turn out to be, with whatever marks."""
+        return self._space.certain(self._space.forget(packets, Field.MARK, Field.CONNECTION_MARK))
 
     def _named(self, down: Collection[str]) -> Iterator[str]:
         """Ports that are down, in order; a circuit's by the name of the circuit."""
@@ -234,7 +237,13 @@ class _Examiner:
                     return sent, trace.decided_by, first.links
         return None, None, LinkState()
 
-    def _trace(self, incoming: str, outgoing: str, witness: Witness) -> Trace:
+    def _trace(self, incoming: str, outgoing: str, witness: Witness, *, begun: bool = False) -> Trace:
+        """Where the packet's connection has `begun`, it finds a mark there, which it mostly leaves as it was."""
+        mark = witness.fields[Field.CONNECTION_MARK]
+        trace = self._traced(incoming, outgoing, witness, mark if begun else 0)
+        return self._traced(incoming, outgoing, witness, 0) if begun and mark and not trace.passed else trace
+
+    def _traced(self, incoming: str, outgoing: str, witness: Witness, mark: int) -> Trace:
         wanted = (witness.fields[Field.DESTINATION], witness.fields[Field.DESTINATION_PORT])
         tracer = Tracer(
             self._device,
@@ -243,10 +252,11 @@ class _Examiner:
             witness.guessed,
             state=_tracked_as(witness),
             translated_to=wanted,
+            mark=mark,
         )
         start = {**witness.sent, Field.MARK: 0, Field.STATE: State.INVALID}
         trace = tracer.run(Probe(start, incoming), outgoing)
-        if not trace.passed and witness.state in (State.ESTABLISHED, State.RELATED):
+        if not trace.passed and (mark or witness.state in (State.ESTABLISHED, State.RELATED)):
             moved = Probe({**witness.fields, Field.MARK: 0}, incoming)
             trace = tracer.run(moved, outgoing, from_tracking=True)
         return trace

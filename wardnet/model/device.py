@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.model.intent import IPAddress, IPNetwork
-from wardnet.model.packet import Predicate
+from wardnet.model.packet import Field, Predicate
 from wardnet.model.process import Program
 from wardnet.model.span import Coverage, Span, Unknown
 
@@ -134,10 +134,12 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class SetMark:
-    """mark = (mark & keep) ^ flip"""
+    """target = (source & keep) ^ flip, where both are marks: of the packet, or of its connection."""
 
     keep: int
     flip: int
+    source: Field = Field.MARK
+    target: Field = Field.MARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ class Ruleset:
     tables: tuple[Table, ...]
     tracked: frozenset[int]  # families in which connection tracking certainly runs
     helpers: bool  # a rule hands connections to a helper or an expectation, which lets in related ones
+    zones: bool = False  # a rule says which of several lists of connections a packet is looked for in
 
     def rules(self) -> Iterator[FilterRule]:
         for table in self.tables:

@@ -20,6 +20,7 @@ class Field(StrEnum):
     PROTOCOL = "protocol"  # of the transport header, past IPv6's extension headers
     NEXT_HEADER = "next_header"  # IPv6's first next header, as written
     MARK = "mark"
+    CONNECTION_MARK = "connection_mark"  # what the packet's connection carries
     DESTINATION = "destination"
     SOURCE = "source"
     DESTINATION_PORT = "destination_port"
@@ -52,6 +53,7 @@ _WIDTHS = {
     Field.PROTOCOL: 8,
     Field.NEXT_HEADER: 8,
     Field.MARK: 32,
+    Field.CONNECTION_MARK: 32,
     Field.DESTINATION_PORT: 16,
     Field.SOURCE_PORT: 16,
     Field.ICMP_TYPE: 8,
@@ -163,6 +165,10 @@ def equals(field: Field, value: int) -> InRanges:
 
 def all_of(*terms: Predicate) -> Predicate:
     return terms[0] if len(terms) == 1 else All(terms)
+
+
+# Packets that connection tracking has an entry for. Of others no rule can read or keep a mark of it.
+HAS_CONNECTION = InRanges(Field.STATE, ((State.NEW, State.RELATED),))
 
 
 def port_named(name: str, patterns: tuple[str, ...]) -> bool:

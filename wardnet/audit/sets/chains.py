@@ -31,7 +31,8 @@ from wardnet.model.span import Span
 
 _OWN = LocalAddress(Field.DESTINATION)
 _CHANGES = (SetMark, Untrack, TranslateDestination, TranslateSource)
-_REWRITTEN = (Field.MARK, Field.DESTINATION, Field.SOURCE, Field.DESTINATION_PORT, Field.SOURCE_PORT, Field.DSCP)
+_REWRITTEN = (Field.MARK, Field.CONNECTION_MARK, Field.DESTINATION, Field.SOURCE, Field.DESTINATION_PORT,
+              Field.SOURCE_PORT, Field.DSCP)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Walk:
     diverted: list[tuple[Span, Bdd]] = field(default_factory=list)
     translations: list[Translation] = field(default_factory=list)
     source_translated: list[Bdd] = field(default_factory=list)
+    remarked: list[Bdd] = field(default_factory=list)  # their connection's mark became another
 
 
 class Chains:
@@ -224,8 +226,10 @@ class _Step:
                     goes_on = goes_on | self._decide(decide, hit)
                 self.left = self.left | here
                 return goes_on
-            case SetMark(keep=keep, flip=flip):
-                return space.set_mark(here, keep, flip)
+            case SetMark(keep=keep, flip=flip, source=source, target=target):
+                if target is Field.CONNECTION_MARK:
+                    self._walk.remarked.append(here & space.remarked(keep, flip, source, target))
+                return space.set_mark(here, keep, flip, source, target)
             case Untrack():
                 return space.forget(here, Field.STATE) & space.value(Field.STATE, State.UNTRACKED)
             case TranslateSource():
@@ -250,6 +254,7 @@ class _Step:
             rewrites = space.guess("unknown", span, f"{reason}: rewrites")
             # To what it rewrites is unknown as well: nothing is certain of a packet that may have become another.
             to_this = space.guess("unknown", span, f"{reason}: rewrites to this")
+            self._walk.remarked.append(here & rewrites)
             here = (here & ~rewrites) | (space.forget(here, *_REWRITTEN) & rewrites & to_this)
         self._accept(here & accepts)
         return here & ~accepts & ~drops

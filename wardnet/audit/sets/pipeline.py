@@ -21,6 +21,7 @@ from wardnet.audit.sets.kernel import Kernel
 from wardnet.audit.sets.routing import Routing, failing, parting
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.audit.sets.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
+from wardnet.model.connections import asks_for_marks, marks_followed, marks_set_beside
 from wardnet.model.device import Chain, Device, Hook, Opaque, Table
 from wardnet.model.packet import Field, State
 from wardnet.model.span import Span
@@ -39,10 +40,11 @@ class Base:
 
 @dataclass
 class Passage:
-    """`packets` pass, over headers, ports and link states; `flows` are the first packets that do. `diverted` may
-    leave by any port, past the rest."""
+    """`packets` pass, over headers, ports and link states; `flows` are the first packets that do. A new packet that is
+    none of `beginning` is not its connection's first. `diverted` may leave by any port, past the rest."""
 
     packets: Bdd
+    beginning: Bdd
     flows: Bdd
     translations: list[Translation] = field(default_factory=list)
     diverted: list[tuple[Span, Bdd]] = field(default_factory=list)
@@ -69,7 +71,10 @@ class Pipeline:
         self.conditions = Conditions(self.space, self.routing)
         self.kernel = Kernel(device, self.space, self.routing)
         helpers = device.ruleset.helpers or self.kernel.setting("net.netfilter.nf_conntrack_helper") == "1"
-        self.tracking = Tracking(self.space, device.id, helpers=helpers)
+        self._asked = asks_for_marks(device.ruleset)
+        self._marks = marks_followed(device.ruleset)
+        self._marked_beside = self._marks and marks_set_beside(device.ruleset)
+        self.tracking = Tracking(self.space, device.id, helpers=helpers, zones=device.ruleset.zones, marks=self._marks)
         self._bases: dict[Hook, list[Base]] = {hook: [] for hook in Hook}
         for table in device.ruleset.tables:
             if table.layer == 3 and family in table.families:
@@ -111,10 +116,11 @@ class Pipeline:
         walk = Walk()
         arrived = self._arrived(walk)
         untracked = space.value(Field.STATE, State.UNTRACKED)
-        tracked = space.forget(arrived & ~untracked, Field.STATE)
+        tracked = space.forget(arrived & ~untracked, Field.STATE, Field.CONNECTION_MARK)
         fresh = space.value(Field.STATE, State.NEW) | space.value(Field.STATE, State.INVALID)
-        wanted = self._wanted(arrived)
+        wanted = space.true if self._marks else self._wanted(arrived)
         beginning = (arrived & untracked) | (tracked & fresh) | (tracked & self.tracking.left_alone())
+        beginning = beginning & self._unmarked
         if self._between is not None and self._unchanging():
             # Neither a crossing nor a flow that one belongs to has other ends than these.
             ends = space.forget(wanted, Field.SOURCE, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT)
@@ -128,12 +134,29 @@ class Pipeline:
         if wanted != space.false:
             touched = [space.value(Field.TRANSLATED, 1), *walk.source_translated]
             moved = space.any_of(space.forget(flows & packets, "in", "out") for packets in touched)
-            known = Flows(flows, moved, self._own_flows())
+            known = Flows(flows, moved, self._own_flows(), self._remarked(tracked, flows, moved))
             later = Walk()
-            passed = passed | self._through(self.tracking.later(tracked, wanted, known), later)
+            following = self._through(self.tracking.later(tracked, wanted, known), later)
+            passed = passed | following
             walk.diverted += later.diverted
         self._divert(walk)
-        return Passage(passed, flows, walk.translations, walk.diverted)
+        beginning = first if self._marks else space.true
+        return Passage(passed, beginning, flows, walk.translations, walk.diverted)
+
+    @property
+    def _unmarked(self) -> Bdd:
+        """A connection begins without a mark, and keeps none where no rule sets any."""
+        return self.space.value(Field.CONNECTION_MARK, 0) if self._asked else self.space.true
+
+    def _remarked(self, tracked: Bdd, flows: Bdd, moved: Bdd) -> Bdd:
+        """Flows of which a later packet, or an error, may give the connection another mark."""
+        space = self.space
+        if not self._marks or self._marked_beside:
+            return space.true if self._marked_beside else space.false
+        walk = Walk()
+        forwarded = Flows(flows, moved, space.false, space.false)
+        self._through(self.tracking.later(tracked, space.true, forwarded, helped=False), walk)
+        return self.tracking.remarked(space.any_of(walk.remarked))
 
     @cached_property
     def reached(self) -> Bdd:
@@ -144,7 +167,8 @@ class Pipeline:
         arrived = self._arrived(walk)
         untracked = space.value(Field.STATE, State.UNTRACKED)
         new = space.value(Field.STATE, State.NEW)
-        packets = (arrived & untracked) | (space.forget(arrived & ~untracked, Field.STATE) & new)
+        tracked = space.forget(arrived & ~untracked, Field.STATE, Field.CONNECTION_MARK)
+        packets = ((arrived & untracked) | (tracked & new)) & self._unmarked
         for base in self.bases(Hook.PREROUTING):
             if base.chain.translates:
                 packets = self._new_only(base, packets, walk)
@@ -179,7 +203,7 @@ class Pipeline:
         if self._between is not None:
             led = led & space.any_of(space.entering(a) & space.leaving(b) for a, b in self._between)
         chances = space.headers(space.possible(led))
-        return space.forget(chances, "in", "out", Field.STATE, Field.MARK, *NOT_OF_FLOW)
+        return space.forget(chances, "in", "out", Field.STATE, Field.MARK, Field.CONNECTION_MARK, *NOT_OF_FLOW)
 
     def _own_flows(self) -> Bdd:
         """What the device's own output and input let start."""

@@ -34,12 +34,14 @@ _ORDER = (
     Field.NEXT_HEADER,
     Field.DSCP,
     Field.MARK,
+    Field.CONNECTION_MARK,
     Field.DESTINATION,
     Field.SOURCE,
     Field.DESTINATION_PORT,
     Field.SOURCE_PORT,
 )
 _LINKS_BELOW = Field.DESTINATION
+_MARKS = (Field.MARK, Field.CONNECTION_MARK)  # bit beside bit: one is copied to the other
 LINKS = "links"  # as a field: the link state
 _BACKENDS = ("dd.cudd", "dd.autoref")
 _SWAPPED = ((Field.SOURCE, Field.DESTINATION), (Field.SOURCE_PORT, Field.DESTINATION_PORT))
@@ -90,7 +92,10 @@ class Space:
         self._down = {port: f"down.{port}" for port in failing}
         self._gone = {port: f"gone.{port}" for port in failing if port in parting}
         for field in _ORDER:
-            self._declare(field, width(field, family))
+            if field is _MARKS[0]:
+                self._declare_marks()
+            elif field not in _MARKS:
+                self._declare(field, width(field, family))
             if field is _LINKS_BELOW:
                 names = ((self._down[port], self._gone.get(port)) for port in failing)
                 self._bits[LINKS] = tuple(name for pair in names for name in pair if name is not None)
@@ -108,6 +113,12 @@ class Space:
     def _declare(self, name: str, bits: int) -> None:
         self._bits[name] = tuple(f"{name}.{bit}" for bit in range(bits))
         self.bdd.declare(*self._bits[name])
+
+    def _declare_marks(self) -> None:
+        for field in _MARKS:
+            self._bits[field] = tuple(f"{field}.{bit}" for bit in range(width(field, self.family)))
+        pairs = zip(*(self._bits[field] for field in _MARKS), strict=True)
+        self.bdd.declare(*(name for pair in pairs for name in pair))
 
     # --- sets
 
@@ -202,13 +213,35 @@ class Space:
         bits = len(self._bits[name])
         return self.bdd.let({bit: bool(value >> (bits - 1 - i) & 1) for i, bit in enumerate(self._bits[name])}, packets)
 
-    def set_mark(self, packets: Bdd, keep: int, flip: int) -> Bdd:
-        names = self._bits[Field.MARK]
+    def set_mark(
+        self, packets: Bdd, keep: int, flip: int, source: Field = Field.MARK, target: Field = Field.MARK
+    ) -> Bdd:
+        """The packets with target = (source & keep) ^ flip."""
+        names = self._bits[target]
+        if source is not target:
+            alike = self.true
+            for name, wanted in self._marked(keep, flip, source, target):
+                alike = ~self.bdd.apply("xor", self.bdd.var(name), wanted) & alike
+            return self.bdd.exist(list(names), packets) & alike
         fixed = {n: bool(flip >> 31 - i & 1) for i, n in enumerate(names) if not keep >> 31 - i & 1}
         turned = {n: ~self.bdd.var(n) for i, n in enumerate(names) if keep >> 31 - i & 1 and flip >> 31 - i & 1}
         if turned:
             packets = self.bdd.let(turned, packets)
         return self.bdd.exist(list(fixed), packets) & self.bdd.cube(fixed) if fixed else packets
+
+    def remarked(self, keep: int, flip: int, source: Field, target: Field) -> Bdd:
+        """The packets that `set_mark` would change."""
+        other = self.false
+        for name, wanted in self._marked(keep, flip, source, target):
+            other = self.bdd.apply("xor", self.bdd.var(name), wanted) | other
+        return other
+
+    def _marked(self, keep: int, flip: int, source: Field, target: Field) -> Iterator[tuple[str, Bdd]]:
+        """Each bit of the target and what it is to be, the least significant first."""
+        for place, (name, from_name) in enumerate(zip(reversed(self._bits[target]), reversed(self._bits[source]),
+                                                      strict=True)):  # fmt: skip
+            kept = self.bdd.var(from_name) if keep >> place & 1 else self.false
+            yield name, ~kept if flip >> place & 1 else kept
 
     def reversed(self, packets: Bdd) -> Bdd:
         """Source and destination, addresses and ports, exchanged."""

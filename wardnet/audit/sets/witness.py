@@ -20,6 +20,7 @@ _HIGH_PORT = 40000
 _SYN, _ACK = 2, 16
 _ECHO = {4: (ICMP, 8), 6: (ICMPV6, 128)}
 # Hosts that LANs have most often, as offsets; the gateway itself is the first.
+_CHANGING = (Field.DESTINATION, Field.DESTINATION_PORT, Field.TRANSLATED, Field.MARK, Field.CONNECTION_MARK)
 _USUAL_HOSTS = (10, 2, 11, 20, 100)
 # For the far end of a line of which no prefix is known: documentation addresses (RFC 5737, RFC 3849).
 _ANYWHERE: dict[int, IPNetwork] = {4: IPv4Network("203.0.113.0/24"), 6: IPv6Network("2001:db8::/64")}
@@ -112,7 +113,8 @@ def flow_behind(space: Space, flows: Bdd, witness: Witness) -> Bdd:
     for field in (Field.SOURCE, Field.DESTINATION, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT):
         one = one & space.value(field, witness.fields[field])
     straight = flows & one
-    return straight if straight != space.false else flows & space.reversed(one)
+    found = straight if straight != space.false else flows & space.reversed(one)
+    return space.prefer(found, space.value(Field.CONNECTION_MARK, witness.fields[Field.CONNECTION_MARK]))
 
 
 def packet(witness: Witness, family: int, incoming: str, state: State | None = None) -> Packet:
@@ -199,7 +201,7 @@ def _before_translation(
     for translation in translations:
         before = translation.before
         for field, value in fields.items():
-            if field not in (Field.DESTINATION, Field.DESTINATION_PORT, Field.TRANSLATED, Field.MARK):
+            if field not in _CHANGING:
                 before = before & space.value(field, value)
         if not _writes(translation, fields) or before == space.false:
             continue

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from wardnet.audit.smt.conditions import Lookups, Pairs, UnencodableError, may_hold, term_of
 from wardnet.audit.smt.packet import ADDRESSED, View
-from wardnet.audit.smt.terms import FALSE, Term, between, both, choose, disj, neg, number
+from wardnet.audit.smt.terms import FALSE, Term, between, both, choose, disj, either, neg, number, same
 from wardnet.model.device import (
     Chain,
     Choose,
@@ -29,17 +29,18 @@ from wardnet.model.device import (
 )
 from wardnet.model.packet import Field, State, width
 
-_REWRITABLE = (*ADDRESSED, Field.MARK, Field.DSCP)
+_REWRITABLE = (*ADDRESSED, Field.MARK, Field.CONNECTION_MARK, Field.DSCP)
 
 
 @dataclass
 class Log:
     """What happened to the packet on its way: `diverted`, where (a copy of) it was sent elsewhere; `new_source` and
-    `new_destination`, where its ends were translated."""
+    `new_destination`, where its ends were translated; `new_mark`, where its connection's mark became another."""
 
     diverted: list[Term] = field(default_factory=list)
     new_source: Term = FALSE
     new_destination: Term = FALSE
+    new_mark: Term = FALSE
 
 
 class Run:
@@ -110,9 +111,12 @@ class Run:
         self.view = View(self.view.packet, fields, self.view.incoming, self.view.outgoing)
 
     def mark(self, there: Term, statement: SetMark) -> None:
-        old = self.view.fields[Field.MARK]
-        kept = f"(bvand {old} {number(statement.keep, 32)})"
-        self.write(there, {Field.MARK: f"(bvxor {kept} {number(statement.flip, 32)})"})
+        kept = f"(bvand {self.view.fields[statement.source]} {number(statement.keep, 32)})"
+        value = self._share(f"(bvxor {kept} {number(statement.flip, 32)})", 32)
+        if statement.target is Field.CONNECTION_MARK:
+            other = neg(same(value, self.view.fields[statement.target]))
+            self._log.new_mark = self._share(either(self._log.new_mark, both(there, other)))
+        self.write(there, {statement.target: value})
 
     def translate(self, there: Term, statement: TranslateDestination) -> None:
         """Any of the addresses and ports that the statement leaves to the kernel."""
@@ -148,6 +152,7 @@ class Run:
             rewrites = packet.unknown(statement.span, f"{reason}: rewrites")
             # To what is unknown too: for all that is known the packet does not come out as this or that one.
             lost = both(rewrites, neg(packet.unknown(statement.span, f"{reason}: rewrites to this")))
+            self._log.new_mark = self._share(either(self._log.new_mark, both(there, rewrites)))
             self.write(both(there, rewrites), {name: packet.fresh(width(name, packet.family)) for name in _REWRITABLE})
             return both(there, both(accepts, neg(lost))), both(there, disj((both(neg(accepts), drops), lost)))
         return both(there, accepts), both(there, both(neg(accepts), drops))

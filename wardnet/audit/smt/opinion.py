@@ -15,8 +15,9 @@ from wardnet.audit.smt.grants import granted
 from wardnet.audit.smt.packet import Unknown
 from wardnet.audit.smt.passage import Passage, Passed
 from wardnet.audit.smt.solver import GaveUpError, Limits, Solver, load
-from wardnet.audit.smt.terms import FALSE, Script, Term, both, conj, disj, neg
+from wardnet.audit.smt.terms import FALSE, Script, Term, both, conj, disj, neg, number
 from wardnet.audit.smt.tracking import belongs
+from wardnet.model.connections import asks_for_marks
 from wardnet.model.packet import State
 
 ENGINE = "z3"
@@ -59,11 +60,15 @@ class _Opinion:
         crossings = [self._crossing(passed, ends) for ends in pairs]
         if all(crossing == FALSE for crossing in crossings):
             return dict.fromkeys(pairs, calm)
-        first = Unknown(self._script, "first", self._question.family, self._passage.names)
-        self._script.demand(belongs(self._passage, passed, moved, first))
+        first = self._another("first")
+        later = self._another("later") if self._passage.marked else None
+        self._script.demand(belongs(self._passage, passed, moved, first, later))
         found = Solver(self._script, crossings, self._limits).possible()
         kinds = {True: Verdict.VIOLATED, False: Verdict.UNKNOWN}
         return {ends: kinds[found[place]] if place in found else calm for place, ends in enumerate(pairs)}
+
+    def _another(self, label: str) -> Unknown:
+        return Unknown(self._script, label, self._question.family, self._passage.names)
 
     def _passed(self) -> tuple[Term, Passed]:
         passage = self._passage
@@ -71,7 +76,8 @@ class _Opinion:
         pairs = list(self._question.pairs)
         if passage.diverts():  # then a packet matters that would leave by another port
             pairs = [(one, other) for one in passage.entrances for other in passage.up]
-        return moved, passage.run(self._packet, _STATES, pairs, moved)
+        mark = self._packet.fresh(32) if asks_for_marks(passage.device.ruleset) else number(0, 32)
+        return moved, passage.run(self._packet, _STATES, pairs, moved, mark)
 
     def _crossing(self, passed: Passed, ends: Ends) -> Term:
         source, destination = ends

@@ -62,6 +62,7 @@ class Unknown:
         fields = {name: self.script.declare(f"{self.label}.{name.value}", width(name, self.family)) for name in FREE}
         fields[Field.STATE] = number(State.INVALID, 3)
         fields[Field.MARK] = number(0, 32)
+        fields[Field.CONNECTION_MARK] = number(0, 32)
         fields[Field.TRANSLATED] = number(0, 1)
         return fields
 

@@ -19,6 +19,7 @@ from wardnet.audit.smt.kernel import Kernel
 from wardnet.audit.smt.packet import Unknown, View
 from wardnet.audit.smt.routing import Routing
 from wardnet.audit.smt.terms import FALSE, Term, both, choose, conj, disj, either, implies, neg, number, one_of, same
+from wardnet.model.connections import marks_followed
 from wardnet.model.device import Chain, Device, Hook, Table
 from wardnet.model.packet import ICMPV6, Field, State, width
 from wardnet.model.span import Span
@@ -33,13 +34,15 @@ _MOVED = (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_
 @dataclass(frozen=True, slots=True)
 class Passed:
     """`passes` is when the packet comes out; `diverted`, when it or a copy may come out of any port. `tracked` is the
-    packet as connection tracking knows it, `last` as it leaves. `translated` is when its ends were rewritten."""
+    packet as connection tracking knows it, `last` as it leaves. `translated` is when its ends were rewritten;
+    `remarked`, when it gave its connection another mark, whether it comes out or not."""
 
     passes: Term
     diverted: Term
     tracked: View
     last: View
     translated: Term
+    remarked: Term
 
 
 class Passage:
@@ -52,6 +55,7 @@ class Passage:
         self.kernel = Kernel(device, family, self.routing)
         self.names = tuple(link.name for link in device.links if not link.loopback)
         self.up = tuple(link.name for link in device.links if link.up and not link.loopback)
+        self.marked = marks_followed(device.ruleset)
         self._hooks: dict[Hook, list[tuple[Table, Chain]]] = {hook: [] for hook in Hook}
         for table in reversed(device.ruleset.tables):
             if table.layer == 3 and family in table.families:
@@ -94,15 +98,24 @@ class Passage:
 
     # --- the way
 
-    def run(self, packet: Unknown, states: Collection[State], pairs: Collection[Ends], moved: Term) -> Passed:
+    def run(
+        self, packet: Unknown, states: Collection[State], pairs: Collection[Ends], moved: Term, mark: Term
+    ) -> Passed:
         """A packet of which connection tracking thinks one of these states, between one of these pairs of ports.
-        `moved` is when it belongs to a connection with translated ends: they are put back as it is tracked."""
-        return _Way(self, packet, states, pairs, moved).passed()
+        `moved` is when it belongs to a connection with translated ends: they are put back as it is tracked. `mark` is
+        what it finds on its connection."""
+        return _Way(self, packet, states, pairs, moved, mark).passed()
 
 
 class _Way:
     def __init__(
-        self, passage: Passage, packet: Unknown, states: Collection[State], pairs: Collection[Ends], moved: Term
+        self,
+        passage: Passage,
+        packet: Unknown,
+        states: Collection[State],
+        pairs: Collection[Ends],
+        moved: Term,
+        mark: Term,
     ) -> None:
         self._passage = passage
         self._packet = packet
@@ -110,6 +123,7 @@ class _Way:
         self._pairs = Pairs(pairs)
         self._arriving = Pairs(sorted({(source, "") for source, _ in pairs}))
         self._moved = moved
+        self._mark = mark
         self._share = packet.script.share
         self._log = Log()
         sources = [name for name in passage.entrances if any(name == pair[0] for pair in pairs)]
@@ -132,7 +146,8 @@ class _Way:
         tracked = self._view
         for table, chain in passage.hook(Hook.PREROUTING):
             if chain.translates:
-                there = self._translate(table, chain, there, self._log.new_destination)
+                chosen = either(self._log.new_destination, same(self._view.fields[Field.TRANSLATED], number(1, 1)))
+                there = self._translate(table, chain, there, chosen)
             elif chain.priority > _TRACKING:
                 there = self._through(table, chain, there)
         there = self._share(both(there, self._routed()))
@@ -141,7 +156,7 @@ class _Way:
             there = self._through(table, chain, there)
         there = self._after(there)
         translated = either(same(self._view.fields[Field.TRANSLATED], number(1, 1)), self._log.new_source)
-        return Passed(there, disj(self._log.diverted), tracked, self._view, translated)
+        return Passed(there, disj(self._log.diverted), tracked, self._view, translated, self._log.new_mark)
 
     def _after(self, there: Term) -> Term:
         for table, chain in self._passage.hook(Hook.POSTROUTING):
@@ -173,9 +188,10 @@ class _Way:
             )
             possible.append(both(kind, same(said, number(State.UNTRACKED, 3))))
         state = self._share(choose(untracked, number(State.UNTRACKED, 3), said), 3)
-        changed = {Field.STATE.value: state}
+        changed = {Field.STATE.value: state, Field.CONNECTION_MARK.value: self._mark}
         if self._moved != FALSE:
-            later = one_of(said, (State.ESTABLISHED, State.RELATED), 3)
+            known = (State.ESTABLISHED, State.RELATED, *((State.NEW,) if self._passage.marked else ()))
+            later = one_of(said, known, 3)
             packet.script.demand(implies(self._moved, both(neg(untracked), later)))
             for name in (*_MOVED, Field.TRANSLATED):
                 bits = width(name, self._passage.family)

@@ -7,12 +7,15 @@ them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from wardnet.audit.smt.chains import Log, Run, changes
-from wardnet.audit.smt.conditions import Pairs
+from wardnet.audit.smt.conditions import Ends, Pairs
 from wardnet.audit.smt.packet import Unknown, View
 from wardnet.audit.smt.passage import Passage, Passed
 from wardnet.audit.smt.terms import (
     FALSE,
+    TRUE,
     Term,
     between,
     both,
@@ -26,6 +29,7 @@ from wardnet.audit.smt.terms import (
     one_of,
     same,
 )
+from wardnet.model.connections import marks_set_beside
 from wardnet.model.device import Hook
 from wardnet.model.packet import ICMP, ICMPV6, Field, State, width
 from wardnet.model.span import Span
@@ -35,40 +39,106 @@ _STARTING = {4: (8, 13, 15, 17), 6: (128, 139)}  # requests: of other ICMP no co
 _PAIRED = ((Field.SOURCE, Field.DESTINATION), (Field.SOURCE_PORT, Field.DESTINATION_PORT))
 
 
-def belongs(passage: Passage, packet: Passed, moved: Term, first: Unknown) -> Term:
-    """The packet is part of a connection, or related to one, as its state says; `moved` if its ends were put back.
-    `first` is that connection's first packet, which may have passed in another link state."""
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """A connection: when there is one, its ends as its first packet left with them, and the mark that it was given."""
+
+    there: Term
+    ends: dict[Field, Term]
+    mark: Term
+
+    def straight(self, view: View) -> Term:
+        """The packet goes the way of the first one."""
+        return conj([self._protocol(view), *(same(view.fields[name], self.ends[name])
+                                             for pair in _PAIRED for name in pair)])  # fmt: skip
+
+    def part(self, view: View) -> Term:
+        """It goes either way."""
+        straight = conj(same(view.fields[name], self.ends[name]) for pair in _PAIRED for name in pair)
+        crossed = conj(
+            both(same(view.fields[one], self.ends[other]), same(view.fields[other], self.ends[one]))
+            for one, other in _PAIRED
+        )
+        return both(either(straight, crossed), self._protocol(view))
+
+    def error(self, view: View) -> Term:
+        """It is an error, and goes to one of the ends."""
+        return both(_error(view), disj(same(view.fields[Field.DESTINATION], self.ends[name]) for name in _PAIRED[0]))
+
+    def holds(self, view: View) -> Term:
+        """It belongs to the connection as its state says: a new one can only be more of what began it."""
+        return conj((
+            implies(view.is_state(State.NEW), self.straight(view)),
+            implies(view.is_state(State.ESTABLISHED), self.part(view)),
+            implies(view.is_state(State.RELATED), self.error(view)),
+        ))  # fmt: skip
+
+    def _protocol(self, view: View) -> Term:
+        return same(view.fields[Field.PROTOCOL], self.ends[Field.PROTOCOL])
+
+
+def belongs(passage: Passage, packet: Passed, moved: Term, first: Unknown, later: Unknown | None) -> Term:
+    """The packet is part of a connection, or related to one, as its state says, and finds its mark there; `moved` if
+    its ends were put back. `first` is that connection's first packet, which may have passed in another link state;
+    `later` one that may have set the mark since, where marks matter."""
     script = first.script
-    pairs = [(one, other) for one in passage.entrances for other in passage.up]
-    started = passage.run(first, (State.NEW,), pairs, FALSE)
+    started = passage.run(first, (State.NEW,), _pairs(passage), FALSE, number(0, 32))
     own = first.fresh(0)  # it is the device's own, and not one that was forwarded
-    unsure = first.unknown(
-        Span(passage.device.id, "nft-ruleset.json", "output and input"),
-        "a flow of the device's own may have these ends",
-    )
+    unsure = _guess(passage, first, "output and input", "a flow of the device's own may have these ends")
     forwarded = conj((neg(own), started.passes, started.last.is_state(State.NEW)))
-    forwarded = both(forwarded, implies(moved, started.translated))
     mine = conj((own, unsure, neg(moved), _own(passage, first, started.tracked)))
     view, ends = packet.tracked, {}
     for name in (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_PORT, Field.PROTOCOL):
         end = choose(own, started.tracked.fields[name], started.last.fields[name])
         ends[name] = script.share(end, width(name, passage.family))
-    flow = conj((_starts(started.tracked), either(forwarded, mine)))
-    straight = conj(same(view.fields[name], ends[name]) for pair in _PAIRED for name in pair)
-    crossed = conj(
-        both(same(view.fields[one], ends[other]), same(view.fields[other], ends[one])) for one, other in _PAIRED
-    )
-    part = conj((either(straight, crossed), same(view.fields[Field.PROTOCOL], ends[Field.PROTOCOL])))
-    to_an_end = disj(same(view.fields[Field.DESTINATION], ends[name]) for name in _PAIRED[0])
-    error = both(_error(view), to_an_end)
+    begun = both(_starts(started.tracked), either(both(forwarded, implies(moved, started.translated)), mine))
+    if passage.device.ruleset.zones:
+        begun = both(begun, _guess(passage, first, "flows", "in which zone a connection is tracked"))
+    flow = _Flow(begun, ends, started.last.fields[Field.CONNECTION_MARK])
     helped: Term = FALSE
     if passage.device.ruleset.helpers or passage.kernel.helped():
-        span = Span(passage.device.id, "nft-ruleset.json", "connection tracking helpers and expectations")
-        helped = both(neg(moved), first.unknown(span, "helpers and expectations let in related connections"))
+        what = "connection tracking helpers and expectations"
+        helped = both(neg(moved), _guess(passage, first, what, "helpers and expectations let in related connections"))
+    marked, unmarked, again = _marks(passage, view, flow, own, started, first, later)
+    known = conj((flow.there, flow.holds(view), marked))
     return conj((
-        implies(view.is_state(State.ESTABLISHED), both(flow, part)),
-        implies(view.is_state(State.RELATED), either(both(flow, error), helped)),
+        implies(view.is_state(State.NEW), choose(again, known, both(neg(moved), unmarked))),
+        implies(view.is_state(State.ESTABLISHED), known),
+        implies(view.is_state(State.RELATED), either(known, helped)),
     ))  # fmt: skip
+
+
+def _guess(passage: Passage, packet: Unknown, place: str, reason: str) -> Term:
+    return packet.unknown(Span(passage.device.id, "nft-ruleset.json", place), reason)
+
+
+def _pairs(passage: Passage) -> list[Ends]:
+    return [(one, other) for one in passage.entrances for other in passage.up]
+
+
+def _marks(
+    passage: Passage, view: View, flow: _Flow, own: Term, started: Passed, first: Unknown, later: Unknown | None
+) -> tuple[Term, Term, Term]:
+    """When the packet has its connection's mark; when it has none, as what begins one; and whether a new packet is not
+    its connection's first."""
+    mark = view.fields[Field.CONNECTION_MARK]
+    if mark[0] == "#":  # no rule asks
+        return TRUE, TRUE, FALSE
+    marked = same(mark, flow.mark)
+    if later is not None:
+        marked = either(marked, own)  # what the device itself did with its own is not followed
+        marked = either(marked, _remarked(passage, flow, own, started, first, later))
+    return marked, same(mark, number(0, 32)), first.fresh(0) if later is not None else FALSE
+
+
+def _remarked(passage: Passage, flow: _Flow, own: Term, started: Passed, first: Unknown, later: Unknown) -> Term:
+    """A later packet of the connection may have set its mark: to what is not followed."""
+    unsure = _guess(passage, first, "marks of connections", "a later packet of a connection may set its mark")
+    if marks_set_beside(passage.device.ruleset):
+        return unsure
+    moved = later.fresh(0) if passage.translates() else FALSE
+    packet = passage.run(later, (State.NEW, State.ESTABLISHED, State.RELATED), _pairs(passage), moved, flow.mark)
+    return conj((unsure, neg(own), packet.remarked, flow.holds(packet.tracked), implies(moved, started.translated)))
 
 
 def _icmp(view: View) -> Term:
@@ -95,6 +165,7 @@ def _own(passage: Passage, first: Unknown, view: View) -> Term:
         (Hook.INPUT, Field.DESTINATION, anywhere, nowhere),
     ):
         seen = View(first, {**view.fields, Field.STATE: number(State.NEW, 3), Field.MARK: first.fresh(32),
+                            Field.CONNECTION_MARK: first.fresh(32),
                             Field.TRANSLATED: first.fresh(1)}, incoming, outgoing)  # fmt: skip
         there = passage.routing.own(seen, field)
         pairs = Pairs(("", name) if hook is Hook.OUTPUT else (name, "") for name in ("", *passage.up))

@@ -73,6 +73,7 @@ class Tracer:
         *,
         state: State = State.NEW,
         translated_to: tuple[int, int] | None = None,
+        mark: int = 0,
     ) -> None:
         self._device = device
         self._family = family
@@ -80,6 +81,7 @@ class Tracer:
         self._concrete = Concrete(device, family, links, guessed)
         self._links = links
         self._state = state  # what connection tracking makes of the packet
+        self._mark = mark  # of its connection, as it finds it
         self._translated_to = translated_to  # address and port, where a translation leaves a choice
 
     def run(self, probe: Probe, wanted: str, *, from_tracking: bool = False) -> Trace:
@@ -97,7 +99,7 @@ class Tracer:
                 return trace
             probe = result
         if probe.fields[Field.STATE] != State.UNTRACKED:
-            probe = probe.with_fields(state=self._state)
+            probe = probe.with_fields(state=self._state, connection_mark=self._mark)
         for table, chain in self._prerouting(before=False):
             result = self._pass(trace, table, chain, probe)
             if result is None:
@@ -192,8 +194,8 @@ class Tracer:
                     decide = next((d for predicate, d in cases if self._concrete.holds(predicate, probe)), None)
                     if decide is None:
                         return None, probe, False
-                case SetMark(keep=keep, flip=flip):
-                    probe = probe.with_fields(mark=(probe.fields[Field.MARK] & keep) ^ flip)
+                case SetMark(keep=keep, flip=flip, source=source, target=target):
+                    probe = probe.with_fields(**{target.value: (probe.fields[source] & keep) ^ flip})
                 case Untrack():
                     probe = probe.with_fields(state=State.UNTRACKED)
                 case TranslateSource():

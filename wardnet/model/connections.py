@@ -1,0 +1,71 @@
+"""Marks of connections: which rules ask for them, and where they are set.
+
+A connection begins with mark 0, and has what the last rule of any of its packets gave it. Packets and errors that
+belong to it find it there; what has no connection neither reads nor keeps one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wardnet.model.device import Choose, Decide, FilterRule, Hook, Opaque, Ruleset, SetMark, Table
+from wardnet.model.packet import Field, looks_at
+
+# Where packets meet a chain that are not forwarded, and may belong to a connection that is: what a rule rejects with,
+# what the device takes for its own. Bridges see packets before and after all else.
+_BESIDE = (Hook.INPUT, Hook.OUTPUT)
+
+
+def asks_for_marks(ruleset: Ruleset) -> bool:
+    """Whether what becomes of any packet can hang on its connection's mark."""
+    return any(_asks(rule) for rule in ruleset.rules())
+
+
+def sets_marks(ruleset: Ruleset) -> bool:
+    """Whether any rule sets a connection's mark, or may."""
+    return any(_sets(rule) for rule in ruleset.rules())
+
+
+def marks_followed(ruleset: Ruleset) -> bool:
+    """Whether connections have marks, and these matter."""
+    return asks_for_marks(ruleset) and sets_marks(ruleset)
+
+
+def marks_set_beside(ruleset: Ruleset) -> bool:
+    """Whether packets that are not forwarded may meet a rule that sets their connection's mark."""
+    for table in ruleset.tables:
+        for chain in table.chains.values():
+            if chain.hook is None or not (chain.hook in _BESIDE or table.layer == 2):
+                continue
+            if any(_sets(rule) for rule in _met(table, chain.name, set())):
+                return True
+    return False
+
+
+def _asks(rule: FilterRule) -> bool:
+    asked = any(looks_at(predicate, Field.CONNECTION_MARK) for predicate in rule.predicates())
+    return asked or any(isinstance(s, SetMark) and s.source is Field.CONNECTION_MARK for s in rule.statements)
+
+
+def _sets(rule: FilterRule) -> bool:
+    return any(
+        (isinstance(statement, SetMark) and statement.target is Field.CONNECTION_MARK)
+        or (isinstance(statement, Opaque) and statement.rewrites)
+        for statement in rule.statements
+    )
+
+
+def _met(table: Table, name: str, seen: set[str]) -> Iterator[FilterRule]:
+    """The rules of a chain, and of those that it leads to."""
+    if name in seen:
+        return
+    seen.add(name)
+    for rule in table.chains[name].rules:
+        yield rule
+        for statement in rule.statements:
+            decisions = [statement] if isinstance(statement, Decide) else []
+            if isinstance(statement, Choose):
+                decisions = [decide for _, decide in statement.cases]
+            for decide in decisions:
+                if decide.target:
+                    yield from _met(table, decide.target, seen)
