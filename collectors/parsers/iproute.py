@@ -67,6 +67,7 @@ def parse_links(artefact: Artefact) -> tuple[Link, ...]:
             parent=parent,  # of veth the other end, where that is a port of this device too
             vlan=vlan,
             bus=str(record.get("parentbus", "")),
+            filters=_filters(item),
         )
     return tuple(found.values())
 
@@ -80,6 +81,14 @@ def _kind(item: Item) -> tuple[str, int | None]:
     if kind == "vlan" and isinstance(data, dict) and data.get("protocol") == "802.1Q":
         return kind, Item(item.artefact, item.where, data).integer("id", 0, 4094)
     return kind, None
+
+
+def _filters(item: Item) -> str:
+    """By which tags a bridge keeps VLANs apart."""
+    match item.values.get("linkinfo"):
+        case {"info_kind": "bridge", "info_data": {"vlan_filtering": filtering} as data} if filtering not in (0, False):
+            return str(data.get("vlan_protocol", "an unknown protocol"))
+    return ""
 
 
 def parse_addresses(artefact: Artefact) -> Mapping[str, tuple[IPv4Interface | IPv6Interface, ...]]:

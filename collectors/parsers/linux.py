@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from collectors.parsers import plain
 from collectors.parsers.artefact import Artefact
+from collectors.parsers.bridge import cover_bridge_vlans, parse_bridge_vlans
 from collectors.parsers.coverage import Tally
 from collectors.parsers.iproute import listed_addresses, parse_addresses, parse_links, parse_routes, parse_rules
 from collectors.parsers.nft import parse_ruleset
@@ -46,6 +47,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
     servers = parse_servers(artefacts["services.txt"]) if "services.txt" in artefacts else ()
     sessions = plain.parse_sessions(artefacts["pppoe.txt"]) if "pppoe.txt" in artefacts else None
     sshd = parse_sshd(artefacts["sshd.txt"]) if "sshd.txt" in artefacts else None
+    vlans = parse_bridge_vlans(artefacts["bridge-vlan.json"]) if "bridge-vlan.json" in artefacts else None
     bypasses = {
         "tc-qdisc.json": plain.parse_disciplines(
             artefacts["tc-qdisc.json"], [link.name for link in links if link.up and not link.loopback]
@@ -53,10 +55,14 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         "xfrm-policy.txt": plain.parse_ipsec(artefacts["xfrm-policy.txt"]),
         "legacy-tables.txt": plain.parse_legacy_tables(artefacts["legacy-tables.txt"]),
     }
-    unknowns = (*parsed.unknowns, *_of_links(links), *(unknown for found in bypasses.values() for unknown in found))
+    unknowns = (
+        *parsed.unknowns,
+        *unknowns_of_links(links),
+        *(unknown for found in bypasses.values() for unknown in found),
+    )
     coverage = (
         parsed.coverage,
-        _of_link_coverage(links),
+        cover_links(links),
         _of_addresses(artefacts["ip-addr.json"]),
         _of_rules("ip-rule.json", rules[4]),
         _of_rules("ip6-rule.json", rules[6]),
@@ -68,6 +74,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         *((cover_sshd(artefacts["sshd.txt"]),) if sshd is not None else ()),
         *((_of_clock(),) if "clock.txt" in artefacts else ()),
         *((cover_servers(artefacts["services.txt"], servers),) if "services.txt" in artefacts else ()),
+        *((cover_bridge_vlans(artefacts["bridge-vlan.json"], links),) if vlans is not None else ()),
         plain.cover_disciplines(artefacts["tc-qdisc.json"], bypasses["tc-qdisc.json"]),
         *(plain.cover_lines(artefacts[name], bypasses[name]) for name in ("xfrm-policy.txt", "legacy-tables.txt")),
     )
@@ -85,6 +92,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         servers,
         sessions,
         sshd,
+        vlans,
     )
 
 
@@ -96,7 +104,7 @@ def _now(artefacts: Mapping[str, Artefact], collected_at: int | None) -> int | N
     return clock if collected_at is None else min(clock, collected_at)
 
 
-def _of_links(links: tuple[Link, ...]) -> tuple[Unknown, ...]:
+def unknowns_of_links(links: tuple[Link, ...]) -> tuple[Unknown, ...]:
     return tuple(
         Unknown(link.span, f"a program is attached to {link.name} (XDP)", f"`ip link set {link.name} xdp off`")
         for link in links
@@ -106,9 +114,9 @@ def _of_links(links: tuple[Link, ...]) -> tuple[Unknown, ...]:
     )
 
 
-def _of_link_coverage(links: tuple[Link, ...]) -> Coverage:
+def cover_links(links: tuple[Link, ...]) -> Coverage:
     tally = Tally("ip-link.json")
-    strange = {unknown.span.place: unknown for unknown in _of_links(links)}
+    strange = {unknown.span.place: unknown for unknown in unknowns_of_links(links)}
     for link in links:
         if unknown := strange.get(link.name):
             tally.unknown(link.name, unknown.reason, unknown.settle)

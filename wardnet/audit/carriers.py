@@ -98,7 +98,7 @@ def _misplaced(device: Device, link: Link, port: PolicyPort) -> Iterator[OpenPoi
 
 def _carrier(device: Device, link: Link, *, line: bool) -> Iterator[OpenPoint]:
     name = link.name
-    if link.kind not in _PLAIN and not line:
+    if link.kind not in _PLAIN and not line and not link.filters:
         reason = f"port {name} carries VLANs or sessions and is itself of kind {link.kind}, which is not modelled"
         yield OpenPoint(link.span, reason, "let a port of the hardware carry them")
     if link.master is not None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from wardnet.audit import suggest
 from wardnet.audit.agreement import Opinion, agree, asked, doubted
+from wardnet.audit.bridges import joined
 from wardnet.audit.places import Places, channel_networks
-from wardnet.audit.problems import bridge_of, problems_of
+from wardnet.audit.problems import problems_of
 from wardnet.audit.programs import programs_of
 from wardnet.audit.question import FAMILIES, Answer, Ends, LinkState, Question, crossing_pairs, may_fail
 from wardnet.audit.records import Crossing, DeviceResult, Disagreement, Hop, OpenPoint, Packet, Pair, Verdict, worst
@@ -263,16 +264,9 @@ class _Examiner:
 
     def _bridged(self, source: PolicyPort, destination: PolicyPort) -> Iterator[Crossing]:
         """Two ports of one bridge: frames pass below all rules and routes."""
-        links = [self._device.link(port.interface) for port in (source, destination)]
-        if any(link is None or not link.up or link.master is None for link in links):
+        found = joined(self._device, source.interface, destination.interface)
+        if found is None:
             return
-        first, second = links
-        assert first is not None
-        assert second is not None
-        bridge = bridge_of(self._device, first)
-        if bridge is None or first.master != second.master:
-            return
-        filtered = next((t for t in self._device.ruleset.tables if t.layer == 2 and t.chains), None)
         space = self._space
         anything = space.value(Field.STATE, State.UNTRACKED) & space.value(Field.MARK, 0)
         witness = choose(
@@ -281,17 +275,13 @@ class _Examiner:
             self._places.behind(source, self._policy),
             self._places.behind(destination, self._policy),
         )
-        points: tuple[OpenPoint, ...] = ()
-        if filtered is not None:
-            reason = "chains of the bridge family are not modelled"
-            points = (OpenPoint(filtered.span, reason, f"take the ports out of bridge {bridge.name}"),)
-        hop = Hop("bridge", f"{bridge.name} joins {source.interface} and {destination.interface}", bridge.span)
+        hop = Hop("bridge", found.text, found.span)
         yield Crossing(
-            "", Verdict.UNKNOWN if points else Verdict.VIOLATED, self._device.id, self._policy.ward,
+            "", Verdict.UNKNOWN if found.points else Verdict.VIOLATED, self._device.id, self._policy.ward,
             self.pipeline.family, source.interface, source.channel, destination.interface, destination.channel,
             packet(witness, self.pipeline.family, source.interface, State.UNTRACKED),
             None, None, (), "", (hop,), hop, None, None,
-            (), (), (), points, suggest.unbridge(bridge.name, source.interface),
+            (), (), (), found.points, suggest.unbridge(found.bridge.name, source.interface),
         )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from wardnet.audit.bridges import bridge_of, member_problems
 from wardnet.audit.carriers import carriers, carrying_problems
 from wardnet.audit.records import OpenPoint
 from wardnet.model.device import Device, Link
@@ -39,7 +40,7 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
             reason = f"port {port.interface} was down: the routes that come back with it are not in the snapshot"
             yield OpenPoint(link.span, reason, "collect again when it is up")
         elif link.master is not None:
-            yield from _of_member(link, port, policy)
+            yield from _of_member(device, link, port, policy)
     for link in device.links:
         if link.up and not link.loopback and link.name not in known | carrying:
             reason = (
@@ -77,13 +78,12 @@ def kind_of(link: Link) -> str:
     return next((words for start, words in _NAMES.items() if link.name.startswith(start)), "a network interface")
 
 
-def bridge_of(device: Device, link: Link) -> Link | None:
-    master = device.link(link.master) if link.master else None
-    return master if master is not None and master.kind == "bridge" else None
-
-
-def _of_member(link: Link, port: PolicyPort, policy: DevicePolicy) -> Iterator[OpenPoint]:
+def _of_member(device: Device, link: Link, port: PolicyPort, policy: DevicePolicy) -> Iterator[OpenPoint]:
     """A port of the policy that belongs to another: what comes in by it comes in by its master too."""
+    bridge = bridge_of(device, link)
+    if bridge is not None and bridge.filters:
+        yield from member_problems(device, link, port, policy)
+        return
     master = next((other for other in policy.ports if other.interface == link.master), None)
     if master is None:
         reason = f"port {port.interface} belongs to {link.master}, which the policy does not know"

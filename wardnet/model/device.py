@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface
 
+from wardnet.model.frames import BridgeVlan
 from wardnet.model.intent import IPAddress, IPNetwork
 from wardnet.model.packet import Field, Predicate
 from wardnet.model.process import Program
@@ -18,7 +19,8 @@ class Link:
     """A network interface. `kind` is empty for hardware; `master` the bridge, bond or VRF it belongs to.
 
     `parent` is the port that it stands on, `vlan` its tag there (of 802.1Q; None for other tags). `bus` is what a piece
-    of hardware hangs on, such as usb, where the listing says so.
+    of hardware hangs on, such as usb, where the listing says so. `filters` is the protocol of the tags by which a
+    bridge keeps VLANs apart; empty where it does not.
     """
 
     span: Span
@@ -32,6 +34,7 @@ class Link:
     parent: str | None = None
     vlan: int | None = None
     bus: str = ""
+    filters: str = ""
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
 
@@ -302,6 +305,7 @@ class Device:
     servers: tuple[Server, ...] = ()
     sessions: tuple[Session, ...] | None = None  # None where the snapshot does not say
     sshd: Program | None = None  # likewise
+    vlans: tuple[BridgeVlan, ...] | None = None  # likewise: of bridges and their ports
 
     def link(self, name: str) -> Link | None:
         return next((link for link in self.links if link.name == name), None)

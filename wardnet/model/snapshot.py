@@ -15,10 +15,13 @@ class Artefact:
     later: bool = False  # older snapshots lack it: what hangs on it is unknown there
 
 
+_LINKS = Artefact("ip-link.json", ("/usr/sbin/ip", "-j", "-d", "link", "show"), privileged=False)
+_DISCIPLINES = Artefact("tc-qdisc.json", ("/usr/sbin/tc", "-j", "qdisc", "show"), privileged=False)
+
 LINUX: tuple[Artefact, ...] = (
     # nft prints times without their zone, in that of the environment.
     Artefact("nft-ruleset.json", ("/usr/bin/env", "TZ=UTC", "/usr/sbin/nft", "-j", "list", "ruleset"), privileged=True),
-    Artefact("ip-link.json", ("/usr/sbin/ip", "-j", "-d", "link", "show"), privileged=False),
+    _LINKS,
     Artefact("ip-addr.json", ("/usr/sbin/ip", "-j", "addr", "show"), privileged=False),
     Artefact("ip-rule.json", ("/usr/sbin/ip", "-j", "-4", "rule", "show"), privileged=False),
     Artefact("ip6-rule.json", ("/usr/sbin/ip", "-j", "-6", "rule", "show"), privileged=False),
@@ -31,7 +34,7 @@ LINUX: tuple[Artefact, ...] = (
     Artefact("sysctl.txt", ("/usr/sbin/sysctl", "-a", "--ignore"), privileged=True),
     Artefact("listeners.txt", ("/usr/bin/ss", "-H", "-l", "-n", "-p", "-t", "-u", "-w"), privileged=True),
     # What can move a packet past all of the above; expected to be bare, and unknown to the audit where it is not.
-    Artefact("tc-qdisc.json", ("/usr/sbin/tc", "-j", "qdisc", "show"), privileged=False),
+    _DISCIPLINES,
     Artefact("xfrm-policy.txt", ("/usr/sbin/ip", "xfrm", "policy", "list"), privileged=True),
     Artefact(
         "legacy-tables.txt",
@@ -88,6 +91,8 @@ LINUX: tuple[Artefact, ...] = (
         privileged=True,
         later=True,
     ),
+    # Which VLANs the ports of bridges are in. Bare where there is no bridge.
+    Artefact("bridge-vlan.json", ("/usr/sbin/bridge", "-j", "vlan", "show"), privileged=False, later=True),
     Artefact("clock.txt", ("/usr/bin/date", "--utc", "+%s"), privileged=False, later=True),
     # Whom the programs ask that answer names and time: their configurations, each line with its file.
     Artefact(

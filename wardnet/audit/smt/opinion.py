@@ -18,6 +18,7 @@ from wardnet.audit.smt.solver import GaveUpError, Limits, Solver, load
 from wardnet.audit.smt.terms import FALSE, Script, Term, both, conj, disj, neg, number
 from wardnet.audit.smt.tracking import belongs
 from wardnet.model.connections import asks_for_marks
+from wardnet.model.device import Device, Link
 from wardnet.model.packet import State
 
 ENGINE = "z3"
@@ -90,11 +91,28 @@ class _Opinion:
 def _bridged(question: Question) -> dict[Ends, Verdict]:
     """Ports of one bridge: frames pass below all of this. Whether chains of bridges stop them is not encoded."""
     device = question.device
+    members: dict[str, list[str]] = {link.name: [] for link in device.links if link.kind == "bridge"}
+    for link in device.links:
+        if link.up and link.master in members:
+            members[link.master].append(link.name)
     filtered = any(table.layer == 2 and table.chains for table in device.ruleset.tables)
-    bridges = {link.name for link in device.links if link.kind == "bridge"}
-    member = {link.name: link.master for link in device.links if link.up and link.master in bridges}
-    return {
-        (one, other): Verdict.UNKNOWN if filtered else Verdict.VIOLATED
-        for one, other in question.pairs
-        if one in member and member[one] == member.get(other)
-    }
+    found: dict[Ends, Verdict] = {}
+    for bridge in (link for link in device.links if link.name in members):
+        sure = not filtered and bridge.filters in ("", "802.1Q") and not (bridge.filters and device.vlans is None)
+        for group in _hearing(device, bridge, members[bridge.name]):
+            for ends in question.pairs:
+                if ends[0] in group and ends[1] in group:
+                    found[ends] = Verdict.VIOLATED if sure else Verdict.UNKNOWN
+    return found
+
+
+def _hearing(device: Device, bridge: Link, members: list[str]) -> list[set[str]]:
+    """Members of the bridge that hear each other: all, or by VLAN those that are in it (br_allowed_ingress and
+    br_allowed_egress in net/bridge/br_vlan.c)."""
+    if bridge.filters != "802.1Q" or device.vlans is None:
+        return [set(members)]
+    by_vlan: dict[int, set[str]] = {}
+    for entry in device.vlans:
+        if entry.port in members:
+            by_vlan.setdefault(entry.vlan, set()).add(entry.port)
+    return list(by_vlan.values())
