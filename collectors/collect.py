@@ -22,7 +22,7 @@ from collectors.parsers.artefact import Artefact as Raw
 from collectors.parsers.artefact import ParseError
 from collectors.platforms import ARTEFACTS
 from collectors.transport.base import Transport
-from wardnet.model.intent import Platform
+from wardnet.model.intent import Platform, SwitchPlatform
 
 FORMAT = 1
 _AT_ONCE = 8
@@ -36,7 +36,7 @@ class Target:
     """A device to read, and how to connect to it."""
 
     device: str
-    platform: Platform
+    platform: Platform | SwitchPlatform
     connect: Connect
 
 
@@ -45,7 +45,7 @@ class Reading:
     """What came of one device: its artefacts, or why there are none."""
 
     device: str
-    platform: Platform
+    platform: Platform | SwitchPlatform
     collected_at: str
     artefacts: Mapping[str, bytes]
     reason: str

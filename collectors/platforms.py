@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wardnet.model.intent import Platform
-from wardnet.model.snapshot import LINUX, Artefact
+from wardnet.model.intent import Platform, SwitchPlatform
+from wardnet.model.snapshot import LINUX, OPENVSWITCH, Artefact
 
-ARTEFACTS: Mapping[Platform, tuple[Artefact, ...]] = {
+ARTEFACTS: Mapping[Platform | SwitchPlatform, tuple[Artefact, ...]] = {
     Platform.LINUX: LINUX,
+    SwitchPlatform.OPENVSWITCH: OPENVSWITCH,
 }

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from collectors.parsers.artefact import ParseError
 from collectors.parsers.linux import parse_device
+from collectors.parsers.switch import parse_switch
 from wardnet import __version__
 from wardnet.audit.agreement import Opinion
 from wardnet.audit.errors import AuditError
@@ -28,10 +29,11 @@ from wardnet.audit.records import (
 )
 from wardnet.audit.smt.opinion import second_opinion
 from wardnet.audit.snapshot import Snapshot
+from wardnet.audit.switches import judge_switch
 from wardnet.compile import compile_plan, compile_policy
 from wardnet.inventory import parse_district, read_district
-from wardnet.model.intent import Platform, Ports
-from wardnet.model.policy import AuditPolicy, DevicePolicy
+from wardnet.model.intent import Platform, Ports, SwitchPlatform
+from wardnet.model.policy import AuditPolicy, DevicePolicy, SwitchPolicy
 from wardnet.model.span import Span
 
 ENGINES = ("dd", "z3-solver")
@@ -65,7 +67,12 @@ def audit(
         raise AuditError(f"no ward {unknown[0]} in the policy; it has {', '.join(sorted(known))}")
     devices = tuple(device for device in policy.devices if not wards or device.ward in wards)
     places = channel_networks(policy.devices)
-    results = tuple(_device(snapshot, device, places, backend, opinion) for device in devices)
+    switches = [switch for switch in policy.switches if (not wards or switch.ward in wards)
+                and snapshot.entry(switch.device) is not None]  # fmt: skip
+    results = (
+        *(_device(snapshot, device, places, backend, opinion) for device in devices),
+        *(_switch(snapshot, switch) for switch in switches),
+    )
     if not results:
         raise AuditError("the policy names no device")
     if not any(result.pairs for result in results):
@@ -84,7 +91,11 @@ def audit(
         engines=tuple(f"{name} {version(name)}" for name in ENGINES),
         devices=results,
         grants=tuple(grant for device in devices for grant in _grants(device)),
-        assumptions=tuple(AssumptionMade(a.subject, a.reason, str(a.source)) for a in policy.assumptions),
+        assumptions=tuple(
+            AssumptionMade(a.subject, a.reason, str(a.source))
+            for a in policy.assumptions
+            if a.subject not in {switch.device for switch in switches}
+        ),
         artefacts={
             entry.device: {artefact.name: artefact.sha256 for artefact in entry.artefacts} for entry in manifest.devices
         },
@@ -108,6 +119,18 @@ def _device(
         return judge(device, policy, places, backend, opinion)
 
 
+def _switch(snapshot: Snapshot, policy: SwitchPolicy) -> DeviceResult:
+    """Of an access switch that the snapshot has, or was to have."""
+    entry = snapshot.entry(policy.device)
+    if entry is None or not entry.collected:
+        reason = "is not in the snapshot" if entry is None else f"could not be collected: {entry.reason}"
+        return _unread(policy, f"{policy.device} {reason}", f"`wardnet collect --device {policy.device}`")
+    if snapshot.platforms[policy.device] != policy.platform or policy.platform != SwitchPlatform.OPENVSWITCH:
+        found = snapshot.platforms[policy.device]
+        return _unread(policy, f"{policy.device} is {found}, which this version can't read", "audit it by hand")
+    return judge_switch(parse_switch(policy.device, snapshot.contents[policy.device]), policy)
+
+
 def _nothing_compared(result: DeviceResult) -> DeviceResult:
     """Of an audit in which no two ports of different channels met: nothing was shown, whatever was read."""
     reason = "no device read has ports of both channels: nothing was compared"
@@ -128,7 +151,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _unread(policy: DevicePolicy, reason: str, settle: str) -> DeviceResult:
+def _unread(policy: DevicePolicy | SwitchPolicy, reason: str, settle: str) -> DeviceResult:
     problem = OpenPoint(Span(policy.device, "manifest.json", ""), reason, settle)
     return DeviceResult(
         policy.device, policy.ward, policy.site, policy.platform, Verdict.UNKNOWN, False, (), (), (problem,), (), ()

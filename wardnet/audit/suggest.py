@@ -37,6 +37,10 @@ def unbridge(bridge: str, port: str) -> str:
     return f"take {port} out of bridge {bridge} (`ip link set {port} nomaster`)"
 
 
+def unswitch(port: str, vlan: int) -> str:
+    return f"take port {port} out of VLAN {vlan} (role access_switch, or `ovs-vsctl set port {port} tag=` its own)"
+
+
 def settle(span: Span) -> str:
     """What would make an unknown known."""
     if span.artefact == "nft-ruleset.json":

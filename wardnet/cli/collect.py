@@ -22,7 +22,7 @@ from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, inventory_fo
 from wardnet.compile import compile_plan
 from wardnet.locale import _
 from wardnet.model.intent import District
-from wardnet.model.plan import GatewayPlan
+from wardnet.model.plan import GatewayPlan, SwitchPlan
 
 KNOWN_HOSTS = Path.home() / ".config" / "wardnet" / "known_hosts"
 KEY = Path.home() / ".ssh" / "wardnet-audit"
@@ -44,22 +44,25 @@ def collect(
     user: Annotated[str, typer.Option("--user", help=_("the read-only account on the devices"))] = "wardnet-audit",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help=_("the devices' SSH port"))] = PORT,
     timeout: Annotated[float, typer.Option(min=0.1, help=_("seconds to wait for each answer"))] = 15.0,
+    switches: Annotated[
+        bool, typer.Option("--switches", help=_("also the managed access switches, which need the account too"))
+    ] = False,
     local: Annotated[bool, typer.Option("--local", help=_("read this machine, as the one --device named"))] = False,
 ) -> None:
     """Read every managed gateway into a snapshot. Ends with 0; with 1 when a device is missing, which the
     snapshot then names with the reason; with 2 when there is no snapshot."""
     district = load_district(inventory, Exit.USAGE)
-    gateways = _chosen(district, device or [], ward or [])
+    chosen = _chosen(district, device or [], ward or [], switches=switches)
     try:
         if local:
-            if len(gateways) != 1:
+            if len(chosen) != 1:
                 fail(_("--local needs one --device: the id of this machine in the inventory"))
-            targets = [Target(gateways[0].id, gateways[0].platform, lambda: LocalTransport(timeout))]
+            targets = [Target(chosen[0].id, chosen[0].platform, lambda: LocalTransport(timeout))]
         else:
             read_known_hosts(known_hosts)
             read_key(key)
             login = Login(user, key, known_hosts, port, timeout)
-            targets = [_target(gateway, login) for gateway in gateways]
+            targets = [_target(each, login) for each in chosen]
         if output.exists():
             fail(_("{folder} exists already: name another folder").format(folder=output))
         readings = _read(targets)
@@ -81,26 +84,27 @@ def collect(
         raise typer.Exit(Exit.FAILED)
 
 
-def _chosen(district: District, devices: list[str], wards: list[str]) -> list[GatewayPlan]:
-    """The managed gateways that were asked for, all of them if none was named."""
+def _chosen(
+    district: District, devices: list[str], wards: list[str], *, switches: bool
+) -> list[GatewayPlan | SwitchPlan]:
+    """The managed gateways that were asked for, all of them if none was named; and the `switches`, or one that is
+    named."""
     today = datetime.now(UTC).astimezone(ZoneInfo(district.timezone)).date()
-    managed = [gateway for gateway in compile_plan(district, today).gateways if gateway.reached]
+    plan = compile_plan(district, today)
+    managed: list[GatewayPlan | SwitchPlan] = [gateway for gateway in plan.gateways if gateway.reached]
+    managed += [switch for switch in plan.switches if switch.managed and (switches or switch.id in devices)]
     for name in devices:
         if name not in {gateway.id for gateway in managed}:
             fail(_("no managed gateway {name} in the inventory").format(name=name))
     for name in wards:
         if name not in {gateway.ward for gateway in managed}:
             fail(_("no ward {name} with a managed gateway in the inventory").format(name=name))
-    return [
-        gateway
-        for gateway in managed
-        if (not devices or gateway.id in devices) and (not wards or gateway.ward in wards)
-    ]
+    return [each for each in managed if (not devices or each.id in devices) and (not wards or each.ward in wards)]
 
 
-def _target(gateway: GatewayPlan, login: Login) -> Target:
-    address = str(gateway.management_ipv4 or gateway.management_ipv6)
-    return Target(gateway.id, gateway.platform, lambda: SshTransport(gateway.id, address, login))
+def _target(each: GatewayPlan | SwitchPlan, login: Login) -> Target:
+    address = str(each.management_ipv4 or each.management_ipv6)
+    return Target(each.id, each.platform, lambda: SshTransport(each.id, address, login))
 
 
 def _read(targets: list[Target]) -> list[Reading]:

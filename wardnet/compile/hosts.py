@@ -12,7 +12,7 @@ from wardnet.compile.targets import compile_targets
 from wardnet.compile.validity import compile_validity
 from wardnet.model.intent import Channel, District, HostRole, SiteKind
 from wardnet.model.plan import GatewayPlan, HostPlan, Plan, PortKind, SwitchPlan
-from wardnet.model.snapshot import LINUX
+from wardnet.model.snapshot import LINUX, OPENVSWITCH
 
 GROUP_OF_ROLE = {
     HostRole.COUNTER: "workstations",
@@ -129,6 +129,7 @@ def _switch(plan: Plan, switch: SwitchPlan) -> dict[str, Any]:
         "wardnet_ward": switch.ward,
         "wardnet_site": switch.site,
         "wardnet_skip_reason": switch.unmanaged_reason,
+        "wardnet_audit_artefacts": OPENVSWITCH,
     }
     if switch.managed:
         variables["ansible_host"] = switch.management_ipv4

@@ -5,8 +5,8 @@ from __future__ import annotations
 from wardnet.compile.plan import on_day
 from wardnet.locale import N_
 from wardnet.model.intent import District, IPNetwork
-from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, PortKind
-from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort
+from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, PortKind, SwitchPlan
+from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort, SwitchEnd, SwitchPolicy
 
 PULLED = N_("only on the internet channel: management does not reach it")
 NO_SWITCHES = N_("a switch: what it carries is taken on trust, the gateway is looked into")
@@ -29,7 +29,23 @@ def compile_policy(district: District, plan: Plan) -> AuditPolicy:
         as_of=plan.as_of,
         devices=tuple(_device(gateway, documents) for gateway in plan.gateways if gateway.reached),
         assumptions=tuple(assumptions),
+        switches=tuple(_switch(plan, switch) for switch in plan.switches if switch.managed),
     )
+
+
+def _switch(plan: Plan, switch: SwitchPlan) -> SwitchPolicy:
+    """Which VLAN is of which channel, the gateways of its site say."""
+    ports = [SwitchEnd(p.name, p.trunks or ((p.vlan,) if p.vlan is not None else ()), bool(p.trunks))
+             for p in switch.ports]  # fmt: skip
+    if switch.management is not None:
+        ports.append(SwitchEnd(switch.management.name, (switch.management.vlan,), tagged=False))
+    networks = [port for gateway in plan.gateways if gateway.site == switch.site for port in gateway.ports
+                if port.kind is PortKind.NETWORK and port.vlan is not None]  # fmt: skip
+    return SwitchPolicy(
+        switch.id, switch.ward, switch.site, str(switch.platform), switch.bridge, tuple(ports),
+        {port.vlan: port.channel for port in networks if port.vlan is not None},
+        {port.vlan: tuple(own.network for own in port.own) for port in networks if port.vlan is not None},
+    )  # fmt: skip
 
 
 def _device(gateway: GatewayPlan, documents: dict[str, tuple[str, str]]) -> DevicePolicy:

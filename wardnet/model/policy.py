@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -49,6 +50,30 @@ class DevicePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchEnd:
+    """A port of an access switch: of one VLAN without a tag, or `tagged` of several; of none where it is unused."""
+
+    name: str
+    vlans: tuple[int, ...]
+    tagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchPolicy:
+    """What an access switch must keep apart: the VLANs of one channel from the ports of the other. `channels` and
+    `networks` are by VLAN."""
+
+    device: str
+    ward: str
+    site: str
+    platform: str
+    bridge: str
+    ports: tuple[SwitchEnd, ...]
+    channels: Mapping[int, Channel]
+    networks: Mapping[int, tuple[IPNetwork, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class Assumption:
     """Something in the inventory that the audit cannot look into, and why; it is named in every verdict."""
 
@@ -60,10 +85,12 @@ class Assumption:
 @dataclass(frozen=True, slots=True)
 class AuditPolicy:
     """The statement to prove: at each device nothing passes from a port of one channel to a port of the
-    other, in either direction and family, except what a grant names."""
+    other, in either direction and family, except what a grant names. Likewise at each of the `switches`, where a
+    snapshot has it."""
 
     district: str
     model_sha256: str
     as_of: date
     devices: tuple[DevicePolicy, ...]
     assumptions: tuple[Assumption, ...]
+    switches: tuple[SwitchPolicy, ...] = ()

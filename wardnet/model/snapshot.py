@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 
@@ -113,5 +114,49 @@ LINUX: tuple[Artefact, ...] = (
         ),
         privileged=True,
         later=True,
+    ),
+)
+
+# What is read of the database of Open vSwitch, in one transaction: its tables, in this order.
+OVS_TABLES: dict[str, tuple[str, ...]] = {
+    "Bridge": ("_uuid", "name", "ports", "mirrors", "controller", "netflow", "sflow", "ipfix"),
+    "Port": ("_uuid", "name", "interfaces", "tag", "trunks", "vlan_mode", "protected", "other_config"),
+    "Interface": ("_uuid", "name", "type", "ofport", "options"),
+}
+_QUERY = [
+    "Open_vSwitch",
+    *({"op": "select", "table": table, "where": [], "columns": list(names)} for table, names in OVS_TABLES.items()),
+]
+
+OPENVSWITCH: tuple[Artefact, ...] = (
+    _LINKS,
+    _DISCIPLINES,
+    Artefact(
+        "ovs.json",
+        ("/usr/bin/ovsdb-client", "--timeout=15", "transact", json.dumps(_QUERY, separators=(",", ":"))),
+        privileged=True,
+    ),
+    # Each bridge by its name, and its flows: without counters, ports by their numbers.
+    Artefact(
+        "ovs-flows.txt",
+        (
+            "/usr/bin/find",
+            "/run/openvswitch/",
+            "-maxdepth",
+            "1",
+            "-name",
+            "*.mgmt",
+            "-printf",
+            "bridge %f\\n",
+            "-exec",
+            "/usr/bin/ovs-ofctl",
+            "--timeout=15",
+            "--no-stats",
+            "--no-names",
+            "dump-flows",
+            "unix:{}",
+            ";",
+        ),
+        privileged=True,
     ),
 )
