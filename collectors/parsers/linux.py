@@ -8,6 +8,7 @@ from dataclasses import replace
 from collectors.parsers import plain
 from collectors.parsers.artefact import Artefact
 from collectors.parsers.bridge import cover_bridge_vlans, parse_bridge_vlans
+from collectors.parsers.conntrack import cover_connections, parse_connections
 from collectors.parsers.coverage import Tally
 from collectors.parsers.iproute import listed_addresses, parse_addresses, parse_links, parse_routes, parse_rules
 from collectors.parsers.nft import parse_ruleset
@@ -48,6 +49,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
     sessions = plain.parse_sessions(artefacts["pppoe.txt"]) if "pppoe.txt" in artefacts else None
     sshd = parse_sshd(artefacts["sshd.txt"]) if "sshd.txt" in artefacts else None
     vlans = parse_bridge_vlans(artefacts["bridge-vlan.json"]) if "bridge-vlan.json" in artefacts else None
+    connections = parse_connections(artefacts["connections.txt"]) if "connections.txt" in artefacts else None
     bypasses = {
         "tc-qdisc.json": plain.parse_disciplines(
             artefacts["tc-qdisc.json"], [link.name for link in links if link.up and not link.loopback]
@@ -75,6 +77,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         *((_of_clock(),) if "clock.txt" in artefacts else ()),
         *((cover_servers(artefacts["services.txt"], servers),) if "services.txt" in artefacts else ()),
         *((cover_bridge_vlans(artefacts["bridge-vlan.json"], links),) if vlans is not None else ()),
+        *((cover_connections(artefacts["connections.txt"], connections),) if connections is not None else ()),
         plain.cover_disciplines(artefacts["tc-qdisc.json"], bypasses["tc-qdisc.json"]),
         *(plain.cover_lines(artefacts[name], bypasses[name]) for name in ("xfrm-policy.txt", "legacy-tables.txt")),
     )
@@ -93,6 +96,7 @@ def parse_device(device: str, contents: Mapping[str, bytes], collected_at: int |
         sessions,
         sshd,
         vlans,
+        connections,
     )
 
 

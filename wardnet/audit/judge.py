@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from wardnet.audit import suggest
 from wardnet.audit.agreement import Opinion, agree, asked, doubted
 from wardnet.audit.bridges import joined
+from wardnet.audit.connections import connections_of
 from wardnet.audit.places import Places, channel_networks
 from wardnet.audit.problems import problems_of
 from wardnet.audit.programs import programs_of
@@ -50,7 +51,7 @@ def judge(
         questions = [Question(device, policy, family) for family in FAMILIES]
         with asked(opinion, questions) as answers:
             pipelines = [Pipeline(device, family, backend, questions[0].pairs) for family in FAMILIES]
-            problems += programs_of(device, policy, pipelines)
+            problems += [*programs_of(device, policy, pipelines), *connections_of(device, policy, places)]
             for family, pipeline in zip(FAMILIES, pipelines, strict=True):
                 found = _family(pipeline, policy, places, problems)
                 crossings += found.crossings

@@ -12,6 +12,7 @@ from wardnet.model.intent import IPAddress, IPNetwork
 from wardnet.model.packet import Field, Predicate
 from wardnet.model.process import Program
 from wardnet.model.span import Coverage, Span, Unknown
+from wardnet.model.tracked import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +307,7 @@ class Device:
     sessions: tuple[Session, ...] | None = None  # None where the snapshot does not say
     sshd: Program | None = None  # likewise
     vlans: tuple[BridgeVlan, ...] | None = None  # likewise: of bridges and their ports
+    connections: tuple[Connection, ...] | None = None  # likewise
 
     def link(self, name: str) -> Link | None:
         return next((link for link in self.links if link.name == name), None)

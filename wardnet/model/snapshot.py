@@ -94,6 +94,24 @@ LINUX: tuple[Artefact, ...] = (
     ),
     # Which VLANs the ports of bridges are in. Bare where there is no bridge.
     Artefact("bridge-vlan.json", ("/usr/sbin/bridge", "-j", "vlan", "show"), privileged=False, later=True),
+    # The connections that there are. find exits 0 where connection tracking is not loaded.
+    Artefact(
+        "connections.txt",
+        (
+            "/usr/bin/find",
+            "/proc/self/net/",
+            "-maxdepth",
+            "1",
+            "-name",
+            "nf_conntrack",
+            "-exec",
+            "/usr/bin/cat",
+            "{}",
+            ";",
+        ),
+        privileged=True,
+        later=True,
+    ),
     Artefact("clock.txt", ("/usr/bin/date", "--utc", "+%s"), privileged=False, later=True),
     # Whom the programs ask that answer names and time: their configurations, each line with its file.
     Artefact(
