@@ -67,8 +67,11 @@ def statements(conditions: Conditions, expressions: list[Any], span: Span) -> tu
     related = False
     for expression in expressions:
         if may_untrack(expression):
-            untracked = (Match(Open(span, "a target of iptables: takes the packet out of tracking")), Untrack())
-            ways = [*([*way, *untracked] for way in ways), *ways]
+            untracked: tuple[Statement, ...] = (
+                Match(Open(span, "a target of iptables: takes the packet out of tracking")),
+                Untrack(),
+            )
+            ways = [[*way, *untracked] for way in ways] + ways
         try:
             if (mapped := _mapped(expression)) is not None:
                 ways = _forked(ways, _look_up(conditions, expression, mapped, span))

@@ -113,9 +113,10 @@ def _number(row: Item, column: str, highest: int) -> int | None:
     values = _set(row, column)
     if not values:
         return None
-    if len(values) > 1 or not isinstance(values[0], int) or isinstance(values[0], bool) or values[0] > highest:
+    value = values[0]
+    if len(values) > 1 or not isinstance(value, int) or isinstance(value, bool) or value > highest:
         row.fail(f"{column!r} must be a number up to {highest}, or none")
-    return values[0]
+    return value
 
 
 def _port(database: Artefact, row: Item, interfaces: Mapping[str, Item], unknowns: list[Unknown]) -> FramePort:
@@ -131,7 +132,7 @@ def _port(database: Artefact, row: Item, interfaces: Mapping[str, Item], unknown
         reason = f"port {name} leads elsewhere: a link of kind {', '.join(sorted(kinds))}"
         unknowns.append(Unknown(span, reason, f"`ovs-vsctl del-port {name}`"))
     tag, trunks = _number(row, "tag", HIGHEST_VLAN), _trunks(row)
-    modes = _set(row, "vlan_mode")
+    modes = [str(mode) for mode in _set(row, "vlan_mode")]
     mode = VlanMode.ACCESS if tag is not None else VlanMode.TRUNK  # as the switch takes a port that names none
     if modes and modes[0] in set(VlanMode):
         mode = VlanMode(modes[0])

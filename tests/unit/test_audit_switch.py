@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collectors.collect import Reading, now, write_snapshot
 from collectors.parsers.artefact import ParseError
 from collectors.parsers.switch import parse_switch
+from tests.unit.audit_support import gateway
+from tests.unit.gateway_support import ROOT
 from tests.unit.switch_support import SWITCH, switch, switch_policy
 from wardnet.audit import switches
-from wardnet.audit.records import Crossing, DeviceResult, Verdict
+from wardnet.audit.records import AuditResult, Crossing, DeviceResult, Verdict
+from wardnet.audit.run import audit, snapshot_policy
+from wardnet.audit.snapshot import read_snapshot
+from wardnet.inventory import read_district
+from wardnet.model.intent import Platform, SwitchPlatform
 from wardnet.model.snapshot import OPENVSWITCH
 from wardnet.model.switch import FramePort
 
 Artefacts = dict[str, bytes]
 CLERKS, CITIZENS = 10, 20
 FLOWS = "ovs-flows.txt"
+INVENTORY = ROOT / "inventory" / "tay-ho"
 
 
 def judged(artefacts: Artefacts) -> DeviceResult:
@@ -228,6 +237,28 @@ def test_a_listing_of_flows_that_lacks_some_is_not_proved(lines: int) -> None:
             judged({**switch(), FLOWS: b""})
         return
     assert judged({**switch(), FLOWS: "".join(kept).encode()}).verdict is Verdict.UNKNOWN
+
+
+def whole(folder: Path, *more: Reading) -> AuditResult:
+    """The ward's gateway, and what is read beside it."""
+    files = {path.relative_to(INVENTORY).as_posix(): path.read_bytes()
+             for path in [INVENTORY / "district.yml", *(INVENTORY / "wards").glob("*.yml")]}  # fmt: skip
+    readings = [Reading("buoi-gw", Platform.LINUX, now(), gateway(), ""), *more]
+    write_snapshot(folder / "snap", readings, files, read_district(INVENTORY).sha256, "a test")
+    found = read_snapshot(folder / "snap")
+    return audit(found, snapshot_policy(found), ["buoi"], opinion=None)
+
+
+def test_a_switch_is_judged_if_it_is_in_the_snapshot_and_else_an_assumption(tmp_path: Path) -> None:
+    without = whole(tmp_path / "one")
+    assert SWITCH in {assumption.subject for assumption in without.assumptions}
+    read = whole(tmp_path / "two", Reading(SWITCH, SwitchPlatform.OPENVSWITCH, now(), switch(), ""))
+    assert [device.device for device in read.devices] == ["buoi-gw", SWITCH]
+    assert read.verdict is Verdict.PROVED
+    assert SWITCH not in {assumption.subject for assumption in read.assumptions}
+    assert set(read.artefacts[SWITCH]) == {artefact.name for artefact in OPENVSWITCH} | {"device.json"}
+    missing = whole(tmp_path / "three", Reading(SWITCH, SwitchPlatform.OPENVSWITCH, now(), {}, "timeout"))
+    assert missing.verdict is Verdict.UNKNOWN
 
 
 def test_a_missing_artefact_is_an_error_with_its_name() -> None:
