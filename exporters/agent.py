@@ -53,16 +53,17 @@ class Config(Targets, Protocol):
 
 
 C = TypeVar("C", bound=Config)
+Takes = TypeVar("Takes", bound=Config, contravariant=True)
 
 
-class Plane(Protocol[C]):
+class Plane(Protocol[Takes]):
     """Scheduled measurements and their figures. `name` labels its lateness."""
 
     name: str
 
-    def port(self, config: C) -> int: ...
+    def port(self, config: Takes) -> int: ...
 
-    def configure(self, config: C, trust: ssl.SSLContext) -> Mapping[Hashable, Job]:
+    def configure(self, config: Takes, trust: ssl.SSLContext) -> Mapping[Hashable, Job]:
         """The jobs of a configuration. Figures of targets that are no longer in it are forgotten."""
         ...
 
