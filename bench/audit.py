@@ -2,7 +2,8 @@
 alone, beside dd.autoref (the BDD package without C) on the same artefacts.
 
 The artefacts are those of a really configured gateway (tests/unit/fixtures/buoi-gw) with rules added to its forward
-chain: as many as the case says, each for a network of its own. The verdict has to be what it was without them.
+chain: as many as the case says, each for a network of its own. The verdict has to be what it was without them. 500
+rules come with a conduit each, and all zones are asked about; the 3,570 of a campus, with the channels alone.
 
     python -m bench.audit            # QUICK=1 for fewer runs
 
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
@@ -37,8 +38,8 @@ from wardnet.audit.smt.opinion import second_opinion
 from wardnet.audit.snapshot import read_snapshot
 from wardnet.compile import compile_plan, compile_policy
 from wardnet.inventory import read_district
-from wardnet.model.intent import Platform
-from wardnet.model.policy import AuditPolicy
+from wardnet.model.intent import Platform, Ports, Source
+from wardnet.model.policy import AuditPolicy, DevicePolicy, Passing
 from wardnet.model.snapshot import LINUX
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,7 @@ GATEWAY, WARD = "buoi-gw", "buoi"
 DAY = date(2026, 11, 24)
 RUNS, QUICK_RUNS = 15, 5
 LEAKS, HARMLESS = 400, 300  # edits of each table; QUICK: one of each kind
+DISTRICT_RULES = 500
 COMMAND = "make bench-audit"
 
 PAIRS = (("clerks0", "wan0"), ("citizen0", "inet0"), ("wifi0", "inet0"))
@@ -129,19 +131,46 @@ def campus_rule(random: Random, _: int) -> list[Any]:
     return [*rule, {"accept": None} if random.random() < 0.85 else {"drop": None}]
 
 
+def conduit(number: int, rule: list[Any]) -> Passing:
+    """What a `district_rule` lets pass, as the policy has it."""
+    incoming, outgoing, sender, receiver, port = (one["match"] for one in rule[:5])
+    protocol, ports = port["left"]["payload"]["protocol"], (port["right"],)
+    networks = [ip_network((n["right"]["prefix"]["addr"], n["right"]["prefix"]["len"])) for n in (sender, receiver)]
+    return Passing(
+        f"bench-{number}", incoming["right"], outgoing["right"], (networks[0],), (networks[1],),
+        (Ports(protocol, ports),), Source("bench", 1),
+    )  # fmt: skip
+
+
+def meant(policy: AuditPolicy, rules: int) -> AuditPolicy:
+    """The policy with a conduit for each added rule, so that all zones are proved; or, for rules that name no ports of
+    the device, of the channels alone, as an auditor writes it."""
+
+    def device(one: DevicePolicy) -> DevicePolicy:
+        if one.device != GATEWAY:
+            return one
+        if rules == DISTRICT_RULES:
+            return replace(one, conduits=(*one.conduits, *(conduit(n, r) for n, r in added(rules, district_rule))))
+        return replace(one, ports=tuple(replace(port, zone="") for port in one.ports), conduits=())
+
+    return replace(policy, devices=tuple(device(one) for one in policy.devices))
+
+
+def added(rules: int, make: Callable[[Random, int], list[Any]]) -> list[tuple[int, list[Any]]]:
+    random = Random(rules)  # noqa: S311 - the same rules each time
+    return [(number, make(random, number)) for number in range(rules)]
+
+
 def artefacts(rules: int, make: Callable[[Random, int], list[Any]]) -> dict[str, bytes]:
     """The gateway's artefacts with so many rules at the end of its forward chain."""
-    random = Random(rules)  # noqa: S311 - the same rules each time
     found = {artefact.name: (ARTEFACTS / artefact.name).read_bytes() for artefact in LINUX}
     listing = json.loads(found["nft-ruleset.json"])
     objects = listing["nftables"]
     last = max(n for n, entry in enumerate(objects) if entry.get("rule", {}).get("chain") == "forward")
-    added = [
-        {"rule": {"family": "inet", "table": "wardnet", "chain": "forward", "handle": 1000 + number,
-                  "expr": make(random, number)}}
-        for number in range(rules)
-    ]  # fmt: skip
-    objects[last:last] = added
+    objects[last:last] = [
+        {"rule": {"family": "inet", "table": "wardnet", "chain": "forward", "handle": 1000 + number, "expr": rule}}
+        for number, rule in added(rules, make)
+    ]
     found["nft-ruleset.json"] = json.dumps(listing).encode()
     return found
 
@@ -188,11 +217,29 @@ def _fastest(runs: int, clock: Callable[[], float], folder: Path, run: Callable[
     return min(taken)
 
 
-def wall(folder: Path) -> float:
-    """The command as a person runs it, its start included."""
+def policy_file(policy: AuditPolicy) -> str:
+    """The gateway's channels and exceptions as an auditor writes them."""
+    (one,) = (device for device in policy.devices if device.device == GATEWAY)
+    ports = [
+        {"interface": port.interface, "channel": port.channel, "prefixes": [str(prefix) for prefix in port.prefixes]}
+        for port in one.ports
+    ]
+    grants = [
+        {
+            "id": grant.id, "from": grant.from_interface, "to": grant.to_interface, "sender": str(grant.sender),
+            "receiver": str(grant.receiver), "owner": grant.owner, "document": grant.document,
+            "expires": grant.expires.isoformat(),
+            "allow": [{"protocol": ports.protocol, "ports": list(ports.ports)} for ports in grant.allow],
+        }
+        for grant in one.grants
+    ]  # fmt: skip
+    return json.dumps({"name": "bench", "devices": [{"id": GATEWAY, "ports": ports, "grants": grants}]})
+
+
+def wall(folder: Path, policy: Path) -> float:
+    """The command as a person runs it, its start included, with a policy of the channels."""
     start = time.perf_counter()
-    argv = [sys.executable, "-m", "wardnet.cli.main", "audit", str(folder), "--ward", WARD]
-    argv = [str(Path(sys.executable).with_name("wardnet")), *argv[3:]]
+    argv = [str(Path(sys.executable).with_name("wardnet")), "audit", str(folder), "--policy", str(policy)]
     done = subprocess.run(argv, capture_output=True, check=False, cwd=ROOT)
     if done.returncode:
         raise BenchError(done.stderr.decode() or done.stdout.decode())
@@ -201,14 +248,15 @@ def wall(folder: Path) -> float:
 
 def records(runs: int) -> list[Record]:
     district = read_district(INVENTORY)
-    policy = compile_policy(district, compile_plan(district, DAY))
+    whole = compile_policy(district, compile_plan(district, DAY))
     files = {
         path.relative_to(INVENTORY).as_posix(): path.read_bytes()
         for path in [INVENTORY / "district.yml", *sorted((INVENTORY / "wards").glob("*.yml"))]
     }
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        for rules, make in ((500, district_rule), (3570, campus_rule)):
+        for rules, make in ((DISTRICT_RULES, district_rule), (3570, campus_rule)):
+            policy = meant(whole, rules)
             folder = Path(scratch) / str(rules)
             reading = Reading(GATEWAY, Platform.LINUX, now(), artefacts(rules, make), "")
             write_snapshot(folder, [reading], files, district.sha256, "bench")
@@ -216,7 +264,7 @@ def records(runs: int) -> list[Record]:
             peer = seconds(folder, policy, 1, "dd.autoref")
             z3 = z3_seconds(folder, policy, min(runs, 3))
             both = both_seconds(folder, policy, runs)
-            if rules == 500:
+            if rules == DISTRICT_RULES:
                 what = "audit of a gateway with 500 rules, both families"
                 found.append(_record(f"{what}, both engines", both, peer, 0.3, runs))
                 found.append(_record(f"{what}, BDD alone", sets, peer, None, runs))
@@ -225,7 +273,9 @@ def records(runs: int) -> list[Record]:
                 found.append(_record(f"{what}, BDD alone", sets, peer, 0.3, runs))
                 found.append(_record(f"{what}, both engines", both, peer, None, runs))
             found.append(_record(f"{what}, BDD alone beside z3 alone", sets, z3, None, min(runs, 3)))
-            command = min(wall(folder) for _ in range(3))
+            written = Path(scratch) / f"{rules}.yml"
+            written.write_text(policy_file(whole))
+            command = min(wall(folder, written) for _ in range(3))
             found.append(_record(f"{what}: the command's wall time", command, peer, None, 3))
     return found
 

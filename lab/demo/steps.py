@@ -74,7 +74,7 @@ def prove(stage: Stage) -> None:
 
 def _audited(report: dict[str, Any]) -> str:
     pairs = sum(len(device["pairs"]) for device in report["devices"])
-    return f"{len(report['devices'])} devices, {pairs} ways between ports of different channels"
+    return f"{len(report['devices'])} devices, {pairs} ways between ports of different zones"
 
 
 def _tell_problems(stage: Stage, report: dict[str, Any]) -> None:

@@ -20,7 +20,8 @@ def of_family(prefixes: Iterable[str], family: int) -> list[str]:
 
 def sources(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     """For each port and family which senders are believable: `allowed` prefixes (empty: any) without the
-    `denied` ones. Derived from the port's own routing table, as a strict reverse-path check would."""
+    `denied` ones; of these, what lies behind another port is `beside`. Derived from the port's own routing table, as a
+    strict reverse-path check would."""
     table_of = {table["channel"]: table["routes"] for table in gateway["tables"]}
     channel_of = {port["name"]: port["channel"] for port in gateway["ports"]}
     found = []
@@ -37,12 +38,14 @@ def sources(gateway: dict[str, Any]) -> list[dict[str, Any]]:
             for route in routes
             if route["port"] != port["name"] and channel_of.get(route["port"], port["channel"]) == port["channel"]
         ]
+        beside = [route["destination"] for route in routes if route["destination"] in elsewhere and route["port"]]
         found += [
             {
                 "port": port["name"],
                 "family": family,
                 "allowed": [] if family in anywhere else of_family(behind, family),
                 "denied": _within(of_family(elsewhere, family), [] if family in anywhere else behind),
+                "beside": _within(of_family(beside, family), [] if family in anywhere else behind),
             }
             for family in (4, 6)
         ]
@@ -86,6 +89,12 @@ def apart(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     return found if len(found) > 1 else []
 
 
+def own_addresses(gateway: dict[str, Any]) -> list[str]:
+    """The gateway's own addresses at all its ports, as far as they are known beforehand."""
+    held = [port[family] for port in gateway["ports"] for family in ("ipv4", "ipv6") if port[family]]
+    return [str(ip_interface(address).ip) for address in held]
+
+
 def _within(prefixes: list[str], outer: list[str]) -> list[str]:
     """Those of the prefixes that lie inside one of `outer`; all of them where `outer` is empty."""
     if not outer:
@@ -122,5 +131,6 @@ class FilterModule:
             "wardnet_sources": sources,
             "wardnet_endings": endings,
             "wardnet_apart": apart,
+            "wardnet_own_addresses": own_addresses,
             "wardnet_pulled_probes": pulled_probes,
         }

@@ -133,7 +133,9 @@ FAULTS: dict[str, Callable[[Patch], None]] = {
     "an unknown never holds": guessed("unknown", holds=False),
     "an unknown always holds": guessed("unknown", holds=True),
     "a chance never comes": guessed("chance", holds=False),
-    "a grant's ports are forgotten": lambda patch: patch.setattr(grants, "_ports", lambda space, *_, **__: space.true),
+    "a grant's ports are forgotten": lambda patch: patch.setattr(
+        grants.Services, "_ports", lambda self, *_, **__: self._space.true
+    ),
     "masks are forgotten": swap(
         Space, "masked", lambda right: lambda self, wanted: right(self, dataclasses.replace(wanted, mask=wanted.value))
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from ipaddress import ip_interface, ip_network
 from random import Random
@@ -51,7 +52,7 @@ from wardnet.model.packet import (
     State,
     equals,
 )
-from wardnet.model.policy import DevicePolicy, Grant, PolicyPort
+from wardnet.model.policy import DevicePolicy, Grant, Passing, PolicyPort
 from wardnet.model.span import Span
 
 PORTS = {"a": Channel.WAN, "b": Channel.INTERNET, "c": Channel.WAN}
@@ -73,6 +74,7 @@ class RandomDevice:
     """`calm` ones have no unknowns; `translating` ones rewrite addresses; `marking` ones mark connections."""
 
     def __init__(self, seed: int, *, marking: bool = False) -> None:
+        self.seed = seed
         self.random = Random(seed)  # noqa: S311 - reproducible
         self.calm = self.chance(0.5)
         self.translating = self.chance(0.3)
@@ -109,6 +111,21 @@ class RandomDevice:
             sender, receiver = self.random.sample(NETWORKS[family][:4], 2)
             grants.append(Grant("g", start, end, sender, receiver, allow, "o", "d", date(2030, 1, 1), _SOURCE))
         return DevicePolicy("d", "w", "s", Platform.LINUX, ports, tuple(grants))
+
+    def zoned_policy(self) -> DevicePolicy:
+        """The same with a zone for each port, and conduits out of numbers of their own."""
+        random = Random(self.seed + 1_000_000)  # noqa: S311 - reproducible
+        ends: tuple[tuple[str | None, str | None], ...] = (("a", "c"), ("c", "a"), ("a", None), (None, "c"))
+        services = (Ports("tcp", ()), Ports("tcp", (1, 2)), Ports("udp", (2,)), Ports("icmp", ()))
+        conduits = []
+        for number in range(random.randint(0, 4)):
+            sides = [tuple(random.choice(NETWORKS[family][:5]) for family in (4, 6)) for _ in range(2)]
+            without = [NETWORKS[4][2], NETWORKS[6][2]] if random.random() < 0.4 else []
+            conduits.append(Passing(f"c{number}", *random.choice(ends), sides[0], sides[1],
+                                    tuple(random.sample(services, 2)), _SOURCE, (), tuple(without)))  # fmt: skip
+        wanted = self.policy()
+        ports = tuple(replace(port, zone=port.interface) for port in wanted.ports)
+        return replace(wanted, ports=ports, conduits=tuple(conduits))
 
     # --- kernel
 

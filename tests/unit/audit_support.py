@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,8 +23,15 @@ def policy() -> AuditPolicy:
     return sample()[1]
 
 
-def gateway_policy() -> DevicePolicy:
+def zoned_policy() -> DevicePolicy:
+    """All that the district says of the gateway."""
     return device_policy(policy(), GATEWAY)
+
+
+def gateway_policy() -> DevicePolicy:
+    """The channels alone: what passes within one is not asked."""
+    whole = zoned_policy()
+    return replace(whole, ports=tuple(replace(port, zone="") for port in whole.ports), conduits=())
 
 
 def gateway() -> Artefacts:

@@ -1,6 +1,7 @@
 """A gateway of the sample district, really configured in a throw-away network namespace, and what it then prints.
 
 Run as root to capture the fixtures again:  python -m tests.unit.gateway_support GATEWAY tests/unit/fixtures/FOLDER
+For tests of a network, of the district with two wards:  ... --few GATEWAY tests/unit/fixtures/few/GATEWAY
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import jinja2
 
 from wardnet.compile import compile_plan, compile_policy
 from wardnet.compile.plain import to_plain
-from wardnet.inventory import read_district
+from wardnet.inventory import parse_district, read_district
 from wardnet.model.plan import GatewayPlan, Plan, RouteKind
 from wardnet.model.policy import AuditPolicy, DevicePolicy
 from wardnet.model.snapshot import LINUX
@@ -32,6 +33,18 @@ AS_OF = date(2026, 11, 24)
 
 def sample() -> tuple[Plan, AuditPolicy]:
     district = read_district(ROOT / "inventory" / "tay-ho")
+    plan = compile_plan(district, AS_OF)
+    return plan, compile_policy(district, plan)
+
+
+FEW_WARDS = ("buoi", "nhat-tan")
+
+
+def few_sample() -> tuple[Plan, AuditPolicy]:
+    """The sample district with its server room, its office, and two of its wards."""
+    root = ROOT / "inventory" / "tay-ho"
+    names = ["district.yml", *(f"wards/{ward}.yml" for ward in FEW_WARDS)]
+    district = parse_district({name: (root / name).read_bytes() for name in names})
     plan = compile_plan(district, AS_OF)
     return plan, compile_policy(district, plan)
 
@@ -131,5 +144,6 @@ def _slim(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    plan, _ = sample()
-    capture(plan.gateway(sys.argv[1]), Path(sys.argv[2]))
+    few = sys.argv[1] == "--few"
+    plan, _ = few_sample() if few else sample()
+    capture(plan.gateway(sys.argv[-2]), Path(sys.argv[-1]))

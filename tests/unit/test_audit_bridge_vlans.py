@@ -27,7 +27,7 @@ from tests.unit.audit_support import (
 )
 from tests.unit.test_audit_bypasses import unknown_for
 from tests.unit.test_audit_carriers import vlan, with_link, with_port
-from wardnet.audit.records import Verdict
+from wardnet.audit.records import ZONES, Verdict
 from wardnet.model.intent import Channel
 from wardnet.model.policy import DevicePolicy, PolicyPort
 
@@ -123,6 +123,20 @@ def test_a_port_in_the_vlan_of_a_lan_of_the_other_channel_is_behind_both() -> No
     entries = {**APART, "lan1": [{"vlan": CITIZENS, "flags": NATIVE}], "lan2": []}
     result = verdict(bridged(entries), bridge_policy())
     assert unknown_for(result, "port lan1 of channel wan is in VLAN 20 of bridge br0, and so is citizen0")
+
+
+def test_zones_of_a_channel_are_joined_by_a_vlan_as_channels_are() -> None:
+    """Behind lan2 are devices of the WAN, and lan2 is in the clerks' VLAN."""
+    zones = {"clerks0": "clerks", "lan1": "clerks", "lan2": "devices"}
+    policy = bridge_policy()
+    ports = [replace(port, zone=zones.get(port.interface, "")) for port in policy.ports]
+    ports = [replace(port, channel=Channel.WAN) if port.interface == "lan2" else port for port in ports]
+    result = verdict(bridged({**APART, "lan2": [{"vlan": CLERKS}]}), replace(policy, ports=tuple(ports)))
+    found = next(c for c in result.crossings if (c.from_port, c.to_port) == ("lan1", "lan2"))
+    assert (found.crosses, found.from_zone, found.to_zone) == (ZONES, "clerks", "devices")
+    assert found.path[0].text == "br0 joins lan1 and lan2 in VLAN 10"
+    said = "port lan2 of zone devices is in VLAN 10 of bridge br0, and so is clerks0, a port of zone clerks"
+    assert any(problem.reason.startswith(said) for problem in result.problems)
 
 
 def test_what_the_bridge_itself_gets_without_a_tag_may_be_anybodys() -> None:

@@ -106,6 +106,11 @@ def test_the_json_has_matrix_hashes_coverage_and_packets_to_replay(tmp_path: Pat
         "matrix"
     ]
     assert {"ward": "buoi", "from": "wan", "to": "internet", "family": "ipv6", "verdict": "proved"} in record["matrix"]
+    assert {
+        "ward": "buoi", "device": "buoi-gw", "from": "visitors", "to": "citizens", "family": "ipv6",
+        "verdict": "proved",
+    } in record["zones"]  # fmt: skip
+    assert record["statements"]["channels"] == "violated"
     (device,) = record["devices"]
     covered = device["coverage"][0]
     assert (covered["artefact"], covered["unknown"]) == ("nft-ruleset.json", 0)
@@ -240,6 +245,35 @@ def test_a_policy_file_gives_the_same_verdict_without_an_inventory(tmp_path: Pat
     assert "nobody looked: the cables" in result.output
 
 
+def zoned(*conduits: str) -> str:
+    """The file with zones at two ports of one channel, and conduits."""
+    text = POLICY.replace(
+        "interface: citizen0, channel: internet", "interface: citizen0, channel: internet, zone: hall"
+    )
+    text = text.replace("interface: wifi0, channel: internet", "interface: wifi0, channel: internet, zone: wifi")
+    return text.replace(
+        "    grants:", "".join(["    conduits:\n", *conduits, "    grants:"]) if conduits else "    grants:"
+    )
+
+
+WEB = (
+    "      - {{id: web, from: {port}, to: inet0, sender: {any}, receiver: {any}, allow: "
+    "[{{protocol: tcp}}, {{protocol: udp}}, {{protocol: icmp}}]}}\n"
+)
+
+
+def test_a_policy_file_with_zones_needs_the_conduits(tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text(zoned())
+    refused = audit(snapshot(tmp_path), "--policy", tmp_path / "policy.yml")
+    assert refused.exit_code == 1
+    assert "within channel internet, from citizen0 (zone hall) to inet0 (zone internet), IPv4" in refused.output
+    every = [WEB.format(port=port, any=a) for port in ("citizen0", "wifi0") for a in ("0.0.0.0/0", '"::/0"')]
+    (tmp_path / "policy.yml").write_text(zoned(*every))
+    result = audit(tmp_path / "snap", "--policy", tmp_path / "policy.yml")
+    assert result.exit_code == 0, result.output
+    assert "Between zones of one channel, at each device: 12 of 12 directions proved" in result.output
+
+
 def test_an_expired_grant_of_a_policy_file_grants_nothing(tmp_path: Path) -> None:
     (tmp_path / "policy.yml").write_text(POLICY.replace("2027-12-31", "2020-12-31"))
     assert audit(snapshot(tmp_path), "--policy", tmp_path / "policy.yml").exit_code == 1
@@ -273,6 +307,9 @@ def test_an_expired_grant_of_a_policy_file_grants_nothing(tmp_path: Path) -> Non
         (POLICY.replace("receiver: 10.20.1.20/32", "receiver: 'fd00::1'"), "sender and receiver are of two families"),
         (POLICY.replace("expires: 2027-12-31", "expires: soon"), "expires must be a date"),
         (POLICY.replace("ports: [80]", "ports: [http]"), "ports must be a list of ports"),
+        (zoned(WEB.format(port="clerks0", any="0.0.0.0/0")), "conduits[0]: a conduit stays in one channel"),
+        (zoned("      - {id: a, from: wifi0, to: inet0, sender: 10.0.0.0/8, receiver: 0.0.0.0/0}\n"),
+         "a conduit needs allow"),
     ],
 )  # fmt: skip
 def test_a_wrong_policy_file_is_refused_with_its_place(text: str | bytes, said: str) -> None:

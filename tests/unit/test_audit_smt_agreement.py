@@ -66,6 +66,34 @@ def test_random_devices_are_judged_alike() -> None:
     assert agreed(range(20)) == {Verdict.PROVED, Verdict.VIOLATED, Verdict.UNKNOWN}, "of all kinds, or it says little"
 
 
+def zones_agreed(seeds: range, *, marking: bool = False) -> set[tuple[str, Verdict | None]]:
+    found: set[tuple[str, Verdict | None]] = set()
+    for seed in seeds:
+        made = RandomDevice(seed, marking=marking)
+        result = judged(made.device(), made.zoned_policy())
+        assert result.disagreements == (), seed
+        found |= {(pair.crosses, pair.second) for pair in result.pairs}
+    return found
+
+
+def test_random_devices_are_judged_alike_between_zones() -> None:
+    """With conduits: of all prefixes and services, with parts left out, and of flows of the device itself."""
+    found = zones_agreed(range(12))
+    assert {("zones", Verdict.PROVED), ("zones", Verdict.VIOLATED)} <= found
+
+
+def test_random_devices_that_mark_connections_are_judged_alike_between_zones() -> None:
+    """Which packets belong to a connection, of ICMP by their kind, decides whose mark they find, and set."""
+    zones_agreed(range(6), marking=True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("marking", [False, True])
+@pytest.mark.parametrize("first", range(12, 212, 20))
+def test_more_random_devices_are_judged_alike_between_zones(first: int, marking: bool) -> None:
+    zones_agreed(range(first, first + 20), marking=marking)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(20, 220, 20))
 def test_more_random_devices_are_judged_alike(first: int) -> None:

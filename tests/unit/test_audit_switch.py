@@ -17,9 +17,11 @@ from tests.unit.audit_support import gateway
 from tests.unit.gateway_support import ROOT
 from tests.unit.switch_support import SWITCH, switch, switch_policy
 from wardnet.audit import switches
-from wardnet.audit.records import AuditResult, Crossing, DeviceResult, Verdict
+from wardnet.audit.records import CHANNELS, AuditResult, Crossing, DeviceResult, Verdict
+from wardnet.audit.report import record
 from wardnet.audit.run import audit, snapshot_policy
 from wardnet.audit.snapshot import read_snapshot
+from wardnet.compile.policy import NO_SWITCHES, SWITCH_ZONES
 from wardnet.inventory import read_district
 from wardnet.model.intent import Platform, SwitchPlatform
 from wardnet.model.snapshot import OPENVSWITCH
@@ -251,11 +253,15 @@ def whole(folder: Path, *more: Reading) -> AuditResult:
 
 def test_a_switch_is_judged_if_it_is_in_the_snapshot_and_else_an_assumption(tmp_path: Path) -> None:
     without = whole(tmp_path / "one")
-    assert SWITCH in {assumption.subject for assumption in without.assumptions}
+    assert (SWITCH, NO_SWITCHES) in {(assumption.subject, assumption.reason) for assumption in without.assumptions}
+    assert len(without.devices[0].pairs) == 60, "of the gateway's zones too"
     read = whole(tmp_path / "two", Reading(SWITCH, SwitchPlatform.OPENVSWITCH, now(), switch(), ""))
     assert [device.device for device in read.devices] == ["buoi-gw", SWITCH]
     assert read.verdict is Verdict.PROVED
-    assert SWITCH not in {assumption.subject for assumption in read.assumptions}
+    (assumed,) = [assumption.reason for assumption in read.assumptions if assumption.subject == SWITCH]
+    assert assumed == SWITCH_ZONES
+    assert {pair.crosses for pair in read.devices[1].pairs} == {CHANNELS}
+    assert record(read)["statements"] == {"channels": "proved", "zones": "proved"}
     assert set(read.artefacts[SWITCH]) == {artefact.name for artefact in OPENVSWITCH} | {"device.json"}
     missing = whole(tmp_path / "three", Reading(SWITCH, SwitchPlatform.OPENVSWITCH, now(), {}, "timeout"))
     assert missing.verdict is Verdict.UNKNOWN

@@ -8,7 +8,7 @@ from typing import Any
 from tests.unit.compile_support import DAY, changed, sample, sample_plan
 from wardnet.compile import compile_agent, compile_hosts, compile_plan, compile_policy, compile_targets, to_plain
 from wardnet.compile.hosts import GROUP_OF_ROLE
-from wardnet.compile.policy import NO_HOSTS, NO_SWITCHES, PULLED
+from wardnet.compile.policy import NO_HOSTS, NO_SWITCHES, PROGRAMS, PULLED
 from wardnet.compile.switches import BRIDGE
 from wardnet.inventory.checks.names import GROUPS
 from wardnet.inventory.values import TAKEN_INTERFACES
@@ -209,7 +209,16 @@ def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest
         item.id: item.unmanaged_reason or PULLED for item in (*plan.gateways, *plan.hosts) if not item.reached
     } | {host.id: NO_HOSTS for host in plan.hosts if host.reached} | {
         switch.id: NO_SWITCHES for switch in plan.switches
-    }
+    } | {gateway.id: PROGRAMS for gateway in plan.gateways if gateway.reached}
+
+
+def test_the_policys_conduits_are_the_plans_flows() -> None:
+    policy, plan = compile_policy(sample(), sample_plan()), sample_plan()
+    for device in policy.devices:
+        flows = [flow for flow in plan.gateway(device.device).flows if not flow.crosses]
+        assert [(c.id, c.from_interface, c.to_interface) for c in device.conduits] == [
+            (flow.id, flow.sender.port, flow.receiver.port) for flow in flows
+        ]
 
 
 def test_a_grant_of_the_policy_is_one_family_and_carries_who_answers_for_it() -> None:

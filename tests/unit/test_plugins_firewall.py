@@ -152,12 +152,16 @@ def test_rendering_twice_gives_the_same_rules(record: dict[str, Any]) -> None:
 
 def test_believable_senders_follow_the_routing_table() -> None:
     found = {(item["port"], item["family"]): item for item in filters["wardnet_sources"](gateway("buoi-gw"))}
-    assert found["clerks0", 4] == {"port": "clerks0", "family": 4, "allowed": ["10.20.1.0/24"], "denied": []}
+    assert found["clerks0", 4] == {
+        "port": "clerks0", "family": 4, "allowed": ["10.20.1.0/24"], "denied": [], "beside": [],
+    }  # fmt: skip
     assert found["wan0", 4]["allowed"] == ["10.16.0.0/12"]
     assert set(found["wan0", 4]["denied"]) == {"10.20.1.0/24", "10.30.1.0/24"}
     assert found["inet0", 4]["allowed"] == []
     assert {"10.16.0.0/12", "172.20.1.0/24", "172.21.1.0/24"} <= set(found["inet0", 4]["denied"])
     assert "fd20::/16" in found["inet0", 6]["denied"]
+    assert found["inet0", 4]["beside"] == ["172.20.1.0/24", "172.21.1.0/24"], "of the channel's own ports"
+    assert "2001:db8:ff:1::2" in filters["wardnet_own_addresses"](gateway("buoi-gw"))
 
 
 def test_an_exceptions_sender_is_believed_at_its_own_port_alone() -> None:

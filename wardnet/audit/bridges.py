@@ -79,14 +79,14 @@ def _not_told(device: Device, bridge: Link) -> Iterator[OpenPoint]:
 
 def member_problems(device: Device, link: Link, port: PolicyPort, policy: DevicePolicy) -> Iterator[OpenPoint]:
     """A port of the policy on a bridge that looks at VLANs: whoever is behind it reaches the device by its own port in
-    each of them, which must be of the same channel."""
+    each of them, which must be of the same zone."""
     bridge = bridge_of(device, link)
     assert bridge is not None
     untold = list(_not_told(device, bridge))
     yield from untold
     if untold:
         return
-    channels = {other.interface: {other.channel} for other in policy.ports}
+    ports = {other.interface: other for other in policy.ports}
     carried = {other.interface for other in carriers(device, policy)}
     own = {entry.vlan: entry for entry in vlans_of(device, bridge.name)}
     for entry in vlans_of(device, link.name):
@@ -94,11 +94,13 @@ def member_problems(device: Device, link: Link, port: PolicyPort, policy: Device
             continue
         name = _own_port(device, bridge, own[entry.vlan])
         if name is None or name in carried:
-            continue  # of what carries ports of both channels it is known that it may be anybody's
-        if channels.get(name) != {port.channel}:
-            whose = f"a port of channel {', '.join(sorted(channels[name]))}" if name in channels else "in no channel"
+            continue  # of what carries ports of several zones it is known that it may be anybody's
+        other = ports.get(name)
+        if other is None or other.crosses(port):
+            mine, theirs = port.apart(other) if other is not None else (f"channel {port.channel}", "")
+            whose = f"a port of {theirs}" if theirs else "in no channel"
             reason = (
-                f"port {port.interface} of channel {port.channel} is in VLAN {entry.vlan} of bridge {bridge.name}, and "
+                f"port {port.interface} of {mine} is in VLAN {entry.vlan} of bridge {bridge.name}, and "
                 f"so is {name}, {whose}: whoever is behind it is behind both"
             )
             settle = f"`bridge vlan del dev {port.interface} vid {entry.vlan}`, or correct the inventory"

@@ -1,7 +1,8 @@
 """What carries ports of the policy and is none itself: the port under VLANs, the line that a session is dialled over.
 
 Untagged frames on such a port come in by the port itself, and Linux would forward them even where it has no address.
-Somebody on any of its channels may send them: so it is judged as a port of each channel that stands on it.
+Somebody on any of its channels may send them: so it is judged as a port of each channel that stands on it, and of each
+zone.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ _ALONE = (*_PLAIN, "bridge", "bond", "team", "dummy", "dsa", "wwan")
 
 
 def carriers(device: Device, policy: DevicePolicy) -> tuple[PolicyPort, ...]:
-    """Those that the device has up, once for each channel that stands on them."""
+    """Those that the device has up, once for each channel that stands on them. Where several zones of it do, what comes
+    in there is of none of them alone: it crosses to each."""
     own = {port.interface for port in policy.ports}
-    found: dict[str, set[Channel]] = {}
+    found: dict[str, dict[Channel, set[str]]] = {}
     for port in policy.ports:
         for name in _below(device, port):
             link = device.link(name)
             if name not in own and link is not None and link.up:
-                found.setdefault(name, set()).add(port.channel)
+                found.setdefault(name, {}).setdefault(port.channel, set()).add(port.area)
     return tuple(
-        PolicyPort(name, channel, f"under {channel}", ())
+        PolicyPort(name, channel, f"under {channel}", (), zone=" or ".join(sorted(zones)))
         for name, channels in found.items()
-        for channel in sorted(channels)
+        for channel, zones in sorted(channels.items())
     )
 
 

@@ -26,7 +26,10 @@ _ICMP = {"icmp": "icmp", "icmpv6": "icmp"}
 
 
 def connections_of(device: Device, policy: DevicePolicy, places: Places) -> Iterator[OpenPoint]:
-    """Open points of a device with ports of two channels. Connections with the device itself are none of these."""
+    """Open points of a device with ports of two channels; none where it has ports of one. Connections with the device
+    itself are none of these, nor are those within a channel."""
+    if len({port.channel for port in policy.ports}) < 2:
+        return
     own = {interface.ip for link in device.links for interface in link.addresses}
     crossing = []
     for connection in device.connections or ():

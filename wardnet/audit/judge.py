@@ -1,4 +1,4 @@
-"""One device against its policy: a verdict for each ordered pair of ports on different channels, in each family."""
+"""One device against its policy: a verdict for each ordered pair of ports of different zones, in each family."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ from wardnet.audit.places import Places, channel_networks
 from wardnet.audit.problems import problems_of
 from wardnet.audit.programs import programs_of
 from wardnet.audit.question import FAMILIES, Answer, Ends, LinkState, Question, crossing_pairs, may_fail
-from wardnet.audit.records import Crossing, DeviceResult, Disagreement, Hop, OpenPoint, Packet, Pair, Verdict, worst
+from wardnet.audit.records import (
+    CHANNELS,
+    Crossing,
+    DeviceResult,
+    Disagreement,
+    Hop,
+    OpenPoint,
+    Packet,
+    Pair,
+    Verdict,
+    worst,
+)
 from wardnet.audit.sets.chains import Walk
-from wardnet.audit.sets.grants import allowed
+from wardnet.audit.sets.grants import Allowed
 from wardnet.audit.sets.pipeline import Pipeline
 from wardnet.audit.sets.space import Bdd, Guess
 from wardnet.audit.sets.tracking import UNTRACKED_ICMPV6
@@ -44,7 +55,7 @@ def judge(
     crossings: list[Crossing] = []
     disagreements: list[Disagreement] = []
     failing: tuple[str, ...] = ()
-    if len({port.channel for port in policy.ports}) > 1:
+    if policy.divided:
         if opinion is second_opinion:
             load()
         failing = may_fail(device)
@@ -92,15 +103,23 @@ def _family(pipeline: Pipeline, policy: DevicePolicy, places: Places, problems: 
         verdicts[source.interface, destination.interface] = verdict
         if verdict is Verdict.PROVED and problems:
             verdict = Verdict.UNKNOWN
-        pairs.append(
-            Pair(source.interface, source.channel, destination.interface, destination.channel, pipeline.family, verdict)
-        )
+        pairs.append(_pair(source, destination, pipeline.family, verdict))
     return _Found(pairs, crossings, Answer("BDD", verdicts))
 
 
+def _pair(source: PolicyPort, destination: PolicyPort, family: int, verdict: Verdict) -> Pair:
+    return Pair(
+        source.interface, source.channel, source.area,
+        destination.interface, destination.channel, destination.area, family, verdict,
+    )  # fmt: skip
+
+
 def _in_order(device: str, crossings: list[Crossing]) -> tuple[Crossing, ...]:
-    """Numbered, those for first packets before what follows from them, and what is certain before what is not."""
-    ordered = sorted(crossings, key=lambda c: (c.needs is not None, c.verdict is not Verdict.VIOLATED))
+    """Numbered, those of channels before those of zones, for first packets before what follows from them, and what is
+    certain before what is not."""
+    ordered = sorted(
+        crossings, key=lambda c: (c.crosses != CHANNELS, c.needs is not None, c.verdict is not Verdict.VIOLATED)
+    )
     numbered = [replace(crossing, id=f"{device}-{number}") for number, crossing in enumerate(ordered, start=1)]
     opened: dict[tuple[Span, int], str] = {}
     for crossing in numbered:
@@ -124,14 +143,16 @@ class _Examiner:
         self._policy = policy
         self._places = places
         self._device = pipeline.device
+        self._allowed = Allowed(pipeline.space, policy)
 
     def examine(self, source: PolicyPort, destination: PolicyPort) -> list[Crossing]:
-        """Every way from one port to the other that no grant covers, one for each rule that lets it through."""
+        """Every way from one port to the other that neither conduit nor grant covers, one for each rule that lets it
+        through."""
         space = self._space
         passage = self.pipeline.passage
         found = list(self._bridged(source, destination))
         leaving = passage.packets & space.entering(source.interface) & space.leaving(destination.interface)
-        left = leaving & ~allowed(space, self._policy, source, destination)
+        left = leaving & ~self._allowed.between(source, destination)
         for rule, packets in self._by_rule(left):
             found.append(self._crossing(source, destination, packets, rule))
         if all(c.verdict is not Verdict.VIOLATED for c in found) and self._certain(left) != space.false:
@@ -194,8 +215,10 @@ class _Examiner:
             family=pipeline.family,
             from_port=source.interface,
             from_channel=source.channel,
+            from_zone=source.area,
             to_port=destination.interface,
             to_channel=destination.channel,
+            to_zone=destination.area,
             packet=packet(witness, pipeline.family, source.interface),
             needs=needs,
             needs_rule=needs_rule,
@@ -279,7 +302,8 @@ class _Examiner:
         hop = Hop("bridge", found.text, found.span)
         yield Crossing(
             "", Verdict.UNKNOWN if found.points else Verdict.VIOLATED, self._device.id, self._policy.ward,
-            self.pipeline.family, source.interface, source.channel, destination.interface, destination.channel,
+            self.pipeline.family, source.interface, source.channel, source.area,
+            destination.interface, destination.channel, destination.area,
             packet(witness, self.pipeline.family, source.interface, State.UNTRACKED),
             None, None, (), "", (hop,), hop, None, None,
             (), (), (), found.points, suggest.unbridge(found.bridge.name, source.interface),

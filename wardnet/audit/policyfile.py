@@ -13,7 +13,7 @@ from wardnet.audit.errors import AuditError
 from wardnet.inventory.problems import Problems
 from wardnet.inventory.yamlfile import parse_yaml
 from wardnet.model.intent import Channel, IPNetwork, Platform, Ports, Source
-from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort
+from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, Passing, PolicyPort
 
 _PROTOCOLS = ("tcp", "udp", "icmp")
 
@@ -134,8 +134,9 @@ class _Reader:
 
 
 _KEYS = {
-    "devices": {"id", "ward", "platform", "ports", "grants"},
-    "ports": {"interface", "channel", "label", "prefixes", "parent", "tag", "dialled"},
+    "devices": {"id", "ward", "platform", "ports", "grants", "conduits"},
+    "ports": {"interface", "channel", "zone", "label", "prefixes", "parent", "tag", "dialled"},
+    "conduits": {"id", "from", "to", "sender", "receiver", "allow"},
     "grants": {"id", "from", "to", "sender", "receiver", "allow", "owner", "document", "expires"},
     "allow": {"protocol", "ports"},
 }
@@ -150,6 +151,7 @@ def _device(item: _Reader, day: date) -> DevicePolicy:
             port.text("label", port.text("interface")),
             port.networks("prefixes"),
             *_standing(port),
+            zone=port.optional_text("zone") or "",
         )
         for port in item.items("ports")
     )
@@ -159,8 +161,10 @@ def _device(item: _Reader, day: date) -> DevicePolicy:
     if len(set(known)) != len(known):
         raise item.error("an interface stands twice")
     grants = tuple(grant for grant in (_grant(g, known) for g in item.items("grants")) if grant.expires >= day)
+    conduits = tuple(_conduit(conduit, ports) for conduit in item.items("conduits"))
     ward = item.text("ward", name)
-    return DevicePolicy(name, ward, ward, Platform(item.one_of("platform", tuple(Platform), "linux")), ports, grants)
+    platform = Platform(item.one_of("platform", tuple(Platform), "linux"))
+    return DevicePolicy(name, ward, ward, platform, ports, grants, conduits)
 
 
 def _standing(port: _Reader) -> tuple[str | None, int | None, bool]:
@@ -173,13 +177,29 @@ def _standing(port: _Reader) -> tuple[str | None, int | None, bool]:
     return parent, tag, dialled
 
 
-def _grant(item: _Reader, interfaces: tuple[str, ...]) -> Grant:
+def _conduit(item: _Reader, ports: tuple[PolicyPort, ...]) -> Passing:
+    """Within one channel: across is a grant, with an owner and an end."""
+    known = {port.interface: port for port in ports}
+    start, end = (known[item.one_of(key, tuple(known))] for key in ("from", "to"))
+    if start.channel is not end.channel:
+        raise item.error("a conduit stays in one channel; what crosses is a grant")
+    sender, receiver, allow = _flow(item, "a conduit")
+    return Passing(item.text("id"), start.interface, end.interface, (sender,), (receiver,), allow, item.source)
+
+
+def _flow(item: _Reader, what: str) -> tuple[IPNetwork, IPNetwork, tuple[Ports, ...]]:
+    """Its sender, its receiver, and what it may carry."""
     allow = tuple(Ports(a.one_of("protocol", _PROTOCOLS), a.ports("ports")) for a in item.items("allow"))
     if not allow:
-        raise item.error("a grant needs allow")
+        raise item.error(f"{what} needs allow")
     sender, receiver = item.network("sender"), item.network("receiver")
     if sender.version != receiver.version:
         raise item.error("sender and receiver are of two families")
+    return sender, receiver, allow
+
+
+def _grant(item: _Reader, interfaces: tuple[str, ...]) -> Grant:
+    sender, receiver, allow = _flow(item, "a grant")
     return Grant(
         item.text("id"), item.one_of("from", interfaces), item.one_of("to", interfaces), sender, receiver, allow,
         item.text("owner"), item.text("document"), item.day("expires"), item.source,

@@ -29,7 +29,6 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
     known = {port.interface for port in policy.ports}
     yield from carrying_problems(device, policy)
     carrying = {port.interface for port in carriers(device, policy)}
-    two_channels = len({port.channel for port in policy.ports}) > 1
     for port in policy.ports:
         link = device.link(port.interface)
         if link is None:
@@ -47,7 +46,7 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
                 f"port {link.name} is up and the policy does not know it ({kind_of(link)}): which channel is behind it?"
             )
             yield OpenPoint(link.span, reason, f"add {link.name} to the inventory, or switch it off")
-    if two_channels:
+    if policy.divided:
         yield from _unlisted(device, sorted(known | carrying))
         yield from _settings(device)
         yield from _bridged_flows(device)
@@ -87,10 +86,10 @@ def _of_member(device: Device, link: Link, port: PolicyPort, policy: DevicePolic
     master = next((other for other in policy.ports if other.interface == link.master), None)
     if master is None:
         reason = f"port {port.interface} belongs to {link.master}, which the policy does not know"
-    elif master.channel is not port.channel:
+    elif master.crosses(port):
+        mine, others = port.apart(master)
         reason = (
-            f"port {port.interface} of channel {port.channel} belongs to {link.master} of channel {master.channel}: "
-            "whoever is behind it is behind both"
+            f"port {port.interface} of {mine} belongs to {link.master} of {others}: whoever is behind it is behind both"
         )
     else:
         return

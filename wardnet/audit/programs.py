@@ -59,7 +59,10 @@ class _Program:
 
 
 def programs_of(device: Device, policy: DevicePolicy, pipelines: Sequence[Pipeline]) -> Iterator[OpenPoint]:
-    """Open points of a device with ports of two channels. `pipelines`, one a family, have not passed anything yet."""
+    """Open points of a device with ports of two channels; none where it has ports of one. `pipelines`, one a family,
+    have not passed anything yet."""
+    if len({port.channel for port in policy.ports}) < 2:
+        return
     channels: dict[str, tuple[Channel, ...]] = {}
     for end in (*policy.ports, *carriers(device, policy)):
         channels[end.interface] = (*channels.get(end.interface, ()), end.channel)

@@ -26,7 +26,7 @@ class LinkState:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What may cross a device in one family, in any link state, beside what the policy's grants let pass?"""
+    """What may cross a device in one family, in any link state, beside what conduits and grants let pass?"""
 
     device: Device
     policy: DevicePolicy
@@ -47,11 +47,11 @@ class Answer:
 
 
 def crossing_pairs(device: Device, policy: DevicePolicy) -> Iterator[tuple[PolicyPort, PolicyPort]]:
-    """Ordered pairs of ports on different channels; also of what carries them, which is of each channel on it."""
+    """Ordered pairs of ports of different zones; also of what carries them, which is of each channel on it."""
     ports = (*policy.ports, *carriers(device, policy))
     for source in ports:
         for destination in ports:
-            if source.channel is not destination.channel and source.interface != destination.interface:
+            if source.interface != destination.interface and source.crosses(destination):
                 yield source, destination
 
 

@@ -25,6 +25,9 @@ def worst(verdicts: list[Verdict]) -> Verdict:
     return Verdict.PROVED
 
 
+CHANNELS, ZONES = "channels", "zones"  # what a pair of ports lies on both sides of
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """One packet as it is sent. Fields that its protocol lacks are None. `state` is what connection tracking makes
@@ -68,7 +71,8 @@ class OpenPoint:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A way from one channel to the other that no grant covers: certain (`violated`) or possible (`unknown`).
+    """A way from one zone to another that neither a conduit nor a grant covers: certain (`violated`) or possible
+    (`unknown`). It may cross the `channels`, which is the graver, or only the `zones` of one.
 
     `rule` lets the packet through the forward hook, `route` and `policy_rule` lead it out of the other channel's port;
     `down` are the ports that have to be down for it, `failed` the same as people call them; those that are `gone` must
@@ -84,8 +88,10 @@ class Crossing:
     family: int
     from_port: str
     from_channel: str
+    from_zone: str
     to_port: str
     to_channel: str
+    to_zone: str
     packet: Packet
     needs: Packet | None
     needs_rule: Hop | None
@@ -101,19 +107,33 @@ class Crossing:
     open_points: tuple[OpenPoint, ...]
     suggestion: str
 
+    @property
+    def crosses(self) -> str:
+        return _crossed(self.from_channel, self.to_channel)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An ordered pair of a device's ports on different channels, in one family. `second` is what the second engine says
+    """An ordered pair of a device's ports of different zones, in one family. `second` is what the second engine says
     of it; None where it came to no verdict."""
 
     from_port: str
     from_channel: str
+    from_zone: str
     to_port: str
     to_channel: str
+    to_zone: str
     family: int
     verdict: Verdict
     second: Verdict | None = None
+
+    @property
+    def crosses(self) -> str:
+        return _crossed(self.from_channel, self.to_channel)
+
+
+def _crossed(one: str, other: str) -> str:
+    return CHANNELS if one != other else ZONES
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
-from wardnet.audit.records import AuditResult, Crossing, Verdict, worst
+from wardnet.audit.records import CHANNELS, ZONES, AuditResult, Crossing, DeviceResult, Verdict, worst
 from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP
 from wardnet.model.span import Span
 
@@ -34,19 +34,53 @@ def record(result: AuditResult) -> dict[str, Any]:
     if result.replay is None:
         del plain["replay"]
     plain["matrix"] = matrix(result)
-    for device, crossings in zip(plain["devices"], (device.crossings for device in result.devices), strict=True):
-        for written, crossing in zip(device["crossings"], crossings, strict=True):
+    plain["zones"] = zones(result)
+    plain["statements"] = statements(result)
+    for device, judged in zip(plain["devices"], result.devices, strict=True):
+        for written, crossing in zip(device["crossings"], judged.crossings, strict=True):
             written["replay"] = replay(crossing)
+            written["crosses"] = crossing.crosses
+        for written, pair in zip(device["pairs"], judged.pairs, strict=True):
+            written["crosses"] = pair.crosses
     return plain
 
 
+def statements(result: AuditResult) -> dict[str, Verdict]:
+    """The verdict on each statement by itself: that nothing passes between the `channels` at any device, and between
+    the `zones` of one channel at any device."""
+    return {what: worst([_of_device(device, what) for device in result.devices]) for what in (CHANNELS, ZONES)}
+
+
+def _of_device(device: DeviceResult, what: str) -> Verdict:
+    """Of one that has no such pair nothing was to be shown; but what is unknown of all of it stays so."""
+    found = [pair.verdict for pair in device.pairs if pair.crosses == what]
+    return worst(found + ([Verdict.UNKNOWN] if device.problems else []))
+
+
+def zones(result: AuditResult) -> list[dict[str, str]]:
+    """Device x zone x zone within a channel x family: the worst verdict of the pairs of ports in it."""
+    found: dict[tuple[str, str, str, str, int], list[Verdict]] = defaultdict(list)
+    for device in result.devices:
+        for pair in device.pairs:
+            if pair.crosses == ZONES:
+                found[device.ward, device.device, pair.from_zone, pair.to_zone, pair.family].append(pair.verdict)
+    return [
+        {
+            "ward": ward, "device": device, "from": source, "to": destination, "family": f"ipv{family}",
+            "verdict": worst(verdicts),
+        }
+        for (ward, device, source, destination, family), verdicts in sorted(found.items())
+    ]  # fmt: skip
+
+
 def matrix(result: AuditResult) -> list[dict[str, str]]:
-    """Ward x direction x family: the worst verdict of the pairs in it. A ward in which nothing was read, or whose
-    devices have problems, is unknown in every direction."""
+    """Ward x direction between the channels x family: the worst verdict of the pairs in it. A ward in which nothing
+    was read, or whose devices have problems, is unknown in every direction."""
     found: dict[tuple[str, str, str, int], list[Verdict]] = defaultdict(list)
     for device in result.devices:
         for pair in device.pairs:
-            found[device.ward, pair.from_channel, pair.to_channel, pair.family].append(pair.verdict)
+            if pair.crosses == CHANNELS:
+                found[device.ward, pair.from_channel, pair.to_channel, pair.family].append(pair.verdict)
         if not device.collected:
             for family in (4, 6):
                 found[device.ward, "wan", "internet", family].append(Verdict.UNKNOWN)

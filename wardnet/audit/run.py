@@ -31,6 +31,7 @@ from wardnet.audit.smt.opinion import second_opinion
 from wardnet.audit.snapshot import Snapshot
 from wardnet.audit.switches import judge_switch
 from wardnet.compile import compile_plan, compile_policy
+from wardnet.compile.policy import SWITCH_ZONES
 from wardnet.inventory import parse_district, read_district
 from wardnet.model.intent import Platform, Ports, SwitchPlatform
 from wardnet.model.policy import AuditPolicy, DevicePolicy, SwitchPolicy
@@ -78,6 +79,7 @@ def audit(
     if not any(result.pairs for result in results):
         results = tuple(_nothing_compared(result) for result in results)
     manifest = snapshot.manifest
+    looked_into = {switch.device for switch in switches}
     return AuditResult(
         verdict=worst([result.verdict for result in results]),
         district=policy.district,
@@ -92,9 +94,8 @@ def audit(
         devices=results,
         grants=tuple(grant for device in devices for grant in _grants(device)),
         assumptions=tuple(
-            AssumptionMade(a.subject, a.reason, str(a.source))
+            AssumptionMade(a.subject, SWITCH_ZONES if a.subject in looked_into else a.reason, str(a.source))
             for a in policy.assumptions
-            if a.subject not in {switch.device for switch in switches}
         ),
         artefacts={
             entry.device: {artefact.name: artefact.sha256 for artefact in entry.artefacts} for entry in manifest.devices
@@ -132,8 +133,8 @@ def _switch(snapshot: Snapshot, policy: SwitchPolicy) -> DeviceResult:
 
 
 def _nothing_compared(result: DeviceResult) -> DeviceResult:
-    """Of an audit in which no two ports of different channels met: nothing was shown, whatever was read."""
-    reason = "no device read has ports of both channels: nothing was compared"
+    """Of an audit in which no two ports of different zones met: nothing was shown, whatever was read."""
+    reason = "no device read has ports of both channels, or of several zones: nothing was compared"
     problem = OpenPoint(Span(result.device, "", "policy"), reason, "name ports of both channels, or audit more wards")
     return replace(result, verdict=worst([result.verdict, Verdict.UNKNOWN]), problems=(*result.problems, problem))
 

@@ -11,7 +11,7 @@ Beside it a single frame is followed by itself (`steps/frame.py`), over all tags
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from wardnet.audit import suggest
@@ -67,12 +67,13 @@ def judge_switch(device: SwitchDevice, policy: SwitchPolicy) -> DeviceResult:
                 verdict = Verdict.VIOLATED if found[1] else Verdict.UNKNOWN
             second = Verdict.PROVED if bridge is None else follow(bridge, policy, one, other)
             for family in FAMILIES:
-                pair = Pair(*one, *other, family, verdict, second)
+                # Of zones within a channel nothing is said here: each channel is one.
+                pair = Pair(*one, str(one[1]), *other, str(other[1]), family, verdict, second)
                 if second is not verdict:
                     disagreements.append(_disagreement(pair))
-                    pair = Pair(*one, *other, family, Verdict.UNKNOWN, second)
+                    pair = replace(pair, verdict=Verdict.UNKNOWN)
                 elif verdict is Verdict.PROVED and problems:
-                    pair = Pair(*one, *other, family, Verdict.UNKNOWN, second)
+                    pair = replace(pair, verdict=Verdict.UNKNOWN)
                 pairs.append(pair)
                 if found is not None and bridge is not None:
                     number = len(crossings) + 1
@@ -276,8 +277,8 @@ def _crossing(
                     TCP if pair.family == 6 else None, "untracked")  # fmt: skip
     return Crossing(
         f"{device.id}-{number}", pair.verdict, device.id, policy.ward, pair.family, pair.from_port, pair.from_channel,
-        pair.to_port, pair.to_channel, packet, None, None, (), "", (hop,), hop, None, None, (), (), (), points,
-        suggest.unswitch(pair.to_port, vlan),
+        pair.from_zone, pair.to_port, pair.to_channel, pair.to_zone, packet, None, None, (), "", (hop,), hop,
+        None, None, (), (), (), points, suggest.unswitch(pair.to_port, vlan),
     )  # fmt: skip
 
 

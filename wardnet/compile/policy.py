@@ -6,11 +6,21 @@ from wardnet.compile.plan import on_day
 from wardnet.locale import N_
 from wardnet.model.intent import District, IPNetwork
 from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, PortKind, SwitchPlan
-from wardnet.model.policy import Assumption, AuditPolicy, DevicePolicy, Grant, PolicyPort, SwitchEnd, SwitchPolicy
+from wardnet.model.policy import (
+    Assumption,
+    AuditPolicy,
+    DevicePolicy,
+    Grant,
+    Passing,
+    PolicyPort,
+    SwitchEnd,
+    SwitchPolicy,
+)
 
 PULLED = N_("only on the internet channel: management does not reach it")
 NO_SWITCHES = N_("a switch: what it carries is taken on trust, the gateway is looked into")
-
+SWITCH_ZONES = N_("a switch: that it keeps zones of one channel apart is taken on trust")  # where it was looked into
+PROGRAMS = N_("a gateway: what its own programs pass on between zones of one channel is not looked into")
 NO_HOSTS = N_("a host: that it has one channel only, and passes nothing on to the other, is not looked into")
 
 
@@ -23,11 +33,14 @@ def compile_policy(district: District, plan: Plan) -> AuditPolicy:
     ]
     assumptions += [Assumption(host.id, NO_HOSTS, host.source) for host in plan.hosts if host.reached]
     assumptions += [Assumption(switch.id, NO_SWITCHES, switch.source) for switch in plan.switches]
+    devices = {gateway.id: _device(gateway, documents) for gateway in plan.gateways}
+    reached = [gateway.id for gateway in plan.gateways if gateway.reached]
+    assumptions += [Assumption(gateway.id, PROGRAMS, gateway.source) for gateway in plan.gateways if gateway.reached]
     return AuditPolicy(
         district=plan.district,
         model_sha256=plan.model_sha256,
         as_of=plan.as_of,
-        devices=tuple(_device(gateway, documents) for gateway in plan.gateways if gateway.reached),
+        devices=tuple(devices[name] for name in reached),
         assumptions=tuple(assumptions),
         switches=tuple(_switch(plan, switch) for switch in plan.switches if switch.managed),
     )
@@ -56,9 +69,23 @@ def _device(gateway: GatewayPlan, documents: dict[str, tuple[str, str]]) -> Devi
             prefixes = tuple(own.network for own in port.own)
         label = port.zone or port.reference
         dialled = port.dialled is not None
-        ports.append(PolicyPort(port.name, port.channel, label, prefixes, port.parent, port.tag, dialled))
+        ports.append(
+            PolicyPort(
+                port.name, port.channel, label, prefixes, port.parent, port.tag, dialled,
+                zone=label,
+            )
+        )  # fmt: skip
     grants = [grant for flow in gateway.flows if flow.crosses for grant in _grants(flow, documents)]
-    return DevicePolicy(gateway.id, gateway.ward, gateway.site, gateway.platform, tuple(ports), tuple(grants))
+    conduits = tuple(_passing(flow) for flow in gateway.flows if not flow.crosses)
+    return DevicePolicy(gateway.id, gateway.ward, gateway.site, gateway.platform, tuple(ports), tuple(grants), conduits)
+
+
+def _passing(flow: Flow) -> Passing:
+    sender, receiver = flow.sender, flow.receiver
+    return Passing(
+        flow.id, sender.port, receiver.port, sender.prefixes, receiver.prefixes, flow.allow, flow.source,
+        sender.excluded, receiver.excluded,
+    )  # fmt: skip
 
 
 def _grants(flow: Flow, documents: dict[str, tuple[str, str]]) -> list[Grant]:

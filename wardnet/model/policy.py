@@ -1,4 +1,5 @@
-"""What the audit must show: which port of which gateway belongs to which channel, and which crossings are granted."""
+"""What the audit must show: which port of which gateway belongs to which channel and zone, and what may pass between
+them: conduits within a channel, exceptions across."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from wardnet.model.intent import Channel, IPNetwork, Platform, Ports, Source
 @dataclass(frozen=True, slots=True)
 class PolicyPort:
     """A port of one channel. What it stands on is its `parent`: as VLAN `tag` of it, or, if `dialled`, as a PPPoE
-    session over it (over its VLAN `tag`, where that is set)."""
+    session over it (over its VLAN `tag`, where that is set). `zone` is what lies behind it: the zone of a LAN, or the
+    circuit by whose far end other zones are reached; without one, the whole channel is one zone."""
 
     interface: str
     channel: Channel
@@ -21,6 +23,38 @@ class PolicyPort:
     parent: str | None = None
     tag: int | None = None
     dialled: bool = False
+    zone: str = ""
+
+    @property
+    def area(self) -> str:
+        """The zone by its name, or the channel's where it has none."""
+        return self.zone or str(self.channel)
+
+    def crosses(self, other: PolicyPort) -> bool:
+        """From here to there is from one zone to another."""
+        return self.channel is not other.channel or self.area != other.area
+
+    def apart(self, other: PolicyPort) -> tuple[str, str]:
+        """Of which channel each of the two is, in words; of which zone, where the channel is one."""
+        if self.channel is not other.channel:
+            return f"channel {self.channel}", f"channel {other.channel}"
+        return f"zone {self.area}", f"zone {other.area}"
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """What one device lets start from one port to another, both families: from `senders` but `not_senders`, to
+    `receivers` but `not_receivers`. Where an interface is None, the device itself is that end."""
+
+    id: str  # of the conduit or exception
+    from_interface: str | None
+    to_interface: str | None
+    senders: tuple[IPNetwork, ...]
+    receivers: tuple[IPNetwork, ...]
+    allow: tuple[Ports, ...]
+    source: Source = field(compare=False)
+    not_senders: tuple[IPNetwork, ...] = ()
+    not_receivers: tuple[IPNetwork, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +81,28 @@ class DevicePolicy:
     platform: Platform
     ports: tuple[PolicyPort, ...]
     grants: tuple[Grant, ...]
+    conduits: tuple[Passing, ...] = ()
+
+    @property
+    def exceptions(self) -> tuple[Passing, ...]:
+        """What the grants let pass."""
+        return tuple(
+            Passing(
+                grant.id, grant.from_interface, grant.to_interface, (grant.sender,), (grant.receiver,), grant.allow,
+                grant.source,
+            )
+            for grant in self.grants
+        )  # fmt: skip
+
+    @property
+    def passings(self) -> tuple[Passing, ...]:
+        """All that may pass: exceptions, then conduits."""
+        return (*self.exceptions, *self.conduits)
+
+    @property
+    def divided(self) -> bool:
+        """It has ports of several zones: there is something to be shown of it."""
+        return any(one.crosses(other) for one in self.ports for other in self.ports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +140,9 @@ class Assumption:
 
 @dataclass(frozen=True, slots=True)
 class AuditPolicy:
-    """The statement to prove: at each device nothing passes from a port of one channel to a port of the
-    other, in either direction and family, except what a grant names. Likewise at each of the `switches`, where a
-    snapshot has it."""
+    """The statement to prove: at each device nothing passes from a port of one zone to a port of another, in either
+    direction and family, except what a conduit names within a channel, and a grant across. Likewise between the
+    channels at each of the `switches`, where a snapshot has it."""
 
     district: str
     model_sha256: str

@@ -1,11 +1,12 @@
 """Sets of packets of one family at one device, as BDDs over header fields, ports and link states.
 
-Variables, top to bottom: ports, small fields, destination, link states, source, transport ports; then one for each
+Variables, top to bottom: ports, small fields, destination, source, link states, transport ports; then one for each
 chance and each unknown, as they turn up. An unknown's variable stands for "its condition holds for this packet": what
 holds for all its values is certain, what holds for some is possible.
 
-A link state is a variable for each port that can matter when it is down. They stand below the destination: which route
-a packet takes hangs on few of them once that is known, and on all of them before.
+A link state is a variable for each port that can matter when it is down. They stand below both addresses: which route
+a packet takes, and whether its source is the device's own, hangs on few of them once these are known, and on all of
+them before.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _ORDER = (
     Field.DESTINATION_PORT,
     Field.SOURCE_PORT,
 )
-_LINKS_BELOW = Field.DESTINATION
+_LINKS_BELOW = Field.SOURCE
 _MARKS = (Field.MARK, Field.CONNECTION_MARK)  # bit beside bit: one is copied to the other
 LINKS = "links"  # as a field: the link state
 _BACKENDS = ("dd.cudd", "dd.autoref")

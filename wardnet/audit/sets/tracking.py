@@ -9,7 +9,8 @@ from wardnet.model.packet import ICMP, ICMPV6, Field, State
 from wardnet.model.span import Span
 
 _ERRORS = {4: ((3, 5), (11, 12)), 6: ((1, 4),)}  # ICMP types that speak of another packet; 4 is source quench
-_REQUESTS = {4: (8, 13, 15, 17), 6: (128, 139)}
+# Requests, each with its answer; of other ICMP no flow starts.
+ANSWERS = {4: {8: 0, 13: 14, 15: 16, 17: 18}, 6: {128: 129, 139: 140}}
 UNTRACKED_ICMPV6 = (*range(130, 138), 143)
 WRITTEN = (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_PORT, Field.TRANSLATED)
 NOT_OF_FLOW = (
@@ -64,8 +65,8 @@ class Tracking:
             span = Span(self._device, "nft-ruleset.json", "output and input")
             plain = plain | (own & space.guess("unknown", span, "a flow of the device's own may have these ends"))
         anything = space.forget(tracked, *WRITTEN)
-        belongs = (plain & wanted) | space.reversed(plain & turned)
-        rewritten = (moved & wanted) | space.reversed(moved & turned)
+        belongs = (plain & wanted) | self._turned(plain & turned)
+        rewritten = (moved & wanted) | self._turned(moved & turned)
         established = (tracked & belongs) | (anything & rewritten)
         related = self._errors() & ((tracked & self._ends(plain, wanted)) | (anything & self._ends(moved, wanted)))
         if self._helpers and helped:
@@ -92,22 +93,36 @@ class Tracking:
     def _starts_none(self) -> Bdd:
         """ICMP that starts no flow: all but requests."""
         space = self.space
-        requests = space.any_of(space.value(Field.ICMP_TYPE, kind) for kind in _REQUESTS[self.family])
-        return space.value(Field.PROTOCOL, ICMP if self.family == 4 else ICMPV6) & ~requests
+        requests = space.any_of(space.value(Field.ICMP_TYPE, kind) for kind in ANSWERS[self.family])
+        return self._icmp() & ~requests
+
+    def _icmp(self) -> Bdd:
+        return self.space.value(Field.PROTOCOL, ICMP if self.family == 4 else ICMPV6)
+
+    def _turned(self, flows: Bdd, *, back: bool = False) -> Bdd:
+        """What comes back in flows: the ends exchanged, and answers for requests; or from these `back` to the flows."""
+        space = self.space
+        echoes = flows & self._icmp()
+        pairs = ANSWERS[self.family].items()
+        answers = (
+            space.at(echoes, Field.ICMP_TYPE, one) & space.value(Field.ICMP_TYPE, other)
+            for one, other in ((pair[::-1] for pair in pairs) if back else pairs)
+        )
+        return space.reversed((flows & ~self._icmp()) | space.any_of(answers))
 
     def _errors(self) -> Bdd:
         space = self.space
-        kind = space.value(Field.PROTOCOL, ICMP if self.family == 4 else ICMPV6)
-        return kind & space.any_of(space.between(Field.ICMP_TYPE, low, high) for low, high in _ERRORS[self.family])
+        return self._icmp() & space.any_of(
+            space.between(Field.ICMP_TYPE, low, high) for low, high in _ERRORS[self.family]
+        )
 
     def _of_flows(self, flows: Bdd) -> Bdd:
-        """Flows by their addresses, protocol and ports: through any port, with any flags. One that hangs on an unknown
-        is an unknown of its own, since it held for another packet."""
+        """Flows by their addresses, protocol, and ports or kind of request: through any port, with any flags. One that
+        hangs on an unknown is an unknown of its own, since it held for another packet."""
         space = self.space
         flows = space.forget(flows & ~self._starts_none(), Field.MARK)
-        beside = ("in", "out", Field.STATE, Field.MARK, *NOT_OF_FLOW)
-        certain = space.false if self._zones else space.forget(space.headers(space.certain(flows)), *beside)
-        possible = space.forget(space.headers(space.possible(flows)), *beside)
+        certain = space.false if self._zones else self._ends_alone(space.headers(space.certain(flows)))
+        possible = self._ends_alone(space.headers(space.possible(flows)))
         if certain == possible:
             return certain
         span = Span(self._device, "nft-ruleset.json", "flows")
@@ -128,17 +143,23 @@ class Tracking:
         space = self.space
         packets = space.headers(space.possible(packets))
         related = space.value(Field.STATE, State.RELATED)
-        beside = ("in", "out", Field.STATE, Field.MARK, *NOT_OF_FLOW)
-        parts = space.forget(packets & ~related, *beside)
-        ends = space.forget(packets & related, *beside, Field.SOURCE, Field.PROTOCOL, Field.SOURCE_PORT,
-                            Field.DESTINATION_PORT)  # fmt: skip
-        found = parts | ends
-        return found | space.reversed(found)
+        established = space.value(Field.STATE, State.ESTABLISHED)
+        straight = self._ends_alone(packets & ~related)
+        answered = self._turned(self._ends_alone(packets & established), back=True)
+        ends = space.forget(packets & related, "in", "out", Field.STATE, Field.MARK, *NOT_OF_FLOW, Field.SOURCE,
+                            Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT)  # fmt: skip
+        return straight | answered | ends | space.reversed(ends)
+
+    def _ends_alone(self, flows: Bdd) -> Bdd:
+        space = self.space
+        beside = ("in", "out", Field.STATE, Field.MARK, *(f for f in NOT_OF_FLOW if f is not Field.ICMP_TYPE))
+        flows = space.forget(flows, *beside)
+        return space.forget(flows & ~self._icmp(), Field.ICMP_TYPE) | (flows & self._icmp())
 
     def _ends(self, flows: Bdd, wanted: Bdd) -> Bdd:
         """The destination is an end of one of the flows, and of a wanted packet."""
         space = self.space
-        others = (Field.SOURCE, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT)
+        others = (Field.SOURCE, Field.PROTOCOL, Field.ICMP_TYPE, Field.SOURCE_PORT, Field.DESTINATION_PORT)
         here = space.forget(wanted, *others)
         last = space.forget(flows & here, *others)
         first = space.forget(space.reversed(flows & space.reversed(here)), *others)

@@ -10,6 +10,7 @@ from wardnet.audit.question import LinkState
 from wardnet.audit.records import Packet
 from wardnet.audit.sets.chains import Translation
 from wardnet.audit.sets.space import Bdd, Guess, Space
+from wardnet.audit.sets.tracking import ANSWERS
 from wardnet.model.intent import IPNetwork
 from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP, Field, State
 from wardnet.model.span import Span
@@ -104,16 +105,22 @@ def needed_unknowns(space: Space, packets: Bdd, witness: Witness) -> tuple[Guess
 
 
 def flow_behind(space: Space, flows: Bdd, witness: Witness) -> Bdd:
-    """The first packets of flows to which the witness can belong: the same addresses and ports, or turned round; for
-    an error, with its destination at one end."""
+    """The first packets of flows to which the witness can belong: the same addresses, ports and kind of request, or
+    turned round; for an error, with its destination at one end."""
     if witness.state is State.RELATED:
         end = witness.fields[Field.DESTINATION]
         return flows & (space.value(Field.SOURCE, end) | space.value(Field.DESTINATION, end))
     one = space.true
     for field in (Field.SOURCE, Field.DESTINATION, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT):
         one = one & space.value(field, witness.fields[field])
-    straight = flows & one
-    found = straight if straight != space.false else flows & space.reversed(one)
+    same = turned = space.true
+    if witness.fields[Field.PROTOCOL] == _ECHO[space.family][0]:
+        kind = witness.fields[Field.ICMP_TYPE]
+        requests = [request for request, answer in ANSWERS[space.family].items() if answer == kind]
+        same = space.value(Field.ICMP_TYPE, kind)
+        turned = space.any_of(space.value(Field.ICMP_TYPE, request) for request in requests)
+    straight = flows & one & same
+    found = straight if straight != space.false else flows & space.reversed(one) & turned
     return space.prefer(found, space.value(Field.CONNECTION_MARK, witness.fields[Field.CONNECTION_MARK]))
 
 

@@ -1,8 +1,9 @@
 """Packets that belong to a connection: there has to be a first one that passed, or that the device itself may have let
 start.
 
-A packet has a connection's ends, or the same ends turned round; an ICMP error is related to it if it goes to one of
-them.
+A packet has a connection's ends, or the same ends turned round; of ICMP also the kind of request, or its answer, which
+the kernel's tuple holds (net/netfilter/nf_conntrack_proto_icmp.c). An ICMP error is related to it if it goes to
+one of its ends.
 """
 
 from __future__ import annotations
@@ -36,30 +37,31 @@ from wardnet.model.span import Span
 
 _ERRORS = {4: ((3, 5), (11, 12)), 6: ((1, 4),)}
 _STARTING = {4: (8, 13, 15, 17), 6: (128, 139)}  # requests: of other ICMP no connection starts
+_ANSWERING = {4: (0, 14, 16, 18), 6: (129, 140)}  # each in its request's place
 _PAIRED = ((Field.SOURCE, Field.DESTINATION), (Field.SOURCE_PORT, Field.DESTINATION_PORT))
 
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """A connection: when there is one, its ends as its first packet left with them, and the mark that it was given."""
+    """A connection: when there is one, its ends as its first packet left with them, what that `asked` if it was ICMP,
+    and the mark that it was given."""
 
     there: Term
     ends: dict[Field, Term]
+    asked: Term
     mark: Term
 
     def straight(self, view: View) -> Term:
         """The packet goes the way of the first one."""
-        return conj([self._protocol(view), *(same(view.fields[name], self.ends[name])
-                                             for pair in _PAIRED for name in pair)])  # fmt: skip
+        return both(self._straight(view), self._protocol(view))
 
     def part(self, view: View) -> Term:
         """It goes either way."""
-        straight = conj(same(view.fields[name], self.ends[name]) for pair in _PAIRED for name in pair)
         crossed = conj(
             both(same(view.fields[one], self.ends[other]), same(view.fields[other], self.ends[one]))
             for one, other in _PAIRED
         )
-        return both(either(straight, crossed), self._protocol(view))
+        return both(either(self._straight(view), both(crossed, self._answers(view))), self._protocol(view))
 
     def error(self, view: View) -> Term:
         """It is an error, and goes to one of the ends."""
@@ -72,6 +74,19 @@ class _Flow:
             implies(view.is_state(State.ESTABLISHED), self.part(view)),
             implies(view.is_state(State.RELATED), self.error(view)),
         ))  # fmt: skip
+
+    def _straight(self, view: View) -> Term:
+        """The ends are those of the first packet; where it is ICMP, it asks what that asked."""
+        kind = same(view.fields[Field.ICMP_TYPE], self.asked)
+        ends = conj(same(view.fields[name], self.ends[name]) for pair in _PAIRED for name in pair)
+        return both(ends, implies(_icmp(view), kind))
+
+    def _answers(self, view: View) -> Term:
+        """Where it is ICMP, it answers what the first packet asked."""
+        told, family = view.fields[Field.ICMP_TYPE], view.packet.family
+        pairs = zip(_STARTING[family], _ANSWERING[family], strict=True)
+        answers = (both(same(self.asked, number(one, 8)), same(told, number(other, 8))) for one, other in pairs)
+        return implies(_icmp(view), disj(answers))
 
     def _protocol(self, view: View) -> Term:
         return same(view.fields[Field.PROTOCOL], self.ends[Field.PROTOCOL])
@@ -94,7 +109,8 @@ def belongs(passage: Passage, packet: Passed, moved: Term, first: Unknown, later
     begun = both(_starts(started.tracked), either(both(forwarded, implies(moved, started.translated)), mine))
     if passage.device.ruleset.zones:
         begun = both(begun, _guess(passage, first, "flows", "in which zone a connection is tracked"))
-    flow = _Flow(begun, ends, started.last.fields[Field.CONNECTION_MARK])
+    asked = started.tracked.fields[Field.ICMP_TYPE]
+    flow = _Flow(begun, ends, asked, started.last.fields[Field.CONNECTION_MARK])
     helped: Term = FALSE
     if passage.device.ruleset.helpers or passage.kernel.helped():
         what = "connection tracking helpers and expectations"
