@@ -13,12 +13,23 @@ from typing import Any
 import pytest
 
 from collectors.collect import now
-from tests.unit.audit_support import GATEWAY, gateway, gateway_policy, policy, verdict
-from tests.unit.gateway_support import sample
+from collectors.parsers.linux import parse_device
+from tests.unit.audit_support import (
+    ACCEPT,
+    GATEWAY,
+    Artefacts,
+    gateway,
+    gateway_policy,
+    iif,
+    oif,
+    policy,
+    with_rule,
+    zoned_policy,
+)
 from tests.unit.test_audit_gateway import forwarding_leak
 from wardnet.audit.errors import AuditError
-from wardnet.audit.records import AuditResult, DeviceResult, Verdict
-from wardnet.audit.replay.conduits import Conduit, granted, planned
+from wardnet.audit.judge import channel_networks, judge
+from wardnet.audit.records import ZONES, AuditResult, DeviceResult, Verdict
 from wardnet.audit.replay.judge import not_replayed, replayed, with_replay
 from wardnet.audit.replay.places import parse_places
 from wardnet.audit.replay.plan import make_plan
@@ -29,14 +40,19 @@ from wardnet.model.intent import Ports
 from wardnet.model.packet import ICMP, TCP
 
 
+def zoned(artefacts: Artefacts) -> DeviceResult:
+    """Of the channels, and of the zones in each."""
+    return judge(parse_device(GATEWAY, artefacts), zoned_policy(), channel_networks(policy().devices))
+
+
 @cache
 def proved() -> DeviceResult:
-    return verdict(gateway())
+    return zoned(gateway())
 
 
 @cache
 def leaking() -> DeviceResult:
-    return verdict(forwarding_leak())
+    return zoned(forwarding_leak())
 
 
 def result(device: DeviceResult) -> AuditResult:
@@ -61,14 +77,8 @@ def places() -> tuple[Place, ...]:
     return tuple(found)
 
 
-@cache
-def conduits() -> tuple[Conduit, ...]:
-    plan, _policy = sample()
-    return (*granted(policy()), *planned(plan))
-
-
 def planned_for(device: DeviceResult, most: int = 200, at: Sequence[Place] | None = None) -> ReplayPlan:
-    return make_plan(result(device), places() if at is None else at, conduits(), nonce="n", most=most, seconds=60)
+    return make_plan(result(device), places() if at is None else at, policy(), nonce="n", most=most, seconds=60)
 
 
 class FakeProber:
@@ -134,16 +144,17 @@ def test_a_proved_gateway_is_tried_with_controls_and_samples_of_every_pair() -> 
 
 
 def test_no_sample_is_of_what_an_exception_grants() -> None:
-    (grant,) = [conduit for conduit in conduits() if conduit.id == "buoi-resident-scan"]
+    grant = next(grant for grant in zoned_policy().grants if grant.id == "buoi-resident-scan")
     at = [
-        Place("sender", GATEWAY, grant.from_port, (grant.senders[0].network_address,), ()),
-        Place("receiver", GATEWAY, grant.to_port, (grant.receivers[0].network_address,), ()),
+        Place("sender", GATEWAY, grant.from_interface, (grant.sender.network_address,), ()),
+        Place("receiver", GATEWAY, grant.to_interface, (grant.receiver.network_address,), ()),
     ]
 
     def services(allowed: Ports) -> set[int | None]:
-        granting = [replace(grant, allow=(allowed,))]
+        device = replace(zoned_policy(), grants=(replace(grant, allow=(allowed,)),))
+        granting = replace(policy(), devices=(device,))
         plan = make_plan(result(proved()), at, granting, nonce="n", most=50, seconds=60)
-        samples = [p for p in of(plan, Kind.FORBIDDEN) if p.from_port == grant.from_port]
+        samples = [p for p in of(plan, Kind.FORBIDDEN) if p.from_port == grant.from_interface]
         return {p.packet.destination_port for p in samples}
 
     assert services(Ports("tcp", (80,))) == {443, 53, None}
@@ -258,11 +269,48 @@ def test_a_forbidden_packet_that_comes_out_somewhere_else_is_a_fault_there() -> 
     found, _told = replay(proved(), plan, FakeProber(elsewhere={sent.id: other.listener}))
     (disagreement,) = found.devices[0].disagreements
     assert disagreement.to_port == other.to_port
-    # Within its own channel it may come out where it likes.
-    own = next(place.id for place in places() if place.id == "line-inet0")
-    found, told = replay(proved(), plan, FakeProber(elsewhere={sent.id: own}))
+    # Within its own channel it may come out where a conduit lets it, and nowhere else.
+    web = next(
+        p for p in of(plan, Kind.FORBIDDEN)
+        if (p.from_port, p.to_port, p.packet.destination_port) == ("citizen0", "wan0", 443)
+    )  # fmt: skip
+    found, told = replay(proved(), plan, FakeProber(elsewhere={web.id: "line-inet0"}))
     assert found.verdict is Verdict.PROVED
     assert Outcome.FAULT not in outcomes(told, Kind.FORBIDDEN)
+    found, told = replay(proved(), plan, FakeProber(elsewhere={sent.id: "host-wifi0"}))
+    (fault,) = [one for one in told.packets if one.outcome is Outcome.FAULT]
+    assert "heard in zone visitors, at host-wifi0" in fault.reason
+    (disagreement,) = found.devices[0].disagreements
+    assert (disagreement.from_port, disagreement.to_port) == ("citizen0", "wifi0")
+
+
+def test_zones_of_a_channel_are_tried_too_and_what_conduits_name_is_a_control() -> None:
+    plan = planned_for(proved(), most=500)
+    ways = {(packet.from_port, packet.to_port) for packet in of(plan, Kind.FORBIDDEN)}
+    assert {("wifi0", "citizen0"), ("mgmt0", "clerks0"), ("wifi0", "clerks0")} <= ways
+    let = [one for one in plan.left_out if one.reason.endswith(" lets it pass")]
+    assert ("clerks0", "wan0") not in ways or ("clerks0", "wan0") in {(one.from_port, one.to_port) for one in let}
+    conduits = {conduit.id for conduit in zoned_policy().conduits}
+    assert {packet.about for packet in of(plan, Kind.CONTROL)} <= conduits | {"buoi-resident-scan"}
+    # The first packet of each pair before the second of any, and channels before zones.
+    channels = {(p.from_port, p.to_port) for p in proved().pairs if p.crosses != ZONES}
+    first = [(p.from_port, p.to_port) in channels for p in of(plan, Kind.FORBIDDEN) if p.packet.destination_port == 443]
+    assert first == sorted(first, reverse=True)
+
+
+def test_a_crossing_between_zones_is_confirmed_and_a_policy_of_channels_alone_plans_none() -> None:
+    leak = zoned(with_rule(gateway(), [iif("wifi0"), oif("citizen0"), ACCEPT]))
+    plan = planned_for(leak)
+    assert {(p.from_port, p.to_port) for p in of(plan, Kind.COUNTEREXAMPLE)} >= {("wifi0", "citizen0")}
+    found, told = replay(leak, plan, FakeProber())
+    assert outcomes(told, Kind.COUNTEREXAMPLE) == {Outcome.CROSSED}
+    assert found.devices == (leak,)
+    channels = judge(parse_device(GATEWAY, gateway()), gateway_policy(), channel_networks(policy().devices))
+    alone = replace(policy(), devices=(gateway_policy(),))
+    plan = make_plan(result(channels), places(), alone, nonce="n", most=500, seconds=60)
+    assert {packet.about for packet in of(plan, Kind.CONTROL)} == {"buoi-resident-scan"}
+    own = {port.interface: port.channel for port in gateway_policy().ports}
+    assert all(own[packet.from_port] is not own[packet.to_port] for packet in of(plan, Kind.FORBIDDEN))
 
 
 def test_a_fake_prober_that_says_nothing_of_packets_has_not_sent_them() -> None:

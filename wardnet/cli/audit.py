@@ -99,8 +99,7 @@ def _result(
             read_policy(policy, found.manifest.collected_at.date()) if policy else snapshot_policy(found, inventory)
         )
         result = run_audit(found, wanted, wards)
-        own = policy is None and inventory is None
-        return result if replay is None else send(result, found, wanted, own, replay)
+        return result if replay is None else send(result, wanted, replay)
     except InventoryErrors as errors:
         for problem in errors.problems:
             err.print(str(problem), markup=False)

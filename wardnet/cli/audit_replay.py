@@ -10,13 +10,11 @@ from pathlib import Path
 
 from wardnet.audit.errors import AuditError
 from wardnet.audit.records import AuditResult
-from wardnet.audit.replay.conduits import Conduit, granted, snapshot_conduits
 from wardnet.audit.replay.judge import not_replayed, replayed, with_replay
 from wardnet.audit.replay.places import read_places
 from wardnet.audit.replay.plan import make_plan
 from wardnet.audit.replay.records import Kind, LeftOut, Outcome, Replay, Replayed
 from wardnet.audit.replay.wire import parse_answers, plan_json
-from wardnet.audit.snapshot import Snapshot
 from wardnet.cli.console import out
 from wardnet.live.errors import LiveError
 from wardnet.live.prober import ask_prober
@@ -37,14 +35,11 @@ class Wanted:
     seconds: int
 
 
-def send(result: AuditResult, snapshot: Snapshot, policy: AuditPolicy, own: bool, wanted: Wanted) -> AuditResult:
-    """The result with its replay. Where the policy is the snapshot's `own`, its conduits are positive controls too.
-    Raises AuditError for places or a command that can't be used; what the prober does wrong is in the result."""
+def send(result: AuditResult, policy: AuditPolicy, wanted: Wanted) -> AuditResult:
+    """The result with its replay. Raises AuditError for places or a command that can't be used; what the prober does
+    wrong is in the result."""
     command, places = _words(wanted.command), read_places(wanted.places, policy)
-    conduits: list[Conduit] = list(granted(policy))
-    if own:
-        conduits += snapshot_conduits(snapshot, policy)
-    plan = make_plan(result, places, conduits, nonce=secrets.token_hex(16), most=wanted.most, seconds=wanted.seconds)
+    plan = make_plan(result, places, policy, nonce=secrets.token_hex(16), most=wanted.most, seconds=wanted.seconds)
     if not plan.packets:
         return with_replay(result, replayed(result, plan, (), policy, wanted.command))
     try:

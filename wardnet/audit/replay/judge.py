@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wardnet.audit.records import AuditResult, DeviceResult, Disagreement, OpenPoint, Pair, Verdict, worst
+from wardnet.audit.replay.borders import Borders
 from wardnet.audit.replay.records import Answer, Heard, Kind, Outcome, Planned, Replay, Replayed, ReplayPlan
 from wardnet.model.policy import AuditPolicy
 from wardnet.model.span import Span
@@ -16,8 +17,8 @@ from wardnet.model.span import Span
 NOT_CONFIRMED = "it was not heard: the network is another than in the snapshot, or the replay did not work"
 BY_REPORTED = "by a crossing that the report has"
 NO_CONTROL = "no control shows that its sender and its listener work"
-CROSSED = "a packet that must not cross was heard on channel {channel}, at {place} behind {port} of {device}"
-FAULT = CROSSED + "; the audit proved that none can"
+CROSSED = "a packet that must not cross was heard {where}, at {place} behind {port} of {device}"
+PROVED = "; the audit proved that none can"
 SETTLE = "compare the device with the snapshot; where they are the same, report a fault of wardnet"
 
 End = tuple[str, int]  # a place, and a family
@@ -34,21 +35,21 @@ def replayed(
         for pair in device.pairs
         if pair.verdict is Verdict.VIOLATED
     )
-    channels = {
-        (device.device, port.interface): str(port.channel) for device in policy.devices for port in device.ports
-    }
+    borders = Borders(policy)
     at = {place.id: place for place in plan.places}
 
-    def heard_at(answer: Answer) -> tuple[Heard, ...]:
-        return tuple(
-            Heard(name, at[name].device, at[name].port, channels[at[name].device, at[name].port], times)
-            for name, times in answer.heard
-        )
+    def heard_at(one: Planned, answer: Answer) -> tuple[Heard, ...]:
+        found = []
+        for name, times in answer.heard:
+            device, behind = at[name].device, at[name].port
+            port, crossed = borders.port(device, behind), borders.crossed(one, device, behind)
+            found.append(Heard(name, device, behind, str(port.channel), port.area, times, crossed))
+        return tuple(found)
 
-    told = [(one, answer, heard_at(answer)) for one, answer in zip(plan.packets, answers, strict=True)]
+    told = [(one, answer, heard_at(one, answer)) for one, answer in zip(plan.packets, answers, strict=True)]
     working = _working([(one, heard) for one, _answer, heard in told])
     packets = tuple(
-        _outcome(one, answer, heard, channels[one.device, one.from_port], working, reported)
+        _outcome(one, answer, heard, str(borders.port(one.device, one.from_port).channel), working, reported)
         for one, answer, heard in told
     )
     reasons = _doubts(packets)
@@ -87,15 +88,15 @@ def _outcome(
     arrived = any(place.place == one.listener for place in heard)
     if one.kind is Kind.CONTROL:
         return Replayed(one, answer.sent, heard, Outcome.PASSED if arrived else Outcome.FAILED, answer.error)
+    across = [place for place in heard if place.crossed]
     if one.kind is Kind.COUNTEREXAMPLE:
-        if any(place.channel != channel for place in heard):
+        if across:
             return Replayed(one, answer.sent, heard, Outcome.CROSSED, answer.error)
         return Replayed(one, answer.sent, heard, Outcome.SILENT, answer.error or NOT_CONFIRMED)
     family = one.packet.family
-    across = [place for place in heard if place.channel != channel]
     for place in across:
         if place.device != one.device or (one.device, one.from_port, place.port, family) not in reported:
-            return Replayed(one, answer.sent, heard, Outcome.FAULT, _crossed(CROSSED, place))
+            return Replayed(one, answer.sent, heard, Outcome.FAULT, _crossed(place, channel))
     if across:
         return Replayed(one, answer.sent, heard, Outcome.CROSSED, BY_REPORTED)
     if (one.packet.place, family) in working[0] and (one.listener, family) in working[1] and not answer.error:
@@ -103,8 +104,10 @@ def _outcome(
     return Replayed(one, answer.sent, heard, Outcome.SILENT, answer.error or NO_CONTROL)
 
 
-def _crossed(text: str, heard: Heard) -> str:
-    return text.format(channel=heard.channel, place=heard.place, port=heard.port, device=heard.device)
+def _crossed(heard: Heard, channel: str) -> str:
+    """`channel`: the sender's."""
+    where = f"on channel {heard.channel}" if heard.channel != channel else f"in zone {heard.zone}"
+    return CROSSED.format(where=where, place=heard.place, port=heard.port, device=heard.device)
 
 
 def _doubts(packets: Sequence[Replayed]) -> tuple[str, ...]:
@@ -149,26 +152,25 @@ def _device(device: DeviceResult, faults: Sequence[Replayed]) -> DeviceResult:
         if found is None:
             problems.append(OpenPoint(Span(device.device, "replay", fault.planned.id), fault.reason, SETTLE))
             continue
-        key, heard = found
-        if pairs[key].verdict is Verdict.PROVED:
-            disagreements.append(_disagreement(pairs[key], heard))
-        pairs[key] = replace(pairs[key], verdict=Verdict.VIOLATED)
+        if pairs[found].verdict is Verdict.PROVED:
+            disagreements.append(_disagreement(pairs[found], fault.reason))
+        pairs[found] = replace(pairs[found], verdict=Verdict.VIOLATED)
     return replace(
         device, verdict=Verdict.VIOLATED, pairs=tuple(pairs.values()), problems=tuple(problems),
         disagreements=tuple(disagreements),
     )  # fmt: skip
 
 
-def _pair_of(fault: Replayed, pairs: Mapping[Key, Pair]) -> tuple[Key, Heard] | None:
+def _pair_of(fault: Replayed, pairs: Mapping[Key, Pair]) -> Key | None:
     """The pair of ports of the sender's device that the packet went between; None where it came out elsewhere."""
     one = fault.planned
     for heard in fault.heard:
         key = one.from_port, heard.port, one.packet.family
-        if heard.device == one.device and key in pairs and pairs[key].verdict is not Verdict.VIOLATED:
-            return key, heard
+        if heard.crossed and heard.device == one.device and key in pairs and pairs[key].verdict is not Verdict.VIOLATED:
+            return key
     return None
 
 
-def _disagreement(pair: Pair, heard: Heard) -> Disagreement:
+def _disagreement(pair: Pair, reason: str) -> Disagreement:
     said: dict[str, Verdict | None] = {"BDD": pair.verdict, "z3": pair.second, "replay": Verdict.VIOLATED}
-    return Disagreement(pair.from_port, pair.to_port, pair.family, said, _crossed(FAULT, heard), SETTLE)
+    return Disagreement(pair.from_port, pair.to_port, pair.family, said, reason + PROVED, SETTLE)

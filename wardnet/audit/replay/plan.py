@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from wardnet.audit.records import AuditResult, Crossing, DeviceResult, Packet, Verdict
-from wardnet.audit.replay.conduits import Conduit
+from wardnet.audit.records import CHANNELS, ZONES, AuditResult, Crossing, DeviceResult, Packet, Pair, Verdict
+from wardnet.audit.replay.borders import Borders, inside
 from wardnet.audit.replay.records import Kind, LeftOut, Place, Planned, ReplayPlan, Shot
 from wardnet.model.intent import IPAddress, IPNetwork, Ports
 from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP
+from wardnet.model.policy import AuditPolicy, Passing
 
 COPIES = 3
 EPHEMERAL_PORT = 40000
@@ -49,10 +50,11 @@ class _NotSentError(Exception):
 
 
 def make_plan(
-    result: AuditResult, places: Sequence[Place], conduits: Sequence[Conduit], *, nonce: str, most: int, seconds: int
+    result: AuditResult, places: Sequence[Place], policy: AuditPolicy, *, nonce: str, most: int, seconds: int
 ) -> ReplayPlan:
-    """At most `most` packets: crossings take half of them, controls half of the rest, samples what is left."""
-    planner = _Planner(places, conduits, nonce)
+    """At most `most` packets: crossings take half of them, controls half of the rest, samples what is left. The policy
+    is the one that the result is of."""
+    planner = _Planner(places, Borders(policy), nonce)
     packets: list[Planned] = []
     left_out: list[LeftOut] = []
 
@@ -79,8 +81,8 @@ def make_plan(
 
 
 class _Planner:
-    def __init__(self, places: Sequence[Place], conduits: Sequence[Conduit], nonce: str) -> None:
-        self._conduits, self._nonce = conduits, nonce
+    def __init__(self, places: Sequence[Place], borders: Borders, nonce: str) -> None:
+        self._borders, self._nonce = borders, nonce
         self._behind: dict[tuple[str, str], list[Place]] = {}
         for place in places:
             self._behind.setdefault((place.device, place.port), []).append(place)
@@ -100,26 +102,24 @@ class _Planner:
         """A flow that must pass, one for each ordered pair of ports and family that has any."""
         devices = {device.device: device for device in result.devices if device.collected}
         taken: set[tuple[str, str, str, int]] = set()
-        for conduit in self._conduits:
+        for device, from_port, to_port, passing in self._borders.through():
             for family in (4, 6):
-                key = conduit.device, conduit.from_port, conduit.to_port, family
-                if conduit.device not in devices or key in taken:
+                key = device, from_port, to_port, family
+                if device not in devices or key in taken:
                     continue
-                way = _Way(devices[conduit.device], conduit.from_port, conduit.to_port, family)
+                way = _Way(devices[device], from_port, to_port, family)
                 try:
-                    yield self._planned(Kind.CONTROL, conduit.id, way, self._control(way, conduit))
+                    yield self._planned(Kind.CONTROL, passing.id, way, self._control(way, passing))
                     taken.add(key)
                 except _NotSentError as reason:
-                    yield _left_out(Kind.CONTROL, conduit.id, way, reason)
+                    yield _left_out(Kind.CONTROL, passing.id, way, reason)
 
     def samples(self, result: AuditResult) -> Iterator[Planned | LeftOut]:
         """Packets that must not cross, for each pair of ports that is not violated; the first of each pair before the
-        second of any."""
+        second of any, of channels before zones."""
         for ports in SAMPLES:
-            for device in result.devices:
-                for pair in device.pairs:
-                    if pair.verdict is Verdict.VIOLATED:
-                        continue
+            for crosses in (CHANNELS, ZONES):
+                for device, pair in _kept_apart(result, crosses):
                     way = _Way(device, pair.from_port, pair.to_port, pair.family)
                     about = f"{pair.from_port} -> {pair.to_port}, {ports.protocol}"
                     try:
@@ -171,38 +171,34 @@ class _Planner:
         names = ", ".join(place.id for place in behind)
         raise _NotSentError(f"no place behind {port} may be {address}" + (f" ({names} may not)" if names else ""))
 
-    def _control(self, way: _Way, conduit: Conduit) -> _Made:
-        if not conduit.allow or conduit.allow[0].protocol not in (*PROTOCOLS, "icmp"):
+    def _control(self, way: _Way, passing: Passing) -> _Made:
+        if not passing.allow or passing.allow[0].protocol not in (*PROTOCOLS, "icmp"):
             raise _NotSentError("it allows nothing that can be sent as one packet")
-        source = self._one_of(way, way.from_port, conduit.senders, conduit.excluded)
-        destination = self._one_of(way, way.to_port, conduit.receivers, conduit.excluded)
-        return _made(way.family, source, destination, conduit.allow[0])
+        source = self._one_of(way, way.from_port, passing.senders, passing.not_senders)
+        destination = self._one_of(way, way.to_port, passing.receivers, passing.not_receivers)
+        return _made(way.family, source, destination, passing.allow[0])
 
     def _one_of(
-        self, way: _Way, port: str, networks: Sequence[IPNetwork], excluded: Sequence[IPNetwork]
+        self, way: _Way, port: str, networks: tuple[IPNetwork, ...], without: tuple[IPNetwork, ...]
     ) -> tuple[Place, IPAddress]:
         """A place behind a port, and an address of it in the networks: its own, else one that it stands for."""
-        networks = [network for network in networks if network.version == way.family]
+        networks = tuple(network for network in networks if network.version == way.family)
         if not networks:
             raise _NotSentError(f"it is not for IPv{way.family}")
         behind = self._behind.get((way.device.device, port), [])
         candidates = [(place, address) for place in behind for address in place.addresses]
         candidates += [(place, address) for place in behind for network in networks for address in _usual(network)]
         for place, address in candidates:
-            inside = any(address in network for network in networks)
-            if inside and place.may_be(address) and not any(address in network for network in excluded):
+            if place.may_be(address) and inside(address, networks, without):
                 return place, address
         raise _NotSentError(f"no place behind {port} may be in {', '.join(map(str, networks))}")
 
     def _sample(self, way: _Way, ports: Ports) -> _Made:
-        source, destination = self._first(way, way.from_port), self._first(way, way.to_port)
-        for conduit in self._conduits:
-            ends = conduit.device, conduit.from_port, conduit.to_port
-            if ends == (way.device.device, way.from_port, way.to_port) and _lets(
-                conduit, source[1], destination[1], ports
-            ):
-                raise _NotSentError(f"{conduit.id} lets it pass")
-        return _made(way.family, source, destination, ports)
+        made = _made(way.family, self._first(way, way.from_port), self._first(way, way.to_port), ports)
+        letting = self._borders.letting(way.device.device, way.from_port, way.to_port, made.packet)
+        if letting is not None:
+            raise _NotSentError(f"{letting.id} lets it pass")
+        return made
 
     def _first(self, way: _Way, port: str) -> tuple[Place, IPAddress]:
         for place in self._behind.get((way.device.device, port), []):
@@ -210,6 +206,13 @@ class _Planner:
                 if address.version == way.family:
                     return place, address
         raise _NotSentError(f"no place behind {port} has an address of IPv{way.family}")
+
+
+def _kept_apart(result: AuditResult, crosses: str) -> Iterator[tuple[DeviceResult, Pair]]:
+    for device in result.devices:
+        for pair in device.pairs:
+            if pair.crosses == crosses and pair.verdict is not Verdict.VIOLATED:
+                yield device, pair
 
 
 def _left_out(kind: Kind, about: str, way: _Way, reason: _NotSentError) -> LeftOut:
@@ -240,14 +243,3 @@ def _made(family: int, source: tuple[Place, IPAddress], destination: tuple[Place
     port = (*ports.ports, USUAL_PORTS[ports.protocol])[0]
     flags = SYN if ports.protocol == "tcp" else None
     return _Made(Shot(*ends, PROTOCOLS[ports.protocol], EPHEMERAL_PORT, port, tcp_flags=flags), listener)
-
-
-def _lets(conduit: Conduit, source: IPAddress, destination: IPAddress, ports: Ports) -> bool:
-    if not any(source in network for network in conduit.senders):
-        return False
-    if not any(destination in network for network in conduit.receivers):
-        return False
-    return any(
-        allowed.protocol == ports.protocol and (not allowed.ports or set(ports.ports) & set(allowed.ports))
-        for allowed in conduit.allow
-    )

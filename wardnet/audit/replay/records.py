@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 class Outcome(StrEnum):
     """`silent` says nothing: it was to be heard and was not, or no control shows that its ends work. A `fault` is of
-    the audit or of the snapshot's age: what must not cross was heard on another channel."""
+    the audit or of the snapshot's age: what must not cross was heard on another channel, or in another zone."""
 
     CROSSED = "crossed"  # a counterexample, heard on the other side
     PASSED = "passed"  # a control, heard
@@ -121,11 +121,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
+    """Where a packet was heard, and whether it `crossed` to get there: to another channel or zone, and nothing of the
+    policy lets it."""
+
     place: str
     device: str
     port: str
     channel: str
+    zone: str
     times: int
+    crossed: bool
 
 
 @dataclass(frozen=True, slots=True)
