@@ -150,7 +150,7 @@ def families(figures: Figures) -> Iterable[Family]:
 
     yield numbers(metrics.AUDIT_VERDICT, lambda ward: {(ward.verdict,): 1.0})
     yield numbers(metrics.AUDIT_DIRECTION, lambda ward: {(*key, v): 1.0 for key, v in ward.directions.items()})
-    yield numbers(metrics.AUDIT_LEAKS, lambda ward: {(): float(ward.leaks)})
+    yield numbers(metrics.AUDIT_LEAKS, lambda ward: {(what,): float(n) for what, n in ward.leaks.items()})
     yield numbers(metrics.AUDIT_UNKNOWNS, lambda ward: {(kind,): float(n) for kind, n in ward.unknowns.items()})
     yield numbers(metrics.AUDIT_ITEMS, lambda ward: {(treatment,): float(n) for treatment, n in ward.items.items()})
     yield numbers(metrics.AUDIT_DEVICES, lambda ward: {("read",): float(ward.read), ("missing",): float(ward.missing)})

@@ -234,7 +234,7 @@ _AUDIT_WARD = ("ward",)
 AUDIT_VERDICT = Metric(
     "wardnet_audit_verdict",
     "gauge",
-    "Always 1: whether the ward's channels are separate, as the last audit of it found: proved, violated or unknown.",
+    "Always 1: whether the ward's channels and zones are apart, as its last audit found: proved, violated or unknown.",
     (*_AUDIT_WARD, "verdict"),
 )
 AUDIT_DIRECTION = Metric(
@@ -244,7 +244,11 @@ AUDIT_DIRECTION = Metric(
     (*_AUDIT_WARD, "from", "to", "family", "verdict"),
 )
 AUDIT_LEAKS = Metric(
-    "wardnet_audit_leaks", "gauge", "Ways from one channel to another that are open for certain.", _AUDIT_WARD
+    "wardnet_audit_leaks",
+    "gauge",
+    "Ways that are open for certain and must not be: from one channel to another (channels), or between zones of one "
+    "(zones).",
+    (*_AUDIT_WARD, "crosses"),
 )
 AUDIT_UNKNOWNS = Metric(
     "wardnet_audit_unknowns",

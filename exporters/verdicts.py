@@ -16,6 +16,7 @@ FORMAT = 1
 VERDICTS = ("proved", "unknown", "violated")  # from good to bad
 TREATMENTS = ("modelled", "irrelevant", "unknown")
 KINDS = ("crossing", "problem", "disagreement")
+CROSSES = ("channels", "zones")  # what a way that must not be leads across
 LONGEST_NAME = 200
 
 Direction = tuple[str, str, str]  # from, to, family
@@ -31,10 +32,11 @@ class DamagedFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class WardVerdict:
-    """`unknowns` by kind, `items` by treatment, `directions` with their verdicts."""
+    """`leaks` by what they cross, `unknowns` by kind, `items` by treatment, `directions` between channels with their
+    verdicts."""
 
     verdict: str
-    leaks: int
+    leaks: Mapping[str, int]
     unknowns: Mapping[str, int]
     items: Mapping[str, int]
     read: int
@@ -102,14 +104,16 @@ def _audit(data: dict[str, Any]) -> Audit:
 
 
 def _ward(devices: list[dict[str, Any]], directions: Mapping[Direction, str]) -> WardVerdict:
+    leaks = dict.fromkeys(CROSSES, 0)
     unknowns = dict.fromkeys(KINDS, 0)
     items: Counter[str] = Counter(dict.fromkeys(TREATMENTS, 0))
     verdicts: list[str] = []
-    leaks = read = 0
+    read = 0
     for device in devices:
         verdict = _verdict(device["verdict"])
         of_crossings = Counter(_verdict(crossing["verdict"]) for crossing in device["crossings"])
-        leaks += of_crossings["violated"]
+        for crossing in device["crossings"]:
+            leaks[_crossed(crossing)] += crossing["verdict"] == "violated"
         unknowns["crossing"] += of_crossings["unknown"]
         unknowns["problem"] += len(device["problems"])
         unknowns["disagreement"] += len(device["disagreements"])
@@ -127,6 +131,11 @@ def _ward(devices: list[dict[str, Any]], directions: Mapping[Direction, str]) ->
     if _is_better(worst, _worst(list(directions.values()))):
         raise ValueError("a direction of the matrix is worse than the devices of its ward")
     return WardVerdict(worst, leaks, unknowns, dict(items), read, len(devices) - read, directions)
+
+
+def _crossed(crossing: dict[str, Any]) -> str:
+    one, other = _text(crossing["from_channel"]), _text(crossing["to_channel"])
+    return "zones" if one == other else "channels"
 
 
 def _text(value: object) -> str:

@@ -70,8 +70,10 @@ def test_the_audits_own_json_gives_the_figures_of_each_ward(results: dict[str, b
     assert ("verdict", "buoi", "proved") not in told
     (buoi,) = [device for device in record["devices"] if device["device"] == "buoi-gw"]
     leaks = [crossing for crossing in buoi["crossings"] if crossing["verdict"] == "violated"]
-    assert told["leaks", "buoi"] == float(len(leaks)) > 0
-    assert told["leaks", "nhat-tan"] == 0.0
+    for what in ("channels", "zones"):
+        assert told["leaks", "buoi", what] == sum(crossing["crosses"] == what for crossing in leaks)
+        assert told["leaks", "nhat-tan", what] == 0.0
+    assert told["leaks", "buoi", "channels"] > 0
     for treatment in ("modelled", "irrelevant", "unknown"):
         of_devices = [d for d in record["devices"] if d["ward"] == "buoi"]
         assert told["items", "buoi", treatment] == sum(c[treatment] for d in of_devices for c in d["coverage"])
@@ -88,6 +90,19 @@ def test_the_audits_own_json_gives_the_figures_of_each_ward(results: dict[str, b
     assert abs(told["snapshot_timestamp_seconds", "buoi"] - time.time()) < 3600
     assert told["info", record["version"], record["snapshot_sha256"], record["model_sha256"]] == 1.0
     assert [told["files", state] for state in ("read", "foreign", "damaged")] == [1.0, 0.0, 0.0]
+
+
+def test_a_way_between_zones_of_one_channel_is_a_leak_of_another_kind(results: dict[str, bytes]) -> None:
+    def within(data: dict[str, Any]) -> None:
+        for device in data["devices"]:
+            for crossing in device["crossings"]:
+                crossing["to_channel"] = crossing["from_channel"]
+
+    before, after = (
+        parse_audit(content).wards["buoi"] for content in (results["leak"], changed(results["leak"], within))
+    )
+    assert after.leaks == {"channels": 0, "zones": sum(before.leaks.values())}
+    assert after.verdict == "violated"
 
 
 def test_a_narrowed_audit_counts_for_its_wards_and_the_newest_snapshot_wins(
@@ -112,7 +127,7 @@ def test_a_narrowed_audit_counts_for_its_wards_and_the_newest_snapshot_wins(
     (tmp_path / "newer.json").write_bytes(changed(results["leak"], without_nhat_tan))
     told = samples(shelf.read())
     assert told["verdict", "buoi", "violated"] == 1.0
-    assert ("leaks", "nhat-tan") not in told
+    assert ("leaks", "nhat-tan", "channels") not in told
 
 
 def test_what_was_good_stays_when_a_file_is_overwritten_with_half_of_it(
