@@ -37,6 +37,8 @@ from bench.mutation.run import places_of_policy
 from bench.mutation.subjects import subjects
 from collectors.parsers import plain
 from collectors.parsers.artefact import Artefact, ParseError
+from collectors.parsers.bridge import cover_bridge_vlans, parse_bridge_vlans
+from collectors.parsers.conntrack import cover_connections, parse_connections
 from collectors.parsers.iproute import listed_addresses, parse_addresses, parse_links, parse_routes, parse_rules
 from collectors.parsers.linux import parse_device
 from collectors.parsers.nft import parse_ruleset
@@ -71,6 +73,8 @@ PARSERS: dict[str, Callable[[Artefact], object]] = {
     "sshd.txt": lambda artefact: (parse_sshd(artefact), cover_sshd(artefact)),
     "clock.txt": plain.parse_clock,
     "services.txt": parse_servers,
+    "bridge-vlan.json": lambda artefact: (parse_bridge_vlans(artefact), cover_bridge_vlans(artefact, ())),
+    "connections.txt": lambda artefact: cover_connections(artefact, parse_connections(artefact)),
 }
 # What no gateway of the fixtures has.
 SAMPLES: dict[str, bytes] = {
@@ -78,6 +82,12 @@ SAMPLES: dict[str, bytes] = {
     b'udp UNCONN 0 0 [::]%wan0:547 [::]:* users:(("dnsmasq",pid=7,fd=4),("x",pid=8,fd=1))\nraw UNCONN 0 0 *:58 *:*\n',
     "xfrm-policy.txt": b"src 10.0.0.0/8 dst 0.0.0.0/0\n\tdir out priority 0\n",
     "legacy-tables.txt": b"filter\nnat\n",
+    "bridge-vlan.json": b'[{"ifname":"br0","vlans":[{"vlan":1,"flags":["PVID","Egress Untagged"]}]},'
+    b'{"ifname":"lan1","vlans":[{"vlan":10,"vlanEnd":20},{"vlan":30,"flags":["PVID"]}]}]',
+    "connections.txt": b"ipv4     2 tcp      6 431999 ESTABLISHED src=10.20.1.11 dst=10.20.200.10 sport=40000 "
+    b"dport=443 src=10.20.200.10 dst=10.20.1.11 sport=443 dport=40000 [ASSURED] mark=0 use=1\n"
+    b"ipv6     10 icmpv6   58 29 src=fd20::1 dst=fd20::2 type=128 code=0 id=7 [UNREPLIED] src=fd20::2 dst=fd20::1 "
+    b"type=129 code=0 id=7 mark=0 use=1\n",
     "pppoe.txt": b"Id       Address              Device\n00000001 02:00:00:00:00:09 eth1\n",
 }
 # In which the leak itself is, or what it needs to be one.

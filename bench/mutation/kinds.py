@@ -34,11 +34,11 @@ class Kind:
     demanded: Verdict
 
 
-def on_ways(edit: Callable[[Subject, Way], Artefacts]) -> Callable[[Subject], Iterable[Place]]:
-    """In each way of a device."""
+def on_ways(edit: Callable[[Subject, Way], Artefacts], *, zones: bool = False) -> Callable[[Subject], Iterable[Place]]:
+    """In each way of a device between the channels; also between `zones` of one."""
 
     def places(subject: Subject) -> Iterable[Place]:
-        for way in subject.ways:
+        for way in (*subject.ways, *(subject.within if zones else ())):
             yield Place(str(way), lambda way=way: edit(subject, way), way)  # type: ignore[misc]
 
     return places

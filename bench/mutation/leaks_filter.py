@@ -287,14 +287,17 @@ UNSURE: dict[str, tuple[str, Made]] = {
 
 def _kinds() -> Iterable[Kind]:
     for name, (does, made) in FORMS.items():
-        yield Kind(name, does, on_ways(made), Verdict.VIOLATED)
+        yield Kind(name, does, on_ways(made, zones=True), Verdict.VIOLATED)
     # Not from the WAN's line with an address of the internet's as source, and the like: there the checks still drop.
-    yield Kind("an open policy", "the chain's policy is accept", on_ways(open_policy), Verdict.VIOLATED)
+    yield Kind("an open policy", "the chain's policy is accept", on_ways(open_policy, zones=True), Verdict.VIOLATED)
     yield Kind(
-        "a return before an open policy", "goes back to an accepting policy", on_ways(early_return), Verdict.VIOLATED
+        "a return before an open policy",
+        "goes back to an accepting policy",
+        on_ways(early_return, zones=True),
+        Verdict.VIOLATED,
     )
     for name, (does, made) in UNSURE.items():
-        yield Kind(name, does, on_ways(made), Verdict.UNKNOWN)
+        yield Kind(name, does, on_ways(made, zones=True), Verdict.UNKNOWN)
 
 
 KINDS = tuple(_kinds())

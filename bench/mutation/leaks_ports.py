@@ -42,7 +42,7 @@ def joined(kind: str, *, filtered: bool = False) -> Callable[[Subject, Way], Art
 
 def bridged(subject: Subject) -> Iterable[Place]:
     """The policy knows no bridge: it is a violation between the two, and unknown beside."""
-    return on_ways(joined("bridge"))(subject)
+    return on_ways(joined("bridge"), zones=True)(subject)
 
 
 def enslaved(kind: str) -> Callable[[Subject, Way], Artefacts]:
@@ -217,7 +217,7 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
 
 
 KINDS = (
-    Kind("a bridge", "over ports of both channels", bridged, Verdict.VIOLATED),
+    Kind("a bridge", "over ports of both channels, or of two zones", bridged, Verdict.VIOLATED),
     Kind("untagged frames", "of a trunk are let through", open_carrier("trunk0"), Verdict.VIOLATED),
     Kind("frames beside a session", "of a dialled line are let through", open_carrier("eth1"), Verdict.VIOLATED),
     *(Kind(name, does, places, Verdict.UNKNOWN) for name, does, places in UNKNOWN),

@@ -24,7 +24,7 @@ _BEYOND = {
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """From a port of one channel to a port of the other, in one family: what a leak opens."""
+    """From a port of one zone to a port of another, in one family: what a leak opens."""
 
     source: str
     destination: str
@@ -41,12 +41,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One device: its artefacts are proved as they are. Of `ways` each kind of leak is tried in all."""
+    """One device: its artefacts are proved as they are. Of `ways`, between the channels, each kind of leak is tried in
+    all; `within` are ways between zones of one channel, where an accept alone is a leak."""
 
     name: str
     artefacts: Artefacts
     policy: DevicePolicy
     ways: tuple[Way, ...]
+    within: tuple[Way, ...] = ()
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -96,7 +98,10 @@ class Subject:
         return f"{address}{number}" if family == 6 else f"{address.rpartition('.')[0]}.{number}"
 
     def led(self, way: Way, artefacts: Artefacts | None = None, priority: int = 950) -> Artefacts:
-        """With a policy rule that leads from the one port to what is behind the other."""
+        """With a policy rule that leads from the one port to what is behind the other, where no route of its own
+        channel does."""
+        if self.channel(way.source) == self.channel(way.destination):
+            return self.artefacts if artefacts is None else artefacts
         address, length = self.network(way.destination, way.family)
         return with_policy_rule(
             self.artefacts if artefacts is None else artefacts,
@@ -125,14 +130,31 @@ def _ways(wanted: DevicePolicy, few: bool) -> Iterator[Way]:
 _LINES = ("wan0", "inet0")
 
 
+def _within(wanted: DevicePolicy) -> Iterator[Way]:
+    """From any port to a LAN of its channel, where no conduit leads from the one to the other."""
+    named = {(passing.from_interface, passing.to_interface) for passing in wanted.conduits}
+    for source, destination, family in product(wanted.ports, wanted.ports, FAMILIES):
+        apart = source.channel is destination.channel and source.crosses(destination)
+        if apart and destination.prefixes and (source.interface, destination.interface) not in named:
+            yield Way(source.interface, destination.interface, family)
+
+
 @cache
 def subjects() -> tuple[Subject, ...]:
-    """A ward's gateway with an exception: every way. The district office's without one; the ward's with its LANs as
-    VLANs of one cable, and with a dialled line: fewer. And the hub, all of whose ports are of one channel."""
+    """A ward's gateway with an exception: every way. The district office's without one: fewer. And the hub, all of
+    whose ports are of one channel. These with their zones and conduits; the ward's gateway with its LANs as VLANs of
+    one cable, and with a dialled line, of the channels alone."""
     wanted = {name: device_policy(policy(), name) for name in ("buoi-gw", "tay-ho-gw", "tay-ho-hub")}
 
     def subject(name: str, artefacts: Artefacts, of: DevicePolicy, *, few: bool = True) -> Subject:
-        return Subject(name, artefacts, of, tuple(_ways(of, few)))
+        within = list(_within(of))
+        return Subject(
+            name,
+            artefacts,
+            of,
+            tuple(_ways(of, few)),
+            tuple(dict.fromkeys(within[:2] + within[-2:]) if few else within),
+        )
 
     return (
         subject("buoi-gw", fixture("buoi-gw"), wanted["buoi-gw"], few=False),

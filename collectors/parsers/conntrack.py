@@ -33,9 +33,9 @@ def _connection(artefact: Artefact, number: int, line: str) -> Connection:
         artefact.fail(place, f"not a connection: {line[:60]!r}")
     try:
         source, destination, answers_from, _ = map(ip_address, ends)
+        port = int(ports[2]) if ports else 0
     except ValueError as error:
         artefact.fail(place, str(error))
-    port = int(ports[2]) if ports else 0
     alive = "[UNREPLIED]" not in line and not _OVER.search(line)
     return Connection(artefact.span(place), match[3], source, destination, answers_from, port, alive)
 
