@@ -15,6 +15,7 @@ from collectors.parsers.nft_coverage import Listed, cover, targets
 from collectors.parsers.nft_match import Conditions, NamedSet
 from collectors.parsers.nft_statements import statements
 from collectors.parsers.nft_xt import may_untrack
+from wardnet.model.connections import without_idle_marks
 from wardnet.model.device import (
     Chain,
     FilterRule,
@@ -89,7 +90,7 @@ def parse_ruleset(artefact: Artefact, now: int | None = None) -> ParsedRuleset:
         elif kind not in _DEFINITIONS:
             unknowns.append(Unknown(artefact.span(where), f"object of kind {kind}"))
     _note_updated_sets(tables)
-    built = [_build(artefact, key, parts, unknowns, now) for key, parts in tables.items()]
+    built = without_idle_marks([_build(artefact, key, parts, unknowns, now) for key, parts in tables.items()])
     active = tuple(table for table, parts in zip(built, tables.values(), strict=True) if not parts.dormant)
     helpers = any(_sets_helper(rule.values.get("expr")) for rule in _all_rules(tables))
     zones = any(_sets_zone(rule.values.get("expr")) for rule in _all_rules(tables))

@@ -227,7 +227,10 @@ def _mangle(body: Any, span: Span) -> tuple[Statement, ...]:
         case {"key": {"meta": {"key": "mark"}}, "value": value}:
             return _set_mark(value, Field.MARK)
         case {"key": {"ct": {"key": "mark"}}, "value": value}:
-            return _set_mark(value, Field.CONNECTION_MARK)
+            try:
+                return _set_mark(value, Field.CONNECTION_MARK)
+            except UnmodelledError as error:
+                return (Opaque(span, str(error), rewrites=True, marks=True),)
         case {"key": {"meta": {"key": str(key)}}} if key in _MANGLED_WITHOUT_EFFECT:
             return ()
         case {"key": {"ct": {"key": str()}}}:

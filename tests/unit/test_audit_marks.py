@@ -37,7 +37,7 @@ def ct_mark(value: int, op: str = "==") -> dict[str, Any]:
     return {"match": {"op": op, "left": CT_MARK, "right": value}}
 
 
-def keep(value: int) -> dict[str, Any]:
+def keep(value: Any) -> dict[str, Any]:
     return {"mangle": {"key": CT_MARK, "value": value}}
 
 
@@ -128,10 +128,17 @@ def test_a_packet_without_a_connection_has_no_mark_to_compare() -> None:
     assert verdict(edited).verdict is Verdict.PROVED
 
 
-@pytest.mark.parametrize("value", [{"meta": {"key": "mark"}}, {"|": [{"&": [META_MARK, 0xFF]}, 0x100]}, 7])
+HASH = {"jhash": {"mod": 1 << 30, "expr": {"payload": {"protocol": "ether", "field": "saddr"}}}}  # whose it is
+
+
+@pytest.mark.parametrize("value", [{"meta": {"key": "mark"}}, {"|": [{"&": [META_MARK, 0xFF]}, 0x100]}, 7, HASH])
 def test_saving_a_mark_that_nothing_asks_for_changes_nothing(value: Any) -> None:
     saving = {"mangle": {"key": CT_MARK, "value": value}}
     assert verdict(with_rule(gateway(), [saving], chain="forward")).verdict is Verdict.PROVED
+
+
+def test_a_mark_that_is_not_modelled_is_unknown_where_a_rule_asks_for_one() -> None:
+    assert unknown_for(verdict(marking([came_in(WAN), keep(HASH)], [RESTORE])), "mark set to")
 
 
 def test_with_several_zones_no_established_packet_is_certain() -> None:

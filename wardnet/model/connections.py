@@ -6,10 +6,23 @@ belong to it find it there; what has no connection neither reads nor keeps one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from wardnet.model.device import Choose, Decide, FilterRule, Hook, Opaque, Ruleset, SetMark, Table
-from wardnet.model.packet import Field, looks_at
+from wardnet.model.device import (
+    Chain,
+    Choose,
+    Decide,
+    FilterRule,
+    Hook,
+    Match,
+    Opaque,
+    Ruleset,
+    SetMark,
+    Statement,
+    Table,
+)
+from wardnet.model.packet import Field, Open, looks_at
 
 # Where packets meet a chain that are not forwarded, and may belong to a connection that is: what a rule rejects with,
 # what the device takes for its own. Bridges see packets before and after all else.
@@ -40,6 +53,33 @@ def marks_set_beside(ruleset: Ruleset) -> bool:
             if any(_sets(rule) for rule in _met(table, chain.name, set())):
                 return True
     return False
+
+
+def without_idle_marks(tables: Sequence[Table]) -> list[Table]:
+    """The tables of a ruleset, where no rule asks for a connection's mark without the statements that only set one to a
+    value which is not modelled. What stands behind such a statement in its rule may still not be met."""
+    rules = [rule for table in tables for chain in table.chains.values() for rule in chain.rules]
+    if any(_asks(rule) for rule in rules) or not any(_idle(rule) for rule in rules):
+        return list(tables)
+    return [replace(table, chains={name: _without(chain) for name, chain in table.chains.items()}) for table in tables]
+
+
+def _idle(rule: FilterRule) -> bool:
+    return any(isinstance(statement, Opaque) and statement.marks for statement in rule.statements)
+
+
+def _without(chain: Chain) -> Chain:
+    return replace(chain, rules=tuple(_unmarking(rule) if _idle(rule) else rule for rule in chain.rules))
+
+
+def _unmarking(rule: FilterRule) -> FilterRule:
+    kept: list[Statement] = []
+    for place, statement in enumerate(rule.statements, start=1):
+        if not (isinstance(statement, Opaque) and statement.marks):
+            kept.append(statement)
+        elif place < len(rule.statements):
+            kept.append(Match(Open(statement.span, statement.reason)))
+    return replace(rule, statements=tuple(kept))
 
 
 def _asks(rule: FilterRule) -> bool:

@@ -175,12 +175,14 @@ class TranslateSource:
 @dataclass(frozen=True, slots=True)
 class Opaque:
     """A statement that is not modelled: it may accept, drop, or do nothing; and where `rewrites`, change
-    the packet's mark and destination; where `diverts`, send it (or a copy) out of any port, past all else."""
+    the packet's mark and destination; where `diverts`, send it (or a copy) out of any port, past all else. One that
+    `marks` gives its connection a mark that is not modelled, or ends its rule, and does nothing else."""
 
     span: Span
     reason: str
     rewrites: bool = False
     diverts: bool = False
+    marks: bool = False
 
 
 Statement = Match | Decide | Choose | SetMark | Untrack | TranslateDestination | TranslateSource | Opaque
