@@ -16,7 +16,7 @@ TRANSLATIONS = frozenset({"masquerade", "snat", "dnat", "redirect"})
 def translation(name: str, body: Any, span: Span) -> tuple[Statement, ...]:
     """One of TRANSLATIONS."""
     new_source = name in ("masquerade", "snat")
-    return _guarded(body, _source(body, span) if new_source else _destination(name, body, span))
+    return _guarded(body, _source(name, body, span) if new_source else _destination(name, body, span))
 
 
 def _guarded(body: Any, statement: Statement) -> tuple[Statement, ...]:
@@ -27,14 +27,14 @@ def _guarded(body: Any, statement: Statement) -> tuple[Statement, ...]:
     return (statement,)
 
 
-def _source(body: Any, span: Span) -> TranslateSource:
+def _source(name: str, body: Any, span: Span) -> TranslateSource:
     values = body if isinstance(body, dict) else {}
     try:
         addresses = _addresses(values["addr"]) if "addr" in values else None
         ports = _ports(values["port"]) if "port" in values else None
     except (UnmodelledError, ValueError, TypeError):
         return TranslateSource(span)
-    return TranslateSource(span, addresses, ports)
+    return TranslateSource(span, addresses, ports, masquerades=name == "masquerade")
 
 
 def _destination(name: str, body: Any, span: Span) -> Statement:

@@ -110,7 +110,7 @@ def test_the_json_has_matrix_hashes_coverage_and_packets_to_replay(tmp_path: Pat
         "ward": "buoi", "device": "buoi-gw", "from": "visitors", "to": "citizens", "family": "ipv6",
         "verdict": "proved",
     } in record["zones"]  # fmt: skip
-    assert record["statements"]["channels"] == "violated"
+    assert (record["statements"]["channels"], record["statements"]["network"]) == ("violated", None)
     (device,) = record["devices"]
     covered = device["coverage"][0]
     assert (covered["artefact"], covered["unknown"]) == ("nft-ruleset.json", 0)

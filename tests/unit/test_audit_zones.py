@@ -86,7 +86,7 @@ def test_the_hub_is_proved_between_its_wards_and_its_own_zones() -> None:
 def test_a_rule_between_two_zones_of_a_channel_is_found(
     source: str, destination: str, zones: tuple[str, str], sender: str, receiver: str
 ) -> None:
-    result = judged(with_rule(gateway(), [iif(source), oif(destination), ACCEPT]))
+    result = judged(with_rule(gateway(), [iif(source), oif(destination), ACCEPT], last=True))
     assert result.verdict is Verdict.VIOLATED
     assert between(result, CHANNELS) == {Verdict.PROVED}, "the channels are as separate as before"
     for family in (4, 6):
@@ -103,7 +103,7 @@ def test_a_rule_between_two_zones_of_a_channel_is_found(
 
 
 def test_a_rule_of_ipv6_alone_is_found_in_ipv6_alone() -> None:
-    edited = with_rule(gateway(), [meta("nfproto", "ipv6"), iif("wifi0"), oif("citizen0"), ACCEPT])
+    edited = with_rule(gateway(), [meta("nfproto", "ipv6"), iif("wifi0"), oif("citizen0"), ACCEPT], last=True)
     result = judged(edited)
     assert result.verdict is Verdict.VIOLATED
     assert {family for _, _, family in unproved(result)} == {6}
@@ -112,7 +112,9 @@ def test_a_rule_of_ipv6_alone_is_found_in_ipv6_alone() -> None:
 
 def test_an_accept_without_addresses_is_more_than_its_conduit() -> None:
     """The conduit leads to the servers; the rule to whoever is on the WAN."""
-    result = judged(with_rule(gateway(), [iif("clerks0"), oif("wan0"), payload("tcp", "dport", 443), ACCEPT]))
+    result = judged(
+        with_rule(gateway(), [iif("clerks0"), oif("wan0"), payload("tcp", "dport", 443), ACCEPT], last=True)
+    )
     (first,) = [c for c in crossings(result, "clerks0", "wan0", 4) if c.needs is None]
     assert first.verdict is Verdict.VIOLATED
     assert ip_address(first.packet.destination) not in ip_network("10.20.200.0/24")
@@ -159,7 +161,7 @@ def test_what_no_conduit_names_is_a_violation(conduit: str, way: tuple[str, str,
 
 
 def test_an_unknown_condition_between_zones_is_unknown() -> None:
-    result = judged(with_rule(gateway(), [iif("wifi0"), oif("citizen0"), UNKNOWN_MATCH, ACCEPT]))
+    result = judged(with_rule(gateway(), [iif("wifi0"), oif("citizen0"), UNKNOWN_MATCH, ACCEPT], last=True))
     assert result.verdict is Verdict.UNKNOWN
     assert ("wifi0", "citizen0", 4) in unproved(result)
     assert between(result, CHANNELS) == {Verdict.PROVED}
@@ -168,7 +170,7 @@ def test_an_unknown_condition_between_zones_is_unknown() -> None:
 def test_a_policy_without_zones_asks_for_the_channels_alone() -> None:
     wanted: Any = zoned_policy()
     ports = tuple(replace(port, zone="") for port in wanted.ports)
-    result = judged(with_rule(gateway(), [iif("wifi0"), oif("citizen0"), ACCEPT]),
+    result = judged(with_rule(gateway(), [iif("wifi0"), oif("citizen0"), ACCEPT], last=True),
                     replace(wanted, ports=ports, conduits=()))  # fmt: skip
     assert result.verdict is Verdict.PROVED
     assert {pair.crosses for pair in result.pairs} == {CHANNELS}

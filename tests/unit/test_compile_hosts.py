@@ -212,13 +212,22 @@ def test_the_policy_names_every_port_of_every_managed_gateway_and_lists_the_rest
     } | {gateway.id: PROGRAMS for gateway in plan.gateways if gateway.reached}
 
 
-def test_the_policys_conduits_are_the_plans_flows() -> None:
+def test_the_policys_conduits_are_the_plans_flows_and_its_network_has_every_zone_of_every_site() -> None:
     policy, plan = compile_policy(sample(), sample_plan()), sample_plan()
     for device in policy.devices:
         flows = [flow for flow in plan.gateway(device.device).flows if not flow.crosses]
         assert [(c.id, c.from_interface, c.to_interface) for c in device.conduits] == [
             (flow.id, flow.sender.port, flow.receiver.port) for flow in flows
         ]
+    network = policy.network
+    assert network is not None
+    zones = {(g.site, port.zone) for g in plan.gateways for port in g.ports if port.zone} | {("", "internet")}
+    assert {(place.site, place.zone) for place in network.places} == zones
+    assert {device.device for device in network.assumed} == {g.id for g in plan.gateways if not g.reached}
+    links = {device.device: {port.link for port in device.ports} for device in policy.devices}
+    assert links["buoi-gw"] & links["tay-ho-hub"] == {"buoi-wan"}
+    assert links["buoi-gw"] & links["nhat-tan-gw"] == {"the internet"}
+    assert not any("gateway" in (journey.from_zone, journey.to_zone) for journey in network.journeys)
 
 
 def test_a_grant_of_the_policy_is_one_family_and_carries_who_answers_for_it() -> None:

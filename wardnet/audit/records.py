@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -169,6 +169,58 @@ class DeviceResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """From one place of the network to another, in one family. A place is a zone at a site; at none, what is outside.
+    Where it is `assumed`, a device that is not looked into has to keep to its part for it."""
+
+    from_ward: str
+    from_site: str
+    from_zone: str
+    from_channel: str
+    to_ward: str
+    to_site: str
+    to_zone: str
+    to_channel: str
+    family: int
+    verdict: Verdict
+    assumed: bool
+
+    @property
+    def crosses(self) -> str:
+        return _crossed(self.from_channel, self.to_channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a packet may get from one place to another that no conduit or exception leads to: over which devices, in by
+    which port and out by which (`path`). Violated if each of them was followed and lets it pass; else `open_points` say
+    what is not known."""
+
+    cell: Cell
+    packet: Packet
+    path: tuple[Hop, ...]
+    open_points: tuple[OpenPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkResult:
+    """What the devices' proofs make together. `relays` are hosts on several links, by their names: taken to pass
+    nothing on."""
+
+    verdict: Verdict
+    cells: tuple[Cell, ...]
+    ways: tuple[Way, ...]
+    relays: Mapping[str, tuple[str, ...]]
+
+    def doubted(self) -> NetworkResult:
+        """Where something that it was put together from turned out to be otherwise: nothing of it is proved."""
+        cells = tuple(
+            replace(cell, verdict=Verdict.UNKNOWN) if cell.verdict is Verdict.PROVED else cell for cell in self.cells
+        )
+        return replace(self, verdict=worst([cell.verdict for cell in cells]), cells=cells)
+
+
+@dataclass(frozen=True, slots=True)
 class GrantInForce:
     id: str
     device: str
@@ -210,3 +262,4 @@ class AuditResult:
     assumptions: tuple[AssumptionMade, ...]
     artefacts: Mapping[str, Mapping[str, str]]  # device -> artefact -> SHA-256
     replay: Replay | None = None
+    network: NetworkResult | None = None  # None where the policy has none, or the audit was narrowed to some wards

@@ -12,7 +12,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
-from wardnet.audit.records import CHANNELS, ZONES, AuditResult, Crossing, DeviceResult, Verdict, worst
+from wardnet.audit.records import CHANNELS, ZONES, AuditResult, Cell, Crossing, DeviceResult, Verdict, worst
 from wardnet.model.packet import ICMP, ICMPV6, TCP, UDP
 from wardnet.model.span import Span
 
@@ -42,13 +42,18 @@ def record(result: AuditResult) -> dict[str, Any]:
             written["crosses"] = crossing.crosses
         for written, pair in zip(device["pairs"], judged.pairs, strict=True):
             written["crosses"] = pair.crosses
+    for written, cell in zip(plain["network"]["cells"] if result.network else (), _cells(result), strict=True):
+        written["crosses"] = cell.crosses
     return plain
 
 
-def statements(result: AuditResult) -> dict[str, Verdict]:
-    """The verdict on each statement by itself: that nothing passes between the `channels` at any device, and between
-    the `zones` of one channel at any device."""
-    return {what: worst([_of_device(device, what) for device in result.devices]) for what in (CHANNELS, ZONES)}
+def statements(result: AuditResult) -> dict[str, str | None]:
+    """The verdict on each statement by itself: that nothing passes between the `channels` at any device, between the
+    `zones` of one channel at any device, and between places over the whole `network` (None: not asked)."""
+    return {
+        **{what: worst([_of_device(device, what) for device in result.devices]) for what in (CHANNELS, ZONES)},
+        "network": result.network.verdict if result.network else None,
+    }
 
 
 def _of_device(device: DeviceResult, what: str) -> Verdict:
@@ -71,6 +76,10 @@ def zones(result: AuditResult) -> list[dict[str, str]]:
         }
         for (ward, device, source, destination, family), verdicts in sorted(found.items())
     ]  # fmt: skip
+
+
+def _cells(result: AuditResult) -> tuple[Cell, ...]:
+    return result.network.cells if result.network else ()
 
 
 def matrix(result: AuditResult) -> list[dict[str, str]]:

@@ -18,6 +18,8 @@ from wardnet import __version__
 from wardnet.audit.agreement import Opinion
 from wardnet.audit.errors import AuditError
 from wardnet.audit.judge import Places, channel_networks, judge
+from wardnet.audit.network import judge_network
+from wardnet.audit.parts import Part
 from wardnet.audit.records import (
     AssumptionMade,
     AuditResult,
@@ -70,18 +72,20 @@ def audit(
     places = channel_networks(policy.devices)
     switches = [switch for switch in policy.switches if (not wards or switch.ward in wards)
                 and snapshot.entry(switch.device) is not None]  # fmt: skip
-    results = (
-        *(_device(snapshot, device, places, backend, opinion) for device in devices),
-        *(_switch(snapshot, switch) for switch in switches),
-    )
-    if not results:
+    parts = [_device(snapshot, device, places, backend, opinion) for device in devices]
+    looked_into = [_switch(snapshot, switch) for switch in switches]
+    if not parts and not looked_into:
         raise AuditError("the policy names no device")
+    network = None if policy.network is None or wards else judge_network(policy.network, parts, backend)
+    if network is not None and any(switch.verdict is not Verdict.PROVED for switch in looked_into):
+        network = network.doubted()  # it is put together from networks that are apart
+    results = (*(part.result for part in parts if part.result is not None), *looked_into)
     if not any(result.pairs for result in results):
         results = tuple(_nothing_compared(result) for result in results)
     manifest = snapshot.manifest
-    looked_into = {switch.device for switch in switches}
+    at_switches = {switch.device for switch in looked_into}
     return AuditResult(
-        verdict=worst([result.verdict for result in results]),
+        verdict=worst([result.verdict for result in results] + ([network.verdict] if network else [])),
         district=policy.district,
         wards=tuple(sorted(wards)),
         as_of=manifest.collected_at.isoformat(),
@@ -94,30 +98,32 @@ def audit(
         devices=results,
         grants=tuple(grant for device in devices for grant in _grants(device)),
         assumptions=tuple(
-            AssumptionMade(a.subject, SWITCH_ZONES if a.subject in looked_into else a.reason, str(a.source))
+            AssumptionMade(a.subject, SWITCH_ZONES if a.subject in at_switches else a.reason, str(a.source))
             for a in policy.assumptions
         ),
         artefacts={
             entry.device: {artefact.name: artefact.sha256 for artefact in entry.artefacts} for entry in manifest.devices
         },
+        network=network,
     )
 
 
 def _device(
     snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: str | None, opinion: Opinion | None
-) -> DeviceResult:
+) -> Part:
     entry = snapshot.entry(policy.device)
     if entry is None or not entry.collected:
         reason = "is not in the snapshot" if entry is None else f"could not be collected: {entry.reason}"
-        return _unread(policy, f"{policy.device} {reason}", f"`wardnet collect --device {policy.device}`")
+        return Part(policy, _unread(policy, f"{policy.device} {reason}", f"`wardnet collect --device {policy.device}`"))
     reader = READERS.get(Platform(policy.platform))
     if reader is None or snapshot.platforms[policy.device] != policy.platform:
         found = snapshot.platforms[policy.device]
-        return _unread(policy, f"{policy.device} is {found}, which this version can't read", "audit it by hand")
+        reason = f"{policy.device} is {found}, which this version can't read"
+        return Part(policy, _unread(policy, reason, "audit it by hand"))
     collected_at = int(snapshot.manifest.collected_at.timestamp())
     with _uncollected():
         device = reader(policy.device, snapshot.contents[policy.device], collected_at)
-        return judge(device, policy, places, backend, opinion)
+        return Part(policy, judge(device, policy, places, backend, opinion), device)
 
 
 def _switch(snapshot: Snapshot, policy: SwitchPolicy) -> DeviceResult:

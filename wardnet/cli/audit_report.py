@@ -7,6 +7,7 @@ from rich.text import Text
 
 from wardnet.audit.records import CHANNELS, AuditResult, Crossing, DeviceResult, Verdict
 from wardnet.audit.report import matrix, zones
+from wardnet.cli.audit_network import print_network
 from wardnet.cli.audit_replay import print_replay
 from wardnet.cli.audit_words import hop_text, line, packet_text, point_text, shown
 from wardnet.cli.console import out
@@ -31,6 +32,7 @@ def print_report(result: AuditResult) -> None:
     for device in result.devices:
         _problems(device)
         _disagreements(device)
+    print_network(result)
     if result.replay is not None:
         print_replay(result.replay)
     _grants(result)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from wardnet.compile.implied import BROADCAST
+from wardnet.compile.journeys import compile_network, link_of
+from wardnet.compile.places import single
 from wardnet.compile.plan import on_day
 from wardnet.locale import N_
 from wardnet.model.intent import District, IPNetwork
-from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, PortKind, SwitchPlan
+from wardnet.model.plan import Flow, GatewayPlan, HostPlan, Plan, Port, PortKind, SwitchPlan
 from wardnet.model.policy import (
     Assumption,
     AuditPolicy,
@@ -43,6 +46,7 @@ def compile_policy(district: District, plan: Plan) -> AuditPolicy:
         devices=tuple(devices[name] for name in reached),
         assumptions=tuple(assumptions),
         switches=tuple(_switch(plan, switch) for switch in plan.switches if switch.managed),
+        network=compile_network(today, plan, devices),
     )
 
 
@@ -72,7 +76,7 @@ def _device(gateway: GatewayPlan, documents: dict[str, tuple[str, str]]) -> Devi
         ports.append(
             PolicyPort(
                 port.name, port.channel, label, prefixes, port.parent, port.tag, dialled,
-                zone=label,
+                zone=label, link=link_of(gateway, port), becomes=_becomes(gateway, port),
             )
         )  # fmt: skip
     grants = [grant for flow in gateway.flows if flow.crosses for grant in _grants(flow, documents)]
@@ -80,12 +84,27 @@ def _device(gateway: GatewayPlan, documents: dict[str, tuple[str, str]]) -> Devi
     return DevicePolicy(gateway.id, gateway.ward, gateway.site, gateway.platform, tuple(ports), tuple(grants), conduits)
 
 
+def _becomes(gateway: GatewayPlan, port: Port) -> tuple[IPNetwork, ...] | None:
+    if port.name not in gateway.masquerade:
+        return None
+    return () if port.ipv4 is None else (single(port.ipv4.ip),)
+
+
 def _passing(flow: Flow) -> Passing:
+    """Without what stays between neighbours: nothing that is forwarded is from or to it."""
     sender, receiver = flow.sender, flow.receiver
     return Passing(
-        flow.id, sender.port, receiver.port, sender.prefixes, receiver.prefixes, flow.allow, flow.source,
-        sender.excluded, receiver.excluded,
+        flow.id, sender.port, receiver.port, _beyond(sender.prefixes), _beyond(receiver.prefixes), flow.allow,
+        flow.source, sender.excluded, receiver.excluded,
     )  # fmt: skip
+
+
+def _beyond(prefixes: tuple[IPNetwork, ...]) -> tuple[IPNetwork, ...]:
+    return tuple(
+        prefix
+        for prefix in prefixes
+        if not (prefix.is_unspecified or prefix.is_link_local or prefix.is_multicast or prefix == BROADCAST)
+    )
 
 
 def _grants(flow: Flow, documents: dict[str, tuple[str, str]]) -> list[Grant]:

@@ -164,12 +164,13 @@ class TranslateDestination:
 @dataclass(frozen=True, slots=True)
 class TranslateSource:
     """A new source on the way out, for a connection's first packet: of `addresses` and `ports`; None where the outgoing
-    port gives the address (masquerade), where the port may stay, or where the listing says more than a range. Ends
-    the base chain."""
+    port gives the address (it `masquerades`), where the port may stay, or where the listing says more than a range.
+    Ends the base chain."""
 
     span: Span
     addresses: tuple[int, int] | None = None
     ports: tuple[int, int] | None = None
+    masquerades: bool = False
 
 
 @dataclass(frozen=True, slots=True)

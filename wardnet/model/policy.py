@@ -14,7 +14,9 @@ from wardnet.model.intent import Channel, IPNetwork, Platform, Ports, Source
 class PolicyPort:
     """A port of one channel. What it stands on is its `parent`: as VLAN `tag` of it, or, if `dialled`, as a PPPoE
     session over it (over its VLAN `tag`, where that is set). `zone` is what lies behind it: the zone of a LAN, or the
-    circuit by whose far end other zones are reached; without one, the whole channel is one zone."""
+    circuit by whose far end other zones are reached; without one, the whole channel is one zone. Ports on the same
+    `link` hear each other. `becomes` is the source that IPv4 leaves by it with: empty if nobody knows it
+    beforehand, None if it stays."""
 
     interface: str
     channel: Channel
@@ -24,6 +26,8 @@ class PolicyPort:
     tag: int | None = None
     dialled: bool = False
     zone: str = ""
+    link: str = ""
+    becomes: tuple[IPNetwork, ...] | None = None
 
     @property
     def area(self) -> str:
@@ -139,10 +143,49 @@ class Assumption:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A zone at a site, or what lies outside: on which links its hosts are, at which addresses."""
+
+    ward: str
+    site: str
+    zone: str
+    channel: Channel
+    links: tuple[str, ...]
+    prefixes: tuple[IPNetwork, ...]
+    excluded: tuple[IPNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What a conduit lets start from one zone to another, wherever they are. An exception's has the one `sender` and
+    the one `receiver`, by their addresses."""
+
+    id: str
+    from_zone: str
+    to_zone: str
+    allow: tuple[Ports, ...]
+    source: Source = field(compare=False)
+    sender: tuple[IPNetwork, ...] = ()
+    receiver: tuple[IPNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """What may get from each place to each other, end to end. Devices that are `assumed` are not looked into, and are
+    taken to keep to their part. Hosts that are on several links might `relay` what they get."""
+
+    places: tuple[Place, ...]
+    journeys: tuple[Journey, ...]
+    assumed: tuple[DevicePolicy, ...]
+    relays: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPolicy:
     """The statement to prove: at each device nothing passes from a port of one zone to a port of another, in either
     direction and family, except what a conduit names within a channel, and a grant across. Likewise between the
-    channels at each of the `switches`, where a snapshot has it."""
+    channels at each of the `switches`, where a snapshot has it. With a `network`, nor from one place of it to another,
+    over all devices."""
 
     district: str
     model_sha256: str
@@ -150,3 +193,4 @@ class AuditPolicy:
     devices: tuple[DevicePolicy, ...]
     assumptions: tuple[Assumption, ...]
     switches: tuple[SwitchPolicy, ...] = ()
+    network: NetworkPolicy | None = None

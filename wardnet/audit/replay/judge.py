@@ -131,14 +131,16 @@ def _doubts(packets: Sequence[Replayed]) -> tuple[str, ...]:
 
 
 def with_replay(result: AuditResult, replay: Replay) -> AuditResult:
-    """The result with its replay. A packet that crossed where no crossing is reported makes its device violated."""
+    """The result with its replay. A packet that crossed where no crossing is reported makes its device violated, and
+    what was put together from its proof unknown."""
     faults: dict[str, list[Replayed]] = {}
     for one in replay.packets:
         if one.outcome is Outcome.FAULT:
             faults.setdefault(one.planned.device, []).append(one)
     devices = tuple(_device(device, faults.get(device.device, ())) for device in result.devices)
     verdict = worst([result.verdict, *(device.verdict for device in devices)])
-    return replace(result, verdict=verdict, devices=devices, replay=replay)
+    network = result.network.doubted() if result.network is not None and faults else result.network
+    return replace(result, verdict=verdict, devices=devices, network=network, replay=replay)
 
 
 def _device(device: DeviceResult, faults: Sequence[Replayed]) -> DeviceResult:
