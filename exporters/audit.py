@@ -47,9 +47,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is told: the wards, the newest audit, and how many files are in each state."""
+    """What is told: the wards, the verdict on the whole network (empty: none), the newest audit, and how many files are
+    in each state."""
 
     wards: Mapping[str, Told] = field(default_factory=dict)
+    network: str = ""
     newest: Audit | None = None
     files: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
 
@@ -76,7 +78,8 @@ class Shelf:
             counts[known.state] += 1
         dated = [(known.audit, known.mark[2]) for known in self._known.values() if known.audit is not None]
         in_order = [audit for audit, _written in sorted(dated, key=lambda one: (one[0].as_of, one[1]))]
-        return Figures(merged(in_order), in_order[-1] if in_order else None, counts)
+        network = next((audit.network for audit in reversed(in_order) if audit.whole), "")
+        return Figures(merged(in_order), network, in_order[-1] if in_order else None, counts)
 
     def _listed(self) -> list[tuple[Mark, Path]]:
         found: list[tuple[Mark, Path]] = []
@@ -150,6 +153,7 @@ def families(figures: Figures) -> Iterable[Family]:
 
     yield numbers(metrics.AUDIT_VERDICT, lambda ward: {(ward.verdict,): 1.0})
     yield numbers(metrics.AUDIT_DIRECTION, lambda ward: {(*key, v): 1.0 for key, v in ward.directions.items()})
+    yield number_family(metrics.AUDIT_NETWORK, {(figures.network,): 1.0} if figures.network else {})
     yield numbers(metrics.AUDIT_LEAKS, lambda ward: {(what,): float(n) for what, n in ward.leaks.items()})
     yield numbers(metrics.AUDIT_UNKNOWNS, lambda ward: {(kind,): float(n) for kind, n in ward.unknowns.items()})
     yield numbers(metrics.AUDIT_ITEMS, lambda ward: {(treatment,): float(n) for treatment, n in ward.items.items()})

@@ -243,6 +243,12 @@ AUDIT_DIRECTION = Metric(
     "Always 1: the verdict on what goes from one channel of the ward to another, in one family.",
     (*_AUDIT_WARD, "from", "to", "family", "verdict"),
 )
+AUDIT_NETWORK = Metric(
+    "wardnet_audit_network_verdict",
+    "gauge",
+    "Always 1: whether the network as a whole is apart, made of its devices, as the last audit of all wards found.",
+    ("verdict",),
+)
 AUDIT_LEAKS = Metric(
     "wardnet_audit_leaks",
     "gauge",

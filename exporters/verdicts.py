@@ -46,7 +46,8 @@ class WardVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """One result. `as_of` is the snapshot's time in seconds since 1970; `whole` is one of all wards."""
+    """One result. `as_of` is the snapshot's time in seconds since 1970; `whole` is one of all wards. `network` is the
+    verdict on what the devices make together, empty where that was not asked."""
 
     as_of: float
     district: str
@@ -55,6 +56,7 @@ class Audit:
     snapshot_sha256: str
     model_sha256: str
     wards: Mapping[str, WardVerdict]
+    network: str = ""
 
 
 def parse_audit(content: bytes) -> Audit:
@@ -90,8 +92,10 @@ def _audit(data: dict[str, Any]) -> Audit:
     wards = {ward: _ward(found, directions[ward]) for ward, found in devices.items()}
     if not wards:
         raise ValueError("it judges no device")
-    if _is_better(_verdict(data["verdict"]), _worst([ward.verdict for ward in wards.values()])):
-        raise ValueError("its verdict is better than that of a device in it")
+    network = _network(data.get("network"))
+    told = [ward.verdict for ward in wards.values()] + ([network] if network else [])
+    if _is_better(_verdict(data["verdict"]), _worst(told)):
+        raise ValueError("its verdict is better than that of something in it")
     at = datetime.fromisoformat(data["as_of"])
     if at.tzinfo is None:
         raise ValueError(f"{data['as_of']} is a time without a zone")
@@ -99,8 +103,17 @@ def _audit(data: dict[str, Any]) -> Audit:
         raise TypeError("wards")
     return Audit(
         at.timestamp(), _text(data["district"]), not data["wards"], _text(data["version"]),
-        _text(data["snapshot_sha256"]), _text(data["model_sha256"]), wards,
+        _text(data["snapshot_sha256"]), _text(data["model_sha256"]), wards, network,
     )  # fmt: skip
+
+
+def _network(network: dict[str, Any] | None) -> str:
+    if network is None:
+        return ""
+    verdict = _verdict(network["verdict"])
+    if _is_better(verdict, _worst([_verdict(cell["verdict"]) for cell in network["cells"]])):
+        raise ValueError("the network is better than a direction in it")
+    return verdict
 
 
 def _ward(devices: list[dict[str, Any]], directions: Mapping[Direction, str]) -> WardVerdict:

@@ -89,6 +89,7 @@ def test_the_audits_own_json_gives_the_figures_of_each_ward(results: dict[str, b
     assert ("internet", "wan", "ipv4", "violated") in directions
     assert abs(told["snapshot_timestamp_seconds", "buoi"] - time.time()) < 3600
     assert told["info", record["version"], record["snapshot_sha256"], record["model_sha256"]] == 1.0
+    assert told["network_verdict", record["network"]["verdict"]] == 1.0
     assert [told["files", state] for state in ("read", "foreign", "damaged")] == [1.0, 0.0, 0.0]
 
 
@@ -173,6 +174,10 @@ DAMAGE: dict[str, Change] = {
     "a device is worse than the whole": lambda data: the_device(data).update(verdict="violated"),
     "a pair is worse than its device": lambda data: the_device(data)["pairs"][0].update(verdict="unknown"),
     "a problem in a proved device": lambda data: the_device(data)["problems"].append({}),
+    "a network that is worse": lambda data: data.update(network={"verdict": "violated", "cells": []}),
+    "a network that is better than a part of it": lambda data: data.update(
+        network={"verdict": "proved", "cells": [{"verdict": "unknown"}]}
+    ),
     "a crossing in a proved device": lambda data: the_device(data)["crossings"].append({"verdict": "violated"}),
     "a direction is worse": lambda data: data["matrix"][0].update(verdict="violated"),
     "a direction of no ward here": lambda data: data["matrix"][0].update(ward="elsewhere"),
