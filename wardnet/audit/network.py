@@ -189,11 +189,12 @@ class _Network:
 
     def _way(self, flood: _Flood, start: Place, end: Place, arrival: _Arrival, left: Bdd) -> _Found:
         """One packet of it, its path, and what is not known of that: nothing, if one was found that is let through."""
-        known = [place.prefixes if place.site else () for place in (start, end)]  # outside, any usual address
+        # Outside, any usual address.
+        senders, receivers = (place.prefixes if place.site else () for place in (start, end))
         steps = arrival.steps()
         found = []
         for packets in flood.likely(arrival, left):
-            witness = choose(self._space, packets, *known)
+            witness = choose(self._space, packets, senders, receivers)
             points = tuple(point for step in steps for point in self._open(step, witness, last=step is steps[-1]))
             found.append((witness, points))
             if not points:
@@ -233,7 +234,7 @@ class _Flood:
             arrival = waiting.pop(0)
             for step in self.network.steps(arrival.link, arrival.step):
                 port = (step.destination.link, step.part.policy.device, step.destination.interface)
-                before = there.get(port, space.false)
+                before: Bdd = there.get(port, space.false)
                 new = self.network.passed(step, arrival.packets, self.doubted) & ~before
                 if new != space.false:
                     there[port] = before | new

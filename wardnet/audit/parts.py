@@ -65,7 +65,7 @@ def followed(step: Step, family: int, witness: Witness, *, another_source: bool)
         asked.add(kind)
         return kind == "chance"
 
-    start = {**witness.fields, Field.MARK: 0, Field.STATE: State.INVALID}
+    start = {**witness.fields, Field.MARK: 0, Field.CONNECTION_MARK: 0, Field.STATE: State.INVALID}
     wanted = (witness.fields[Field.DESTINATION], witness.fields[Field.DESTINATION_PORT])
     tracer = Tracer(step.part.device, family, LinkState(), guessed, state=State.NEW, translated_to=wanted)
     passed = tracer.run(Probe(start, step.source.interface), step.destination.interface).passed

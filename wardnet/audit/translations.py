@@ -75,7 +75,7 @@ def _leads_to(rule: FilterRule, port: str) -> bool:
 def _parts(rule: FilterRule) -> list[Predicate]:
     """Conditions of which each has to hold before the rule's last statement."""
     waiting = [statement.predicate for statement in rule.statements if isinstance(statement, Match)]
-    found = []
+    found: list[Predicate] = []
     while waiting:
         one = waiting.pop()
         if isinstance(one, All):
