@@ -142,3 +142,14 @@ def test_what_passes_through_a_device_that_was_not_read_is_unknown() -> None:
     (way,) = [w for w in result.ways if w.cell == found]
     assert [point.reason for point in way.open_points] == ["nothing of tay-ho-hub was read"]
     assert cell(result, ("visitors", "buoi-office"), ("citizens", "buoi-office"), 4).verdict is Verdict.PROVED
+
+
+def test_of_a_network_whose_parts_turned_out_otherwise_nothing_is_proved() -> None:
+    """A switch that joins its networks, a packet of a replay that was heard where none may come."""
+    result = judged(healthy()).doubted()
+    assert result.verdict is Verdict.UNKNOWN
+    assert {c.verdict for c in result.cells} == {Verdict.UNKNOWN}
+    (first, *others) = result.cells
+    known = replace(result, cells=(replace(first, verdict=Verdict.VIOLATED), *others)).doubted()
+    assert known.verdict is Verdict.VIOLATED
+    assert known.cells[0].verdict is Verdict.VIOLATED
