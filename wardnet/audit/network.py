@@ -189,8 +189,7 @@ class _Network:
 
     def _way(self, flood: _Flood, start: Place, end: Place, arrival: _Arrival, left: Bdd) -> _Found:
         """One packet of it, its path, and what is not known of that: nothing, if one was found that is let through."""
-        # Outside, any usual address.
-        senders, receivers = (place.prefixes if place.site else () for place in (start, end))
+        senders, receivers = (place.prefixes if place.site else () for place in (start, end))  # outside: anybody
         steps = arrival.steps()
         found = []
         for packets in flood.likely(arrival, left):
