@@ -7,7 +7,7 @@ from ipaddress import ip_network
 
 from wardnet.compile.places import GATEWAY, single
 from wardnet.model.intent import Channel, District, Host, IPNetwork, Site
-from wardnet.model.plan import GatewayPlan, Plan, Port, PortKind
+from wardnet.model.plan import GatewayPlan, Hook, Plan, Port, PortKind
 from wardnet.model.policy import DevicePolicy, Journey, NetworkPolicy, Place
 
 EVERYTHING = ("0.0.0.0/0", "::/0")
@@ -26,7 +26,7 @@ def compile_network(today: District, plan: Plan, devices: Mapping[str, DevicePol
     """`devices` are the policies of all gateways, by their ids; those that are not reached are assumed."""
     return NetworkPolicy(
         places=(*_places(today, plan), *_outside(today)),
-        journeys=(*_conduits(today), *_exceptions(today)),
+        journeys=(*_conduits(today), *_implied(today, plan), *_exceptions(today)),
         assumed=tuple(devices[gateway.id] for gateway in plan.gateways if not gateway.reached),
         relays={
             host.id: tuple(f"{host.site}/{port.network}" for port in host.ports)
@@ -68,6 +68,23 @@ def _conduits(today: District) -> list[Journey]:
         for conduit in today.conduits
         if GATEWAY not in (conduit.from_zone, conduit.to_zone)
     ]
+
+
+def _implied(today: District, plan: Plan) -> list[Journey]:
+    """What gateways forward within a channel by another line of the inventory than a conduit, such as from Prometheus
+    to PCs that measure: from and to hosts, each gateway on the way has the same."""
+    named, zones = {conduit.id for conduit in today.conduits}, {zone.id for zone in today.zones}
+    found = [
+        Journey(
+            flow.id, flow.sender.name, flow.receiver.name, flow.allow, flow.source,
+            flow.sender.prefixes, flow.receiver.prefixes,
+        )
+        for gateway in plan.gateways
+        for flow in gateway.flows
+        if flow.hook is Hook.FORWARD and not flow.crosses and flow.id not in named
+        and {flow.sender.name, flow.receiver.name} <= zones
+    ]  # fmt: skip
+    return list(dict.fromkeys(found))
 
 
 def _exceptions(today: District) -> list[Journey]:
