@@ -59,6 +59,7 @@ class Gateway:
     )
     silent: set[str] = field(default_factory=set)
     scanners: dict[str, str] = field(default_factory=dict)  # id -> state
+    pcs: dict[str, float] = field(default_factory=dict)  # id -> seconds that the LAN adds to each round trip
     model: str = "5f" * 32
 
     @property
@@ -81,6 +82,8 @@ class Exposition:
     def text(self, plane: str) -> str:
         with self._lock:
             self._advance()
+            if plane.startswith("pc/"):
+                return "\n".join(self._pc(plane.removeprefix("pc/"))) + "\n"
             lines = self._link() if plane == "link" else self._software()
         lines.append(f'wardnet_agent_info{{version="0.1.0",model_sha256="{self.gateway.model}"}} 1')
         lines.append(f'wardnet_agent_lateness_seconds{{plane="{plane}"}} 0.002')
@@ -170,6 +173,24 @@ class Exposition:
                 )
         return out
 
+    def _pc(self, pc: str) -> list[str]:
+        """What an agent on a clerk's PC says: the WAN's services with the LAN on the way."""
+        added, line = self.gateway.pcs[pc], self.gateway.lines["wan"]
+        out = ['wardnet_pc_agent_lateness_seconds{plane="pc"} 0.002']
+        for service in self.gateway.services["wan"]:
+            for family in ("ipv4", "ipv6"):
+                run = f'channel="wan",service="{service}",family="{family}"'
+                rtt = self._round_trip(line) + added
+                figures = (rtt + line.dns, rtt * 1.02, rtt + 0.004, rtt + line.server, 0.002)
+                out += [f"wardnet_pc_service_up{{{run}}} 1"]
+                out += [f"wardnet_pc_service_last_run_timestamp_seconds{{{run}}} {self._ran}"]
+                out += [f"wardnet_pc_service_tcp_round_trip_seconds{{{run}}} {rtt}"]
+                out += [
+                    f'wardnet_pc_service_phase_seconds{{{run},phase="{phase}"}} {seconds}'
+                    for phase, seconds in zip(PARTS, figures, strict=True)
+                ]
+        return out
+
     def _software(self) -> list[str]:
         out = [
             f'wardnet_scanner_state_info{{channel="wan",scanner="{scanner}",state="{state}"}} 1'
@@ -240,19 +261,22 @@ def free_port() -> int:
 
 def targets(gateways: list[Gateway], port: int, plane: str) -> str:
     """Discovery as `wardnet targets` makes it, with the fake transport's paths."""
+    scraped = [(g, f"/{g.id}/pc/{pc}", {"pc": pc}) for g in gateways for pc in g.pcs]
+    if plane != "pc":
+        scraped = [(g, f"/{g.id}/{plane}", {"gateway": g.id}) for g in gateways]
     groups = [
         {
             "targets": [f"127.0.0.1:{port}"],
             "labels": {
-                "__metrics_path__": f"/{g.id}/{plane}",
-                "instance": f"{g.id}:{plane}",
+                "__metrics_path__": path,
+                "instance": path,
                 "ward": g.ward,
                 "ward_name": g.name,
                 "site": f"{g.ward}-office",
-                "gateway": g.id,
+                **own,
             },
         }
-        for g in gateways
+        for g, path, own in scraped
     ]
     return json.dumps(groups)
 
@@ -270,7 +294,7 @@ def prometheus(
     with tempfile.TemporaryDirectory(prefix="wardnet-prometheus-") as folder:
         home = Path(folder)
         jobs = ""
-        for plane in ("link", "software"):
+        for plane in ("link", "software", "pc"):
             (home / f"{plane}.json").write_text(targets(gateways, exporters_port, plane), encoding="utf-8")
             jobs += f"  - job_name: wardnet-{plane}\n    file_sd_configs: [{{files: ['{home}/{plane}.json']}}]\n"
         for job, its_port in (controller or {}).items():

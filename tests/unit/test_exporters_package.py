@@ -164,6 +164,28 @@ def test_unit_is_hardened(plane: str, tree: Path) -> None:
     assert float(exposure[1]) <= MAX_EXPOSURE
 
 
+def test_the_exporter_of_a_pc_has_no_capability_and_its_limits(tree: Path) -> None:
+    unit = tree / "usr/lib/systemd/system/wardnet-pc-exporter.service"
+    settings = unit.read_text().splitlines()
+    for needed in (
+        "DynamicUser=yes", "CapabilityBoundingSet=", "NoNewPrivileges=yes", "ProtectSystem=strict", "Nice=10",
+        "CPUQuota=10%", "CPUQuotaPeriodSec=1s", "MemoryMax=96M", "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+        "ExecStart=/usr/bin/wardnet-pc-exporter --config.file=/etc/wardnet/pc-agent.json",
+    ):  # fmt: skip
+        assert needed in settings
+    assert not [line for line in settings if line.startswith("AmbientCapabilities")]
+    assert (tree / "usr/bin/wardnet-pc-exporter").read_text().count("from exporters.pc import main") == 1
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert exposure is not None
+    assert float(exposure[1]) <= MAX_EXPOSURE
+
+
 @pytest.mark.parametrize("name", ["runs", "audit"])
 def test_what_reads_files_does_so_as_a_user_of_its_own_without_any_capability(
     tree: Path, tmp_path: Path, name: str

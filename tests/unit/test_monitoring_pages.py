@@ -32,7 +32,7 @@ WORDS = {
 @pytest.fixture(scope="module")
 def district() -> Iterator[str]:
     gateways = [
-        Gateway("buoi", "Bưởi", {"wan": Line(), "internet": Line()}),
+        Gateway("buoi", "Bưởi", {"wan": Line(), "internet": Line()}, pcs={"buoi-pc-1": 0.0005, "buoi-pc-2": 0.09}),
         Gateway("nhat-tan", "Nhật Tân", {"wan": Line(added=0.4), "internet": Line()}),
         Gateway(
             "quang-an",
@@ -123,6 +123,23 @@ def test_the_board_shows_figures_and_a_dash_where_there_are_none(district: str) 
     assert re.search(r"chủ yếu: máy chủ \d+ ms", found["Quảng An <b>&", "WAN"][4])
     assert found["Quảng An <b>&", "Internet"][4].count("không trả lời") == 2
     assert found["Xuân La", "–"][1:] == ["–", "– ms nền –", "– %", "–", "chưa có"]
+
+
+def test_clerks_pcs_stand_beneath_their_gateway_and_say_what_lies_between(district: str) -> None:
+    deadline = time.monotonic() + 90  # these rules run every 30 s
+    while True:
+        text = page(district, "ward.html?ward=buoi")
+        found = {cells[0]: cells for cells in Board(text).rows if cells and cells[0].startswith("buoi-pc-")}
+        if {"nội bộ chậm" in cells[-1] for cells in found.values()} == {True, False}:
+            break
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+    fine, slow = found["buoi-pc-1"], found["buoi-pc-2"]
+    assert "✓" in fine[-1]
+    assert "Mạng nội bộ chậm" in slow[-1]
+    assert 70 < int(slow[-2].split()[1]) < 110
+    assert int(slow[7]) > int(fine[7]), "the whole takes longer where the LAN does"
+    assert "buoi-pc" not in page(district, "ward.html?ward=nhat-tan")
 
 
 def test_the_pages_hold_nothing_from_elsewhere_and_no_unfilled_template(district: str) -> None:
