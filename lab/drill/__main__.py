@@ -51,7 +51,7 @@ def lockout(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
     name: Annotated[str, typer.Option("--name", help="The lab's name.")] = "drill",
 ) -> None:
-    """Cut the manager off in many ways; each gateway has to come back by itself within the armed time."""
+    """Cut the manager off in many ways; each gateway has to come back by itself, soon after the armed time."""
     for received in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(received, lambda number_, _frame: sys.exit(128 + number_))
     unknown = sorted(set(kinds.split(",")) - set(KINDS))
