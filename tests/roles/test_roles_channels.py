@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -237,33 +238,54 @@ def test_a_foreign_prefix_from_a_neighbour_is_refused(lab: Lab) -> None:
 def test_the_software_goes_first_and_the_line_is_not_exceeded(lab: Lab) -> None:
     """While the clerks' line is flooded with twice what it carries, a connection to the portal does not wait in the
     queue that everything else waits in."""
-    before = counters(lab, GATEWAY, "goes first")
-    flood = ["flood", "10.20.200.53", "53", str(2 * CONTRACTED), str(2 * PATIENCE)]
-    flooding = ["nsenter", f"--net={lab.layout.netns_path('tay-ho-pc-3')}", sys.executable, str(LINES), *flood]
-    with subprocess.Popen(flooding) as process:
+    with in_network(lab, "tay-ho-pc-3", "flood", "10.20.200.53", "53", str(2 * CONTRACTED), str(2 * PATIENCE)):
+        goes_first(lab, GATEWAY, "wan0")
+
+
+def test_the_software_goes_first_on_the_way_down_too(lab: Lab) -> None:
+    """What clerks feel: the hub holds the way down to the site. The flood is answers to a PC, from a port of the
+    portal's host that is not its service's."""
+    flood = ["answer", "53", str(2 * CONTRACTED), str(2 * PATIENCE)]
+    with (
+        in_network(lab, "portal", *flood),
+        in_network(lab, "tay-ho-pc-3", "draw", "10.20.200.10", "53", str(2 * PATIENCE)),
+    ):
+        goes_first(lab, HUB, "tay-ho-wan")
+
+
+@contextmanager
+def in_network(lab: Lab, host: str, *words: str) -> Iterator[None]:
+    """lines.py in the host's network for the time of the block."""
+    argv = ["nsenter", f"--net={lab.layout.netns_path(host)}", sys.executable, str(LINES), *words]
+    with subprocess.Popen(argv) as process:
         try:
-            until(lambda: bucket(lab)["drops"] > 0, "a full queue")
-
-            def first() -> bool:
-                done = lab.run(
-                    CLERK, [sys.executable, str(LINES), "compare", "9", "10.20.200.10:443", "10.20.200.53:53"]
-                )
-                assert done.returncode == 0, done.stderr.decode()
-                quick, slow = json.loads(done.stdout)
-                return bool(quick < slow / 2)
-
-            until(first, "the portal answers sooner than what waits its turn")
-            begun, sent = time.monotonic(), bucket(lab)["bytes"]
-            time.sleep(5)  # a stretch to count over, not a wait
-            sent = bucket(lab)["bytes"] - sent
-            assert sent * 8 / (time.monotonic() - begun) <= CONTRACTED * 1.02
+            yield
         finally:
             process.kill()
-    assert counters(lab, GATEWAY, "goes first") > before
 
 
-def bucket(lab: Lab) -> dict[str, Any]:
-    listed = json.loads(inside(lab, GATEWAY, "tc", "-s", "-j", "qdisc", "show", "dev", "wan0"))
+def goes_first(lab: Lab, device: str, port: str) -> None:
+    """At this end of the flooded line: the portal's packets before all others, and no more than is contracted."""
+    before = counters(lab, device, "goes first")
+    dropped = bucket(lab, device, port)["drops"]
+    until(lambda: bucket(lab, device, port)["drops"] > dropped, "a full queue")
+
+    def first() -> bool:
+        done = lab.run(CLERK, [sys.executable, str(LINES), "compare", "9", "10.20.200.10:443", "10.20.200.53:53"])
+        assert done.returncode == 0, done.stderr.decode()
+        quick, slow = json.loads(done.stdout)
+        return bool(quick < slow / 2)
+
+    until(first, "the portal answers sooner than what waits its turn")
+    begun, sent = time.monotonic(), bucket(lab, device, port)["bytes"]
+    time.sleep(5)  # a stretch to count over, not a wait
+    sent = bucket(lab, device, port)["bytes"] - sent
+    assert sent * 8 / (time.monotonic() - begun) <= CONTRACTED * 1.02
+    assert counters(lab, device, "goes first") > before
+
+
+def bucket(lab: Lab, device: str = GATEWAY, port: str = "wan0") -> dict[str, Any]:
+    listed = json.loads(inside(lab, device, "tc", "-s", "-j", "qdisc", "show", "dev", port))
     found: dict[str, Any] = next(each for each in listed if each["kind"] == "tbf")
     return found
 
