@@ -7,6 +7,7 @@ from ipaddress import collapse_addresses, ip_interface, ip_network
 from typing import Any
 
 EVERYTHING = ("0.0.0.0/0", "::/0")
+COMMENT_BYTES = 120  # nft takes 128, with what ends them
 
 
 def of_family(prefixes: Iterable[str], family: int) -> list[str]:
@@ -95,6 +96,15 @@ def own_addresses(gateway: dict[str, Any]) -> list[str]:
     return [str(ip_interface(address).ip) for address in held]
 
 
+def comment(words: str, source: str) -> str:
+    """What a rule's comment says, in as many bytes as nft takes: what is too long loses the end of its words, and keeps
+    the line of the inventory that follows them."""
+    room = COMMENT_BYTES - len(source.encode()) - 1
+    if room < 1:
+        return source.encode()[-COMMENT_BYTES:].decode(errors="ignore")
+    return f"{words.encode()[:room].decode(errors='ignore')} {source}"
+
+
 def _within(prefixes: list[str], outer: list[str]) -> list[str]:
     """Those of the prefixes that lie inside one of `outer`; all of them where `outer` is empty."""
     if not outer:
@@ -132,5 +142,6 @@ class FilterModule:
             "wardnet_endings": endings,
             "wardnet_apart": apart,
             "wardnet_own_addresses": own_addresses,
+            "wardnet_comment": comment,
             "wardnet_pulled_probes": pulled_probes,
         }
