@@ -114,12 +114,17 @@ def _user(process: str, network: str) -> str:
 
 
 def clock(gateway: dict[str, Any]) -> dict[str, Any]:
-    """What the gateway's own clock follows: `sources`, `channel`, `uplink` of the first network that is told the time;
-    empty where none is."""
-    told = sorted((item for item in served(gateway) if item["time"]), key=lambda item: item["channel"] != "wan")
-    if not told:
+    """What the gateway's own clock follows: `sources`, `channel`, and `uplink`, the port that it asks by (empty where
+    several lead there); empty where there is no time source that it can ask."""
+    follows = gateway["clock"]
+    if not follows:
         return {}
-    return {"sources": told[0]["time_sources"], "channel": told[0]["channel"], "uplink": told[0]["uplink"]}
+    ports = follows["ports"]
+    return {
+        "sources": follows["sources"],
+        "channel": follows["channel"],
+        "uplink": ports[0] if len(ports) == 1 else "",
+    }
 
 
 class FilterModule:

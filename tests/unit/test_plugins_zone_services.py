@@ -6,9 +6,10 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.unit.plugins_support import load
-from tests.unit.zone_services_support import configurations, rendered, service, serving
+from tests.unit.plugins_support import ROOT, load
+from tests.unit.zone_services_support import RESOLVERS, configurations, rendered, service, serving
 
 LANS = ("clerks0", "citizen0", "wifi0")
 
@@ -112,11 +113,32 @@ def test_only_what_does_leases_may_administer_the_network() -> None:
         assert ("CAP_NET_ADMIN" in text.replace("without CAP_NET_ADMIN", "")) == (kind == "dhcp")
 
 
-def test_the_machines_own_clock_follows_the_wan_first() -> None:
+def test_a_gateways_own_clock_asks_by_its_channels_line_and_is_kept_running() -> None:
+    """Whether or not it serves the time, and never by the other line."""
     clock = load("filter", "wardnet_services").clock
-    assert clock(serving(service("citizen0"), service("clerks0")))["uplink"] == "wan0"
-    assert clock(serving(service("citizen0")))["uplink"] == "inet0"
-    assert clock(serving(service("citizen0", time=False))) == {}
+    silent = clock(serving())
+    assert (silent["channel"], silent["uplink"], silent["sources"]) == ("wan", "wan0", RESOLVERS["wan"])
+    assert clock(serving(service("citizen0"))) == silent
+    pulled = clock(serving(gateway_id="buoi-building-gw"))
+    assert (pulled["channel"], pulled["uplink"]) == ("internet", "inet0")
+    assert clock({**serving(), "clock": None}) == {}
+    text = rendered("etc/chrony/chrony.conf.j2", __zone_services_clock=silent)
+    assert [line for line in text.splitlines() if line.startswith(("server", "bindacqdevice"))] == [
+        "server 10.20.200.53 iburst", "server fd20:20:200::53 iburst", "bindacqdevice wan0",
+    ]  # fmt: skip
+
+
+def test_a_clock_that_somebody_stopped_is_started_again() -> None:
+    """A unit of the candidate, as any other service."""
+    role = ROOT / "roles" / "zone_services"
+    (unit,) = yaml.safe_load((role / "vars" / "main.yml").read_text())["__zone_services_clock_units"]
+    assert unit == {"name": "chrony.service", "files": ["/etc/chrony/chrony.conf"], "conditional": "container"}
+    assert "__zone_services_clock_units" in yaml.safe_load((role / "tasks" / "main.yml").read_text())[0][
+        "wardnet_candidate"
+    ]["units"]  # fmt: skip
+    units = load("module_utils", "wardnet_units")
+    masked = {"ActiveState": "inactive", "UnitFileState": "masked", "LoadState": "masked"}
+    assert units.decide({**unit, "files": []}, masked, units.Times(0.0, 0.0, 0.0, 0.0)) == ["unmask", "enable", "restart"]
 
 
 def test_a_hub_asks_without_a_line() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from ipaddress import ip_network
 from zoneinfo import ZoneInfo
 
+from wardnet.compile.clocks import clock, clock_flows
 from wardnet.compile.implied import implied_flows
 from wardnet.compile.places import (
     GATEWAY,
@@ -31,6 +32,8 @@ def flows(district: District, site: Site) -> tuple[Flow, ...]:
     for grant in district.exceptions:
         found += _exception(district, site, grant)
     found += implied_flows(district, site)
+    if follows := clock(district, site):
+        found += clock_flows(site, follows, _own(district, site, follows.channel), found)
     return tuple(sorted(found, key=lambda flow: list(Hook).index(flow.hook)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv6Interface
 
+from wardnet.compile.clocks import clock
 from wardnet.compile.duties import bgp, client_limits, line_probes, services, shapes, vrf_of, vrfs
 from wardnet.compile.flows import crossing_hosts, flows
 from wardnet.compile.places import wan_circuits
@@ -44,6 +45,7 @@ def gateway(district: District, ward: Ward, site: Site) -> GatewayPlan:
         vrfs=vrfs(district, site, frozenset(port.channel for port in ports)),
         line_probes=line_probes(district, site),
         client_limits=client_limits(site),
+        clock=clock(district, site),
         pulled=reason is None and management is None,
     )
 

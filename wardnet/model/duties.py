@@ -44,6 +44,17 @@ class ZoneService:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """What the gateway's own clock follows: NTP servers of one channel, and the `ports` that lead to them; one port,
+    where the gateway has ports of the other channel too."""
+
+    channel: Channel
+    ports: tuple[str, ...]
+    sources: tuple[IPAddress, ...]
+    source: Source = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ClientLimit:
     """The LAN `port` has visitors behind it: each of them, by its hardware address, may take `down_bps` and `up_bps` at
     the IP layer, and nothing passes the gateway from one to another."""

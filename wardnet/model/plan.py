@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from wardnet.model.duties import (
     BgpPeer,
     ClientLimit,
+    Clock,
     Lease,
     LineProbe,
     Priority,
@@ -42,6 +43,7 @@ __all__ = [
     "AccessPointPlan",
     "BgpPeer",
     "ClientLimit",
+    "Clock",
     "Endpoint",
     "Flow",
     "GatewayPlan",
@@ -207,6 +209,7 @@ class GatewayPlan:
     vrfs: tuple[Vrf, ...] = ()
     line_probes: tuple[LineProbe, ...] = ()
     client_limits: tuple[ClientLimit, ...] = ()
+    clock: Clock | None = None  # None where no time source can be asked
     pulled: bool = False
 
     @property

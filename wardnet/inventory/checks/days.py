@@ -20,7 +20,7 @@ def errors_on(district: District, day: date) -> tuple[Problem, ...]:
     found = []
     for site, circuits in _needed(district):
         ended = [circuit for circuit in circuits if circuit.valid_to and circuit.valid_to < day]
-        if not ended or any(_is_there(circuit, day) for circuit in circuits):
+        if not ended or any(is_there(circuit, day) for circuit in circuits):
             continue
         last = max(ended, key=lambda circuit: days_of(circuit)[1])
         message = _(
@@ -34,11 +34,11 @@ def warnings_on(district: District, day: date) -> Iterator[Problem]:
     """Circuits that end within 30 days with none after them, and those that have no rate on the day yet."""
     for _site, circuits in _needed(district):
         for circuit in circuits:
-            if not _is_there(circuit, day):
+            if not is_there(circuit, day):
                 continue  # said elsewhere
             if circuit.valid_to is not None and (circuit.valid_to - day).days <= SOON:
                 left = (circuit.valid_to - day).days
-                if not any(_is_there(other, circuit.valid_to + timedelta(days=1)) for other in circuits):
+                if not any(is_there(other, circuit.valid_to + timedelta(days=1)) for other in circuits):
                     message = _("circuit '{circuit}' ends on {day}, and none follows it").format(
                         circuit=circuit.id, day=circuit.valid_to
                     )
@@ -61,7 +61,7 @@ def _needed(district: District) -> Iterator[tuple[Site, list[Circuit]]]:
             yield site, [circuit for circuit in site.circuits if circuit.channel is channel]
 
 
-def _is_there(circuit: Circuit, day: date) -> bool:
+def is_there(circuit: Circuit, day: date) -> bool:
     first, last = days_of(circuit)
     return first <= day <= last
 

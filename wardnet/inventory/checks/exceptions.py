@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 
 from wardnet.inventory.checks.context import Context
-from wardnet.inventory.checks.days import warnings_on
+from wardnet.inventory.checks.days import is_there, warnings_on
 from wardnet.inventory.problems import Problem
 from wardnet.locale import _, ngettext
-from wardnet.model.intent import District, SiteKind, Source
+from wardnet.model.intent import District, ExceptionGrant, Platform, SiteKind, Source
 
 
 def exceptions_cross(context: Context) -> None:
@@ -54,7 +54,7 @@ def exceptions_cross(context: Context) -> None:
 
 def warnings(district: District, day: date) -> tuple[Problem, ...]:
     """What is no error but wants a person: exceptions and circuits that ended, end within 30 days or
-    have not begun, and rates that all begin later."""
+    have not begun, rates that all begin later, and exceptions whose end a gateway's clock may not tell."""
     found = []
     for grant in district.exceptions:
         left = (grant.expires - day).days
@@ -65,6 +65,11 @@ def warnings(district: District, day: date) -> tuple[Problem, ...]:
             message = _("exception '{grant}' expires on {expires}").format(grant=grant.id, expires=grant.expires)
             days = ngettext("{left} day is left", "{left} days are left", left).format(left=left)
             found.append(_warning(grant.source, message, days))
+        if left >= 0 and not _is_told_the_time(district, grant, day):
+            message = _("exception '{grant}' ends by its gateway's clock, which follows no time source").format(
+                grant=grant.id
+            )
+            found.append(_warning(grant.source, message, _("add 'time_sources' to a channel that has one line there")))
     ended = [c for _ward, site in district.sites for c in site.circuits if c.valid_to and c.valid_to < day]
     found += [
         _warning(
@@ -82,6 +87,15 @@ def warnings(district: District, day: date) -> tuple[Problem, ...]:
         for c in later
     ]
     return tuple(sorted([*found, *warnings_on(district, day)]))
+
+
+def _is_told_the_time(district: District, grant: ExceptionGrant, day: date) -> bool:
+    """Whether the gateway that the exception crosses has a channel with time sources, and one line by which to ask."""
+    for _ward, site in district.sites:
+        if site.gateway.platform is Platform.LINUX and any(host.id == grant.from_host for host in site.hosts):
+            lines = [circuit.channel for circuit in site.circuits if is_there(circuit, day)]
+            return any(plan.time_sources and lines.count(plan.id) == 1 for plan in district.channels)
+    return True  # nobody here sets the clock of a gateway that is not configured
 
 
 def _warning(source: Source, message: str, suggestion: str) -> Problem:
