@@ -72,6 +72,54 @@ def endings(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     return [ending for _host, ending in sorted(last.items())]
 
 
+def endings_within(gateway: dict[str, Any]) -> list[dict[str, Any]]:
+    """What ends before its hosts are closed by `endings`, since another exception of theirs ends later: for each way of
+    each exception's connections, `sender` and `receiver` of the packets, `protocol`, the `key` (sport or dport) that has
+    the exception's `ports` (empty: any), and `kept`, the ports of each key that a later one of the same two hosts uses."""
+    closed = {ending["end"]["name"]: ending["expires_at"] for ending in endings(gateway)}
+    crossing = [flow for flow in gateway["flows"] if flow["expires_at"]]
+    found = []
+    for flow in crossing:
+        ends = flow["sender"], flow["receiver"]
+        names = (ends[0]["name"], ends[1]["name"])
+        later = [each for each in crossing if each["expires_at"] > flow["expires_at"]]
+        same = [each for each in later if (each["sender"]["name"], each["receiver"]["name"]) == names]
+        back = [each for each in later if (each["receiver"]["name"], each["sender"]["name"]) == names]
+        for allow in flow["allow"]:
+            renewed = _ports_of(same, allow["protocol"])
+            # Echoes are told from their answers by their types, so that those of another exception are let be.
+            answered = [] if allow["protocol"] == "icmp" else _ports_of(back, allow["protocol"])
+            ports = [port for port in allow["ports"] if port not in (renewed or ())]
+            # None: any port. Of these two hosts nothing of the protocol ends yet.
+            if renewed is None or answered is None or (allow["ports"] and not ports):
+                continue
+            kept = [] if allow["ports"] else renewed
+            for sender, receiver, key, other in ((*ends, "dport", "sport"), (*reversed(ends), "sport", "dport")):
+                if flow["expires_at"] < closed[receiver["name"]]:
+                    found.append(
+                        {
+                            "sender": sender,
+                            "receiver": receiver,
+                            "protocol": allow["protocol"],
+                            "key": key,
+                            "ports": ports,
+                            "kept": {key: kept, other: answered},
+                            "expires_at": flow["expires_at"],
+                            "id": flow["id"],
+                            "source": flow["source"],
+                        }
+                    )
+    return found
+
+
+def _ports_of(flows: list[dict[str, Any]], protocol: str) -> list[int] | None:
+    """The ports that the flows name of a protocol; None where one lets through any. ICMP has none that could be told."""
+    allowed = [allow["ports"] for flow in flows for allow in flow["allow"] if allow["protocol"] == protocol]
+    if not all(allowed):
+        return None
+    return sorted({port for ports in allowed for port in ports})
+
+
 def apart(gateway: dict[str, Any]) -> list[dict[str, Any]]:
     """For each channel of a gateway with several: its `ports`, those of all `others`, and the gateway's own `addresses`
     at those."""
@@ -140,6 +188,7 @@ class FilterModule:
             "wardnet_of_family": of_family,
             "wardnet_sources": sources,
             "wardnet_endings": endings,
+            "wardnet_endings_within": endings_within,
             "wardnet_apart": apart,
             "wardnet_own_addresses": own_addresses,
             "wardnet_comment": comment,

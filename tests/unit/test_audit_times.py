@@ -10,9 +10,22 @@ import pytest
 from collectors.parsers.artefact import ParseError
 from collectors.parsers.linux import parse_device
 from collectors.parsers.nft_match import Conditions
-from tests.unit.audit_support import ACCEPT, Artefacts, gateway, gateway_policy, iif, oif, policy, verdict, with_rule
+from tests.unit.audit_support import (
+    ACCEPT,
+    Artefacts,
+    edit_json,
+    gateway,
+    gateway_policy,
+    iif,
+    oif,
+    payload,
+    policy,
+    verdict,
+    with_rule,
+)
 from wardnet.audit.judge import channel_networks, judge
 from wardnet.audit.records import Verdict
+from wardnet.model.intent import Ports
 from wardnet.model.packet import ALWAYS, NEVER, Chance, Predicate
 from wardnet.model.span import Span
 
@@ -81,6 +94,36 @@ def test_what_is_granted_may_pass_until_its_end() -> None:
 def test_an_exception_that_nobody_took_away_is_closed_once_its_end_has_come(when: str, expected: Verdict) -> None:
     """To the last answer and error message of what passed before."""
     assert verdict(ending(when), WITHOUT).verdict is expected
+
+
+def test_of_two_exceptions_of_the_same_hosts_the_shorter_is_closed_at_its_own_end() -> None:
+    """The sample's has ended and nobody took it away; another of the same hosts, for port 443, still lets through, so
+    that the hosts are not closed. What ends the first is its own rule."""
+    (of4, of6) = gateway_policy().grants
+    longer = replace(gateway_policy(), grants=tuple(replace(g, allow=(Ports("tcp", (443,)),)) for g in (of4, of6)))
+
+    def change(listing: dict[str, list[dict[str, Any]]]) -> None:
+        for entry in listing["nftables"]:
+            rule = entry.get("rule", {})
+            for each in rule.get("expr", []):
+                match = each.get("match", {})
+                if match.get("left") == {"meta": {"key": "time"}}:
+                    match["right"] = LATER if "has ended" in rule["comment"] else ENDED
+
+    still = edit_json(ending(ENDED), "nft-ruleset.json", change)
+    hosts = {"ip": ("172.20.1.11", "10.20.1.20"), "ip6": ("2001:db8:20:1::11", "fd20:20:1::20")}
+    closed = still
+    for family, (citizen, scanner) in hosts.items():
+        for ends, addresses, key in (
+            (("citizen0", "clerks0"), (citizen, scanner), "dport"),
+            (("clerks0", "citizen0"), (scanner, citizen), "sport"),
+        ):
+            closed = with_rule(closed, [
+                iif(ends[0]), oif(ends[1]),
+                payload(family, "saddr", addresses[0]), payload(family, "daddr", addresses[1]), payload("tcp", key, 80),
+                {"match": {"op": ">=", "left": {"meta": {"key": "time"}}, "right": ENDED}}, {"drop": None},
+            ])  # fmt: skip
+    assert verdict(closed, longer).verdict is Verdict.PROVED
 
 
 @pytest.mark.parametrize("op", ["<", ">="])
