@@ -73,9 +73,10 @@ def endings(gateway: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def endings_within(gateway: dict[str, Any]) -> list[dict[str, Any]]:
-    """What ends before its hosts are closed by `endings`, since another exception of theirs ends later: for each way of
-    each exception's connections, `sender` and `receiver` of the packets, `protocol`, the `key` (sport or dport) that has
-    the exception's `ports` (empty: any), and `kept`, the ports of each key that a later one of the same two hosts uses."""
+    """What ends before its hosts are closed by `endings`, since another exception of theirs ends later. For each way of
+    each exception's connections: `sender` and `receiver` of the packets, `protocol`, the `key` (sport or dport) that
+    has the exception's `ports` (empty: any), and `kept`, the ports of each key that a later one of the same two hosts
+    uses."""
     closed = {ending["end"]["name"]: ending["expires_at"] for ending in endings(gateway)}
     crossing = [flow for flow in gateway["flows"] if flow["expires_at"]]
     found = []
@@ -113,7 +114,7 @@ def endings_within(gateway: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _ports_of(flows: list[dict[str, Any]], protocol: str) -> list[int] | None:
-    """The ports that the flows name of a protocol; None where one lets through any. ICMP has none that could be told."""
+    """The ports that the flows name of a protocol; None where one of them lets through any. ICMP has no ports."""
     allowed = [allow["ports"] for flow in flows for allow in flow["allow"] if allow["protocol"] == protocol]
     if not all(allowed):
         return None

@@ -138,7 +138,8 @@ def test_a_clock_that_somebody_stopped_is_started_again() -> None:
     ]["units"]  # fmt: skip
     units = load("module_utils", "wardnet_units")
     masked = {"ActiveState": "inactive", "UnitFileState": "masked", "LoadState": "masked"}
-    assert units.decide({**unit, "files": []}, masked, units.Times(0.0, 0.0, 0.0, 0.0)) == ["unmask", "enable", "restart"]
+    since = units.Times(0.0, 0.0, 0.0, 0.0)
+    assert units.decide({**unit, "files": []}, masked, since) == ["unmask", "enable", "restart"]
 
 
 def test_a_hub_asks_without_a_line() -> None:

@@ -6,6 +6,7 @@ from datetime import date
 
 from wardnet.inventory.checks.context import Context
 from wardnet.inventory.checks.days import is_there, warnings_on
+from wardnet.inventory.checks.probes import unanswered
 from wardnet.inventory.problems import Problem
 from wardnet.locale import _, ngettext
 from wardnet.model.intent import District, ExceptionGrant, Platform, SiteKind, Source
@@ -54,7 +55,8 @@ def exceptions_cross(context: Context) -> None:
 
 def warnings(district: District, day: date) -> tuple[Problem, ...]:
     """What is no error but wants a person: exceptions and circuits that ended, end within 30 days or
-    have not begun, rates that all begin later, and exceptions whose end a gateway's clock may not tell."""
+    have not begun, rates that all begin later, exceptions whose end a gateway's clock may not tell;
+    and lines beyond which nobody is asked."""
     found = []
     for grant in district.exceptions:
         left = (grant.expires - day).days
@@ -86,7 +88,7 @@ def warnings(district: District, day: date) -> tuple[Problem, ...]:
         )
         for c in later
     ]
-    return tuple(sorted([*found, *warnings_on(district, day)]))
+    return tuple(sorted([*found, *warnings_on(district, day), *unanswered(district, day)]))
 
 
 def _is_told_the_time(district: District, grant: ExceptionGrant, day: date) -> bool:
