@@ -53,17 +53,17 @@ class Config(Targets, Protocol):
 
 
 C = TypeVar("C", bound=Config)
-Takes = TypeVar("Takes", bound=Config, contravariant=True)
+C_contra = TypeVar("C_contra", bound=Config, contravariant=True)
 
 
-class Plane(Protocol[Takes]):
+class Plane(Protocol[C_contra]):
     """Scheduled measurements and their figures. `name` labels its lateness."""
 
     name: str
 
-    def port(self, config: Takes) -> int: ...
+    def port(self, config: C_contra) -> int: ...
 
-    def configure(self, config: Takes, trust: ssl.SSLContext) -> Mapping[Hashable, Job]:
+    def configure(self, config: C_contra, trust: ssl.SSLContext) -> Mapping[Hashable, Job]:
         """The jobs of a configuration. Figures of targets that are no longer in it are forgotten."""
         ...
 

@@ -23,7 +23,8 @@ class FilterModule:
 def host_ports(host: dict[str, Any]) -> dict[str, Any]:
     """A host's ports and the ways by them, in the shape of a gateway's record, as role channel_ports takes it: one
     channel, whose routes are those of the main table. The default routes leave by the first port."""
-    ports, routes = [], []
+    ports: list[dict[str, Any]] = []
+    routes: list[dict[str, Any]] = []
     for index, port in enumerate(host["ports"]):
         ports.append(
             {

@@ -73,7 +73,7 @@ def pc_flows(district: District, site: Site) -> list[Flow]:
     They are named after the PCs' network, and lead back to its line."""
     asking = askers(district)
     beyond = [other for _, other in district.sites] if site.kind is SiteKind.SERVER_ROOM else [site]
-    found = []
+    found: list[Flow] = []
     for other in beyond if asking else ():
         for network in other.networks:
             measured = [
