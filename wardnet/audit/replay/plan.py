@@ -105,7 +105,7 @@ class _Planner:
         for device, from_port, to_port, passing in self._borders.through():
             for family in (4, 6):
                 key = device, from_port, to_port, family
-                if device not in devices or key in taken:
+                if device not in devices or key in taken or not _is_for(passing, family):
                     continue
                 way = _Way(devices[device], from_port, to_port, family)
                 try:
@@ -183,8 +183,6 @@ class _Planner:
     ) -> tuple[Place, IPAddress]:
         """A place behind a port, and an address of it in the networks: its own, else one that it stands for."""
         networks = tuple(network for network in networks if network.version == way.family)
-        if not networks:
-            raise _NotSentError(f"it is not for IPv{way.family}")
         behind = self._behind.get((way.device.device, port), [])
         candidates = [(place, address) for place in behind for address in place.addresses]
         candidates += [(place, address) for place in behind for network in networks for address in _usual(network)]
@@ -217,6 +215,11 @@ def _kept_apart(result: AuditResult, crosses: str) -> Iterator[tuple[DeviceResul
 
 def _left_out(kind: Kind, about: str, way: _Way, reason: _NotSentError) -> LeftOut:
     return LeftOut(kind, about, way.device.device, way.from_port, way.to_port, way.family, str(reason))
+
+
+def _is_for(passing: Passing, family: int) -> bool:
+    """Whether both of its ends have networks of the family."""
+    return all(any(net.version == family for net in ends) for ends in (passing.senders, passing.receivers))
 
 
 def _answers(first: Packet, packet: Packet) -> bool:
