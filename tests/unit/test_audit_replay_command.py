@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from exporters.verdicts import parse_audit
 from tests.unit.test_audit_command import audit, snapshot
 from tests.unit.test_audit_replay import places
 from wardnet.audit.replay.wire import place_record
@@ -70,6 +71,7 @@ def test_a_forbidden_packet_that_a_fake_prober_hears_ends_it_with_1(
     assert {"ward": "buoi", "from": "internet", "to": "wan", "family": "ipv4", "verdict": "violated"} in record[
         "matrix"
     ]
+    assert parse_audit(json.dumps(record).encode()).wards["buoi"].verdict == "violated", "Prometheus is told so"
     assert "CROSSED, and was not to" in result.output
     assert "the audit failed here" in result.output
 
