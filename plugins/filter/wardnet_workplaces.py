@@ -7,6 +7,7 @@ from ipaddress import ip_interface
 from typing import Any
 
 MAIN = 254  # the main routing table
+METRIC = 100  # as at gateways
 WAYS = (("ipv4", "gateway_ipv4", "0.0.0.0/0"), ("ipv6", "gateway_ipv6", "::/0"))
 
 
@@ -39,7 +40,7 @@ def host_ports(host: dict[str, Any]) -> dict[str, Any]:
         )
         for family, gateway, everything in WAYS:
             link = str(ip_interface(port[family]).network)
-            way = {"kind": "connected", "via": None, "port": port["name"], "metric": 0}
+            way = {"kind": "connected", "via": None, "port": port["name"], "metric": METRIC}
             routes.append({**way, "destination": link})
             if index == 0:
                 routes.append({**way, "destination": everything, "kind": "via", "via": port[gateway]})
