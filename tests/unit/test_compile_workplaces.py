@@ -105,7 +105,7 @@ def render(host: str, kind: type[jinja2.Environment] = jinja2.Environment) -> st
 
 def test_who_is_let_in_over_one_family_alone_is_let_in_with_native_values_too() -> None:
     """As Ansible renders: a macro that says nothing gives None there."""
-    assert "ip saddr 10.30.200.30/32 tcp dport 9810 accept" in render("buoi-pc-1", jinja2.nativetypes.NativeEnvironment)
+    assert "ip saddr 10.30.200.30/32 tcp dport 9811 accept" in render("buoi-pc-1", jinja2.nativetypes.NativeEnvironment)
 
 
 def test_the_filter_opens_the_agents_port_to_the_monitoring_server_alone() -> None:

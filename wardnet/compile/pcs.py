@@ -6,7 +6,7 @@ out: nobody works at the former, and management comes to none that has only the 
 
 from __future__ import annotations
 
-from wardnet.compile.places import ordered, single
+from wardnet.compile.places import single
 from wardnet.locale import N_
 from wardnet.model.intent import (
     Attachment,
@@ -69,38 +69,31 @@ def pc_admissions(district: District, site: Site, host: Host) -> tuple[Admission
 
 
 def pc_flows(district: District, site: Site) -> list[Flow]:
-    """The same on the way there, at the gateway of `site`: from each monitoring server to the PCs behind each port.
-    They are named after the PCs' network, and lead back to its line."""
+    """The same on the way there, at the gateway of `site`: from each monitoring server to each PC. They are named after
+    the PC and lead back to its line. One a PC: nft lists addresses in a row otherwise than it was given them."""
     asking = askers(district)
     beyond = [other for _, other in district.sites] if site.kind is SiteKind.SERVER_ROOM else [site]
-    found: list[Flow] = []
-    for other in beyond if asking else ():
-        for network in other.networks:
-            measured = [
-                single(host.interfaces[0].ipv4)
-                for host in other.hosts
-                if host.interfaces[0].network == network.id and measures(other, host)
-            ]
-            if not measured:
-                continue
-            for home, asker in asking:
-                near = _network(home, asker.interfaces[0])
-                found += [
-                    Flow(
-                        f"{network.id}-pc-agents",
-                        Hook.FORWARD,
-                        Endpoint(near.zone, sender, (single(asker.interfaces[0].ipv4),)),
-                        Endpoint(network.zone, receiver, ordered(measured)),
-                        (Ports("tcp", (PC_PORT,)),),
-                        crosses=False,
-                        expires=None,
-                        source=network.source,
-                    )
-                    for sender in _towards(site, home, near)
-                    for receiver in _towards(site, other, network)
-                    if sender != receiver
-                ]
-    return found
+    return [
+        Flow(
+            f"{host.id}-agent",
+            Hook.FORWARD,
+            Endpoint(near.zone, sender, (single(asker.interfaces[0].ipv4),)),
+            Endpoint(network.zone, receiver, (single(host.interfaces[0].ipv4),)),
+            (Ports("tcp", (PC_PORT,)),),
+            crosses=False,
+            expires=None,
+            source=host.source,
+        )
+        for other in (beyond if asking else ())
+        for host in other.hosts
+        if measures(other, host)
+        for network in [_network(other, host.interfaces[0])]
+        for home, asker in asking
+        for near in [_network(home, asker.interfaces[0])]
+        for sender in _towards(site, home, near)
+        for receiver in _towards(site, other, network)
+        if sender != receiver
+    ]
 
 
 def _network(site: Site, attachment: Attachment) -> Network:
