@@ -12,7 +12,8 @@ from wardnet.model.tracked import Connection
 
 _LINE = re.compile(r"(ipv4|ipv6) +(2|10) +(\S+) +([0-9]+) .*")
 _OVER = re.compile(r" (TIME_WAIT|CLOSE) ")
-_WORD = re.compile(r"(src|dst|sport|dport)=(\S+)")
+_ENDS = re.compile(r"\b(?:src|dst)=(\S+)")
+_PORTS = re.compile(r"\b(?:sport|dport)=([0-9]+)(?= |$)")
 
 
 def parse_connections(artefact: Artefact) -> tuple[Connection, ...]:
@@ -26,14 +27,12 @@ def parse_connections(artefact: Artefact) -> tuple[Connection, ...]:
 def _connection(artefact: Artefact, number: int, line: str) -> Connection:
     place = f"line {number}"
     match = _LINE.fullmatch(line)
-    words = _WORD.findall(line)
-    ends = [value for name, value in words if name in ("src", "dst")]
-    ports = [value for name, value in words if name in ("sport", "dport")]
-    if match is None or len(ends) != 4 or len(ports) not in (0, 4) or not all(map(str.isdigit, ports)):
+    ends, ports = _ENDS.findall(line), _PORTS.findall(line)
+    if match is None or len(ends) != 4 or len(ports) != line.count("port="):
         artefact.fail(place, f"not a connection: {line[:60]!r}")
     try:
         source, destination, answers_from, _ = map(ip_address, ends)
-        port = int(ports[2]) if ports else 0
+        port = int(ports[2]) if len(ports) == 4 else 0
     except ValueError as error:
         artefact.fail(place, str(error))
     alive = "[UNREPLIED]" not in line and not _OVER.search(line)

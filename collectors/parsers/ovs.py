@@ -114,7 +114,7 @@ def _number(row: Item, column: str, highest: int) -> int | None:
     if not values:
         return None
     value = values[0]
-    if len(values) > 1 or not isinstance(value, int) or isinstance(value, bool) or value > highest:
+    if len(values) > 1 or not isinstance(value, int) or isinstance(value, bool) or not -1 <= value <= highest:
         row.fail(f"{column!r} must be a number up to {highest}, or none")
     return value
 
@@ -203,9 +203,9 @@ def _flow(listing: Artefact, place: str, conditions: str, actions: str) -> Flow 
         if key == "table":
             if value != "0":
                 return None
-        elif key == "priority" and value.isdigit():
+        elif key == "priority" and value.isdecimal():
             priority = int(value)
-        elif key == "in_port" and (value.isdigit() or value == "LOCAL"):
+        elif key == "in_port" and (value.isdecimal() or value == "LOCAL"):
             port = _LOCAL if value == "LOCAL" else int(value)
         elif key and key not in _NO_CONDITION:
             narrow.append(word if key not in _ENDING else f"{word} (it may end)")
