@@ -28,7 +28,7 @@ def test_an_extension_of_iptables_that_is_known_by_its_name_is_what_it_does(
 
 
 @pytest.mark.parametrize(("name", "condition"), [("limit", Chance), ("string", Open), ("conntrack", Open)])
-def test_a_match_of_iptables_holds_or_does_not(name: str, condition: type) -> None:
+def test_a_match_of_iptables_holds_or_does_not(name: str, condition: type[Chance | Open]) -> None:
     (found,) = one_rule({"xt": {"type": "match", "name": name}})
     assert isinstance(found, Match)
     assert isinstance(found.predicate, condition)
