@@ -51,8 +51,14 @@ def ipv6_open(subject: Subject, way: Way) -> Artefacts:
 
 
 def errors_only(subject: Subject, way: Way) -> Artefacts:
-    """No rule accepts a first packet there. Errors about flows that exist are related to them, and follow the route."""
-    return routed(subject, way, subject.artefacts, subject.table(way.source))
+    """No rule accepts a first packet there. Errors about flows that exist are related to them, and follow the route,
+    where no rule drops those of the other channel."""
+
+    def change(listing: dict[str, list[dict[str, Any]]]) -> None:
+        guard = "about a connection of the other channel"
+        listing["nftables"] = [e for e in listing["nftables"] if e.get("rule", {}).get("comment") != guard]
+
+    return routed(subject, way, edit_json(subject.artefacts, "nft-ruleset.json", change), subject.table(way.source))
 
 
 def without_check(subject: Subject, way: Way) -> Artefacts:
