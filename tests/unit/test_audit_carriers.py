@@ -174,6 +174,24 @@ def test_a_port_that_stands_elsewhere_than_the_policy_says_is_unknown(changes: d
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        (vlan(10, "inet0"), "port clerks0 is of kind vlan over inet0, and a port by itself by the policy"),
+        ({"linkinfo": {"info_kind": "wireguard"}}, "port clerks0 is of kind wireguard, and a port by itself"),
+        ({"linkinfo": {"info_kind": "veth"}, "link": "inet0"}, "whose other end is inet0, of the same device"),
+    ],
+)
+def test_a_port_that_stands_on_another_and_by_the_policy_on_none_is_unknown(changes: dict[str, Any], said: str) -> None:
+    """Its frames leave by the cable of the other channel, or come out there."""
+    assert unknown_for(verdict(with_link(gateway(), "clerks0", **changes)), said)
+
+
+@pytest.mark.parametrize("kind", ["bridge", "bond", "dummy"])
+def test_a_port_that_has_only_members_of_its_own_is_proved(kind: str) -> None:
+    assert verdict(with_link(gateway(), "clerks0", linkinfo={"info_kind": kind})).verdict is Verdict.PROVED
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
         ({"linkinfo": {"info_kind": "bridge"}}, "is itself of kind bridge"),
         ({"master": "wan0"}, "port trunk0 carries VLANs or sessions and belongs to wan0"),
     ],

@@ -10,7 +10,17 @@ import pytest
 from collectors.parsers.artefact import Artefact, ParseError
 from collectors.parsers.servers import parse_servers
 from collectors.parsers.sshd import parse_sshd
-from tests.unit.audit_support import Artefacts, gateway, iif, meta, payload, verdict, with_rule
+from tests.unit.audit_support import (
+    Artefacts,
+    edit_json,
+    gateway,
+    iif,
+    meta,
+    payload,
+    verdict,
+    with_rule,
+    with_setting,
+)
 from tests.unit.zone_services_support import listed, service, serving
 from wardnet.audit.records import DeviceResult, Verdict
 
@@ -189,6 +199,42 @@ def test_a_relay_that_nobody_on_a_channel_reaches_is_none() -> None:
     squid = b'tcp LISTEN 0 128 0.0.0.0:3128 0.0.0.0:* users:(("squid",pid=5,fd=3))\n'
     squid += b'tcp LISTEN 0 128 127.0.0.1:3129 0.0.0.0:* users:(("haproxy",pid=6,fd=3))\n'
     assert verdict({**gateway(), "listeners.txt": squid}).verdict is Verdict.PROVED
+
+
+SQUID = "squid (pid 5) is reached from wan: whether it passes on what it is given is not known"
+
+
+def at(address: str, artefacts: Artefacts) -> Artefacts:
+    return {**artefacts, "listeners.txt": artefacts["listeners.txt"].replace(b"10.20.1.1", address.encode())}
+
+
+def test_a_relay_on_loopback_is_nobodys_until_packets_from_a_wire_get_there() -> None:
+    artefacts = at("127.0.0.1", reached("squid"))
+    assert verdict(artefacts).verdict is Verdict.PROVED
+    result = verdict(with_setting(artefacts, "net.ipv4.conf.clerks0.route_localnet", "1"))
+    assert (result.verdict, said(result)) == (Verdict.UNKNOWN, [SQUID])
+
+
+def test_a_resolver_on_loopback_is_asked_whom_it_asks_where_somebody_reaches_it() -> None:
+    names = b'udp UNCONN 0 0 127.0.0.1:53 0.0.0.0:* users:(("dnsmasq",pid=5,fd=3))\n'
+    opened = with_rule(gateway(), [iif("clerks0"), payload("udp", "dport", 53), ACCEPT], chain="input")
+    artefacts = with_setting({**opened, "listeners.txt": names}, "net.ipv4.conf.clerks0.route_localnet", "1")
+    assert said(verdict(artefacts)) == [
+        "dnsmasq (pid 5) answers names, and nothing in the snapshot says whom it asks itself"
+    ]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_relay_at_an_address_of_no_port_is_reached_by_any(listed: bool) -> None:
+    """One of loopback's own, or one that only a local route makes the device's."""
+    artefacts = at("192.0.2.1", reached("squid"))
+    route = {"type": "local", "dst": "192.0.2.1", "dev": "lo", "table": "local", "protocol": "kernel", "flags": []}
+    artefacts = edit_json(artefacts, "ip-route.json", lambda routes: routes.append(route))
+    if listed:
+        own = {"family": "inet", "local": "192.0.2.1", "prefixlen": 32, "scope": "global"}
+        artefacts = edit_json(artefacts, "ip-addr.json", lambda links: links[0]["addr_info"].append(own))
+    result = verdict(artefacts)
+    assert (result.verdict, said(result)) == (Verdict.UNKNOWN, [SQUID])
 
 
 def with_sshd(change: Callable[[bytes], bytes]) -> Artefacts:
