@@ -1,5 +1,7 @@
 """Rule sets that others have published, listed by nft itself: each is loaded in a network namespace of its own, and
-what `nft -j list ruleset` prints there is kept. They stay outside this tree; tests/unit/test_audit_public.py reads them.
+what `nft -j list ruleset` prints there is kept.
+
+They stay outside this tree; tests/unit/test_audit_public.py reads them.
 
     python -m bench.published FOLDER_OF_NFT_FILES FOLDER_FOR_LISTINGS       # root
 
