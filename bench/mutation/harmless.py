@@ -11,7 +11,7 @@ from bench.mutation import harmless_rules
 from bench.mutation.harmless_rules import NFT, Objects
 from bench.mutation.kinds import Kind, Place, Places, once
 from bench.mutation.leaks_filter import base, matched, network
-from bench.mutation.leaks_programs import heard, line, own, reached
+from bench.mutation.leaks_programs import heard, line, own
 from bench.mutation.subjects import Subject
 from tests.unit.audit_support import (
     ACCEPT,
@@ -131,10 +131,15 @@ def unsure_drop(subject: Subject, port: str) -> Artefacts:
 
 
 def known(name: str, protocol: str, number: int) -> Callable[[Subject, str], Artefacts]:
-    """A program that answers by itself, reached from one port."""
-    return lambda subject, port: heard(
-        reached(subject, port, protocol, number), line(protocol, own(subject, port, 4), number, name, 700, 3)
-    )
+    """A program that answers by itself, reached from one port at the device's own address there."""
+
+    def made(subject: Subject, port: str) -> Artefacts:
+        address = own(subject, port, 4)
+        rule = [iif(port), payload("ip", "daddr", address), payload(protocol, "dport", number), ACCEPT]
+        edited = with_rule(subject.artefacts, rule, chain="input")
+        return heard(edited, line(protocol, address, number, name, 700, 3))
+
+    return made
 
 
 def wan_lans(subject: Subject) -> Iterable[str]:

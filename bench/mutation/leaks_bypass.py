@@ -7,12 +7,18 @@ from typing import Any
 
 from bench.mutation.kinds import Edit, Kind, Places, at_ports, in_each_pair, once
 from bench.mutation.leaks_filter import TABLE, base, ends
+from bench.mutation.leaks_flows import unguarded
+from bench.mutation.leaks_programs import heard, line
 from bench.mutation.subjects import Subject, Way
 from tests.unit.audit_support import (
+    ACCEPT,
     Artefacts,
     edit_json,
     iif,
+    meta,
+    payload,
     with_objects,
+    with_policy_rule,
     with_rule,
     with_setting,
 )
@@ -74,6 +80,23 @@ def flowtable(subject: Subject, way: Way) -> Artefacts:
     return with_rule(edited, [*ends(way), {"flow": {"op": "add", "flowtable": "@fast"}}])
 
 
+def relating(expression: dict[str, Any]) -> Callable[[Subject, Way], Artefacts]:
+    return lambda subject, way: with_rule(unguarded(subject.led(way)), [iif(way.source), expression])
+
+
+def taken(subject: Subject, port: str) -> Artefacts:
+    """A local socket takes what is meant for others; the mark leads there, and the input chain lets it in."""
+    tproxy = {"tproxy": {"family": "ip", "addr": "127.0.0.1", "port": 3128}}
+    marking = {"mangle": {"key": {"meta": {"key": "mark"}}, "value": 1}}
+    edited = in_prerouting(payload("tcp", "dport", 80), tproxy, marking)(subject, port)
+    edited = with_policy_rule(edited, 4, priority=900, fwmark="0x1", table="77")
+    record = {"type": "local", "dst": "default", "dev": "lo", "table": "77", "flags": []}
+    edited = edit_json(edited, "ip-route.json", lambda routes: routes.append(record))
+    return heard(
+        with_rule(edited, [iif(port), meta("mark", 1), ACCEPT], chain="input"), line("tcp", "*", 3128, "squid", 700, 3)
+    )
+
+
 def own_ends(subject: Subject, port: str) -> Artefacts:
     """Flows of the device itself get other ends."""
     edited = with_objects(subject.artefacts, base("own", "output", -100, "nat"))
@@ -112,7 +135,7 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
     (
         "tproxy",
         "to a local socket",
-        at_ports(in_prerouting({"tproxy": {"family": "ip", "addr": "127.0.0.1", "port": 3128}})),
+        at_ports(taken),
     ),
     ("synproxy", "answers by itself", in_each_pair(statement({"synproxy": {"mss": 1460, "wscale": 7}}))),
     ("a flowtable", "past the forward chain", in_each_pair(flowtable)),
@@ -127,8 +150,8 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
             )
         ),
     ),
-    ("a helper", "lets in related connections", in_each_pair(statement({"ct helper": "ftp"}))),
-    ("an expectation", "the same", in_each_pair(statement({"ct expectation": "back"}))),
+    ("a helper", "lets in related connections", in_each_pair(relating({"ct helper": "ftp"}))),
+    ("an expectation", "the same", in_each_pair(relating({"ct expectation": "back"}))),
     (
         "a packet type that is set",
         "so that a frame for another is forwarded",

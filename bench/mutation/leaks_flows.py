@@ -50,15 +50,20 @@ def ipv6_open(subject: Subject, way: Way) -> Artefacts:
     return routed(subject, way, edited, subject.table(way.source))
 
 
-def errors_only(subject: Subject, way: Way) -> Artefacts:
-    """No rule accepts a first packet there. Errors about flows that exist are related to them, and follow the route,
-    where no rule drops those of the other channel."""
+def unguarded(artefacts: Artefacts) -> Artefacts:
+    """Without the rules that drop what is about a connection of the other channel, which older gateways lack."""
 
     def change(listing: dict[str, list[dict[str, Any]]]) -> None:
         guard = "about a connection of the other channel"
         listing["nftables"] = [e for e in listing["nftables"] if e.get("rule", {}).get("comment") != guard]
 
-    return routed(subject, way, edit_json(subject.artefacts, "nft-ruleset.json", change), subject.table(way.source))
+    return edit_json(artefacts, "nft-ruleset.json", change)
+
+
+def errors_only(subject: Subject, way: Way) -> Artefacts:
+    """No rule accepts a first packet there. Errors about flows that exist are related to them, and follow the route,
+    where no rule drops those of the other channel."""
+    return routed(subject, way, unguarded(subject.artefacts), subject.table(way.source))
 
 
 def without_check(subject: Subject, way: Way) -> Artefacts:

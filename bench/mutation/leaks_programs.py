@@ -173,7 +173,7 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
         in_each_pair(dual_homed("tcp", 9100, "node_exporter")),
     ),
     ("a program everywhere", "that both channels reach", in_each_pair(everywhere("tcp", 8080, "nginx", "*"))),
-    ("a program everywhere, of both families", "the same", in_each_pair(everywhere("udp", 5353, "avahi-daemon", "::"))),
+    ("a program everywhere in IPv6", "the same", in_each_pair(everywhere("udp", 5353, "avahi-daemon", "::"))),
     ("a socket of the other channel", "held by what answers on this one", in_each_pair(borrowed_socket)),
     ("an SSH server that forwards", "AllowTcpForwarding", at_ports(ssh(SSHD.format("no", "yes", "no")))),
     ("an SSH server that tunnels", "PermitTunnel", at_ports(ssh(SSHD.format("no", "no", "yes")))),
@@ -185,11 +185,11 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
     ("an SSH server that nobody knows of", "no configuration in the snapshot", at_ports(ssh(""))),
     (
         "flows to the device itself",
-        "from anywhere",
+        "from anywhere, where an exception leads across",
         lambda subject: (
             Place(f"{p} {n}", lambda p=p, n=n: own_flows(p, n)(subject, ""))
             for p, n in (("tcp", 22), ("tcp", 9100), ("udp", 161))
-            if subject.ways
+            if subject.exception
         ),
     ),
 )

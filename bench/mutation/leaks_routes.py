@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.mutation.kinds import Kind, of_family_of, on_ways
+from bench.mutation.kinds import Kind, between, of_family_of, on_ways
 from bench.mutation.leaks_filter import base, ends, of_family
 from bench.mutation.subjects import Subject, Way
 from tests.unit.audit_support import (
@@ -182,6 +182,11 @@ def forwarding_of_a_port(subject: Subject, way: Way) -> Artefacts:
     return edited
 
 
+def _from_a_lan(subject: Subject, way: Way) -> bool:
+    """What opens when the line is down is no way for what comes in by the line."""
+    return way.source in subject.lans
+
+
 KINDS = (
     *(
         Kind(name, does, on_ways(made), Verdict.VIOLATED)
@@ -190,8 +195,6 @@ KINDS = (
             ("longer route across", "half of the network, at a bad metric", halves),
             ("route of several ways", "one of which is the other channel's", several_ways),
             ("default route across", "the default route leads over the other channel", default_swapped),
-            ("failover", "a route of the other channel takes over when the line is down", failover),
-            ("no unreachable default", "lookups fall through to the main table", without_end),
             ("throw", "a table sends on to the main one", thrown),
             ("policy rule removed", "the main table decides", rule_removed),
             ("policy rule to the other table", "a port's own rule names it", other_table),
@@ -223,6 +226,18 @@ KINDS = (
             ),
             ("policy rule by a mark from a map", "a map of ports to marks", by_mark(from_map, fwmark="0x7")),
         )
+    ),
+    Kind(
+        "failover",
+        "a route of the other channel takes over when the line is down",
+        between(_from_a_lan, failover),
+        Verdict.VIOLATED,
+    ),
+    Kind(
+        "no unreachable default",
+        "lookups fall through to the main table",
+        between(_from_a_lan, without_end),
+        Verdict.VIOLATED,
     ),
     Kind(
         "policy rule by what is not modelled",
