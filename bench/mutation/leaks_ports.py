@@ -176,6 +176,10 @@ def gone(subject: Subject, port: str) -> Artefacts:
     return edit_json(edit_json(subject.artefacts, "ip-link.json", without), "ip-addr.json", without)
 
 
+def looping(subject: Subject, port: str) -> Artefacts:
+    return with_link(subject.artefacts, port, flags=["LOOPBACK", "UP", "LOWER_UP"])
+
+
 def down(subject: Subject, port: str) -> Artefacts:
     return with_link(subject.artefacts, port, flags=["BROADCAST", "UP"])
 
@@ -197,6 +201,7 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
     ("a port that is gone", "the policy's port is not on the device", at_ports(gone)),
     ("a port that was down", "its routes were not to be seen", at_ports(down)),
     ("a VRF", "routes of its own", at_ports(in_vrf)),
+    ("a loopback", "that a port calls itself", at_ports(looping)),
     ("another VLAN than the policy's", "the tags of a trunk", lambda subject: _trunk(retagged(20))(subject)),
     ("a VLAN of another kind", "802.1ad", _trunk(retagged(10, protocol="802.1ad"))),
     ("a VLAN of another cable", "of the WAN's line", _trunk(lambda a: with_link(a, "clerks0", link="wan0"))),

@@ -75,6 +75,16 @@ def test_a_port_that_belongs_to_a_port_of_its_own_channel_changes_nothing() -> N
     assert verdict(enslaved("mgmt0", "clerks0")).verdict is Verdict.PROVED
 
 
+def test_a_port_that_calls_itself_a_loopback_is_unknown() -> None:
+    """Nothing would enter by it."""
+
+    def change(links: list[dict[str, Any]]) -> None:
+        next(link for link in links if link["ifname"] == "clerks0")["flags"].append("LOOPBACK")
+
+    edited = edit_json(gateway(), "ip-link.json", change)
+    assert unknown_for(verdict(edited), "port clerks0 of the policy is a loopback interface")
+
+
 def test_a_port_of_a_bridge_that_the_policy_does_not_know_is_unknown_even_where_it_is_down() -> None:
     def change(links: list[dict[str, Any]]) -> None:
         next(link for link in links if link["ifname"] == "clerks0")["master"] = "br0"

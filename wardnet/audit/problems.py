@@ -38,6 +38,9 @@ def problems_of(device: Device, policy: DevicePolicy) -> Iterator[OpenPoint]:
         elif not (link.up and link.carrier):
             reason = f"port {port.interface} was down: the routes that come back with it are not in the snapshot"
             yield OpenPoint(link.span, reason, "collect again when it is up")
+        elif link.loopback:
+            reason = f"port {port.interface} of the policy is a loopback interface, by which nothing is forwarded"
+            yield OpenPoint(link.span, reason, "correct the inventory, or collect again")
         elif link.master is not None:
             yield from _of_member(device, link, port, policy)
     for link in device.links:
