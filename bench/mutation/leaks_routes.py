@@ -81,15 +81,19 @@ def failover(subject: Subject, way: Way) -> Artefacts:
     return with_route(edited, way.family, prefix, own, table, 10)
 
 
-def without_end(subject: Subject, way: Way) -> Artefacts:
-    """The source's table has no unreachable routes, and the main table a default by the other channel: it takes over
-    when the channel's own line is down, and at once for what has no other route."""
+def endless(subject: Subject, way: Way) -> Artefacts:
+    """The source's table has no unreachable routes: what it has no other for goes on to the next policy rule."""
 
     def change(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [r for r in routes if not (r["type"] == "unreachable" and r["table"] == subject.table(way.source))]
 
-    edited = edit_json(opened(subject, way), ROUTES[way.family], change)
-    return with_route(edited, way.family, "default", way.destination, "main", 10)
+    return edit_json(opened(subject, way), ROUTES[way.family], change)
+
+
+def without_end(subject: Subject, way: Way) -> Artefacts:
+    """The main table has a default by the other channel: it takes over when the channel's own line is down, and at once
+    for what has no other route."""
+    return with_route(endless(subject, way), way.family, "default", way.destination, "main", 10)
 
 
 def thrown(subject: Subject, way: Way) -> Artefacts:
@@ -157,14 +161,15 @@ def goto(subject: Subject, way: Way) -> Artefacts:
 
 
 def suppressed(subject: Subject, way: Way) -> Artefacts:
-    """The port's own rule takes no default route, and the one behind it leads across."""
+    """The port's own rule takes no route but to hosts, and the one behind it leads across. (Unreachable routes would be
+    final all the same.)"""
 
     def change(rules: list[dict[str, Any]]) -> None:
         next(rule for rule in rules if rule.get("iif") == way.source)["suppress_prefixlen"] = (
             126 if way.family == 6 else 31
         )
 
-    edited = edit_json(opened(subject, way), RULES[way.family], change)
+    edited = edit_json(endless(subject, way), RULES[way.family], change)
     return with_policy_rule(edited, way.family, priority=1950, iif=way.source, table=subject.table(way.destination))
 
 
