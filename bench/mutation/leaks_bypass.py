@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from bench.mutation.kinds import Edit, Kind, Places, at_ports, in_each_pair, once
+from bench.mutation.kinds import Edit, Kind, Place, Places, at_ports, in_each_pair, once
 from bench.mutation.leaks_filter import TABLE, base, ends
-from bench.mutation.leaks_flows import unguarded
 from bench.mutation.leaks_programs import heard, line
 from bench.mutation.subjects import Subject, Way
 from tests.unit.audit_support import (
@@ -80,8 +79,14 @@ def flowtable(subject: Subject, way: Way) -> Artefacts:
     return with_rule(edited, [*ends(way), {"flow": {"op": "add", "flowtable": "@fast"}}])
 
 
-def relating(expression: dict[str, Any]) -> Callable[[Subject, Way], Artefacts]:
-    return lambda subject, way: with_rule(unguarded(subject.led(way)), [iif(way.source), expression])
+def relating(expression: dict[str, Any]) -> Places:
+    """What is related may cross by an exception's routes; elsewhere errors alone would, and those are certain."""
+
+    def places(subject: Subject) -> Iterable[Place]:
+        for port in subject.ports if subject.exception else ():
+            yield Place(port, lambda port=port: with_rule(subject.artefacts, [iif(port), expression]))  # type: ignore[misc]
+
+    return places
 
 
 def taken(subject: Subject, port: str) -> Artefacts:
@@ -150,8 +155,8 @@ UNKNOWN: tuple[tuple[str, str, Places], ...] = (
             )
         ),
     ),
-    ("a helper", "lets in related connections", in_each_pair(relating({"ct helper": "ftp"}))),
-    ("an expectation", "the same", in_each_pair(relating({"ct expectation": "back"}))),
+    ("a helper", "lets in related connections", relating({"ct helper": "ftp"})),
+    ("an expectation", "the same", relating({"ct expectation": "back"})),
     (
         "a packet type that is set",
         "so that a frame for another is forwarded",
