@@ -212,6 +212,7 @@ def test_the_units_are_ones_that_systemd_takes(package: Path) -> None:
         assert "SuccessExitStatus=75" in service
         assert "After=network-online.target" in service
         assert "KillMode=process" in service, "a PC that is switched off does not end dpkg in the middle"
+    assert "Type=exec\n" in (units / services[0]).read_text(), "a slow boot does not wait for it"
     boot = re.findall("^ExecStart=/usr/bin/wardnet-pull (.*)$", (units / services[0]).read_text(), re.MULTILINE)
     assert boot == ["--until-reached 15"]
     assert f"Unit={services[0]}\n" in (units / timers[0]).read_text()
