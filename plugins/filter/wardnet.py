@@ -12,9 +12,11 @@ COMMENT_BYTES = 120  # nft takes 128, with what ends them
 
 def of_family(prefixes: Iterable[str], family: int) -> list[str]:
     """Those of the prefixes that are IPv4 (4) or IPv6 (6), merged where they overlap, since nftables would merge
-    them too and print another set than it was given; single hosts without a length."""
-    networks = (network for network in map(ip_network, prefixes) if network.version == family)
+    them too and print another set than it was given; single hosts without a length. A set of hosts alone it leaves."""
+    networks = [network for network in map(ip_network, prefixes) if network.version == family]
     host = "/32" if family == 4 else "/128"
+    if all(network.num_addresses == 1 for network in networks):
+        return [str(network).removesuffix(host) for network in sorted(set(networks))]  # type: ignore[type-var]
     merged = collapse_addresses(networks)  # type: ignore[type-var]  # all are of one family
     return [str(network).removesuffix(host) for network in merged]
 
