@@ -131,12 +131,14 @@ def unsure_drop(subject: Subject, port: str) -> Artefacts:
 
 
 def known(name: str, protocol: str, number: int) -> Callable[[Subject, str], Artefacts]:
-    """A program that answers by itself, reached from one port at the device's own address there."""
+    """A program that answers by itself, reached by a host behind one port at the device's own address there."""
 
     def made(subject: Subject, port: str) -> Artefacts:
         address = own(subject, port, 4)
-        rule = [iif(port), payload("ip", "daddr", address), payload(protocol, "dport", number), ACCEPT]
-        edited = with_rule(subject.artefacts, rule, chain="input")
+        ends = [payload("ip", "saddr", subject.host(port, 4)), payload("ip", "daddr", address)]
+        edited = with_rule(
+            subject.artefacts, [iif(port), *ends, payload(protocol, "dport", number), ACCEPT], chain="input"
+        )
         return heard(edited, line(protocol, address, number, name, 700, 3))
 
     return made
