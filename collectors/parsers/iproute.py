@@ -80,6 +80,9 @@ def _kind(item: Item) -> tuple[str, int | None]:
     kind, data = str(info.get("info_kind", "")), info.get("info_data")
     if kind == "vlan" and isinstance(data, dict) and data.get("protocol") == "802.1Q":
         return kind, Item(item.artefact, item.where, data).integer("id", 0, 4094)
+    match data:
+        case {"type": "tap", "persist": True} if kind == "tun":
+            return "tap", None  # a cable whose other end is a program's; one that goes with its program is a tunnel
     return kind, None
 
 

@@ -189,6 +189,12 @@ def test_a_port_that_has_only_members_of_its_own_is_proved(kind: str) -> None:
     assert verdict(with_link(gateway(), "clerks0", linkinfo={"info_kind": kind})).verdict is Verdict.PROVED
 
 
+@pytest.mark.parametrize(("persist", "expected"), [(True, Verdict.PROVED), (False, Verdict.UNKNOWN)])
+def test_a_cable_to_a_program_stays_when_that_ends_and_a_tunnel_does_not(persist: bool, expected: Verdict) -> None:
+    tap = {"info_kind": "tun", "info_data": {"type": "tap", "persist": persist}}
+    assert verdict(with_link(gateway(), "clerks0", linkinfo=tap)).verdict is expected
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -254,6 +260,9 @@ def test_the_policy_of_an_inventory_says_what_a_port_stands_on() -> None:
     assert tags["clerks0"] == ("trunk0", 10, False)
 
 
+TAP = {"info_kind": "tun", "info_data": {"type": "tap", "persist": True}}
+
+
 @pytest.mark.parametrize(
     ("record", "said"),
     [
@@ -264,6 +273,7 @@ def test_the_policy_of_an_inventory_says_what_a_port_stands_on() -> None:
         ({"ifname": "wwan0"}, "a modem"),
         ({"ifname": "wg0", "linkinfo": {"info_kind": "wireguard"}}, "a tunnel, wireguard"),
         ({"ifname": "tap1", "linkinfo": {"info_kind": "tun"}}, "a tunnel, tun"),
+        ({"ifname": "tap2", "linkinfo": TAP}, "a virtual cable"),
         ({"ifname": "br0", "linkinfo": {"info_kind": "bridge"}}, "a bridge"),
         ({"ifname": "ppp1", "linkinfo": {"info_kind": "ppp"}}, "a dialled session"),
         ({"ifname": "x", **vlan(7, "eth0")}, "VLAN 7 of eth0"),

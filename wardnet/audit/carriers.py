@@ -17,7 +17,7 @@ from wardnet.model.span import Span
 
 # Of one cable with the port that they stand on.
 _SHARING = ("macvlan", "macvtap", "ipvlan", "ipvtap")
-_PLAIN = ("", "veth")  # a piece of hardware, and the lab's cable
+_PLAIN = ("", "veth", "tap")  # a piece of hardware, and a virtual machine's or the lab's cables
 # What stands on no other port but its own members, which are ports of the device too.
 _ALONE = (*_PLAIN, "bridge", "bond", "team", "dummy", "dsa", "wwan")
 

@@ -60,8 +60,9 @@ _TUNNELS = (
     "vxlan", "geneve", "wireguard", "tun", "bareudp", "gtp", "amt", "ovpn",
 )  # fmt: skip
 _KINDS = {
-    "bond": "a bond", "bridge": "a bridge", "dummy": "a dummy", "ppp": "a dialled session", "team": "a team",
-    "veth": "a virtual cable", "vlan": "a VLAN", "vrf": "a VRF", "wwan": "a modem", "rmnet": "a modem",
+    "bond": "a bond", "bridge": "a bridge", "dummy": "a dummy", "ppp": "a dialled session", "rmnet": "a modem",
+    "tap": "a virtual cable", "team": "a team", "veth": "a virtual cable", "vlan": "a VLAN", "vrf": "a VRF",
+    "wwan": "a modem",
 }  # fmt: skip
 # As udev and the kernel name what tells no kind of its own.
 _NAMES = {"wl": "a Wi-Fi interface", "ww": "a modem", "usb": "a USB tether or adapter", "bnep": "a Bluetooth tether"}
