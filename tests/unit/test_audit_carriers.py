@@ -140,10 +140,18 @@ def test_untagged_frames_that_get_through_are_a_violation() -> None:
     assert ("internet", "wan", 4) in directions(result)
 
 
+def _drop_rules(listing: dict[str, Any], comment: str) -> None:
+    kept = [entry for entry in listing["nftables"] if entry.get("rule", {}).get("comment") != comment]
+    assert len(kept) < len(listing["nftables"])
+    listing["nftables"] = kept
+
+
 def test_untagged_answers_with_the_gateways_own_address_are_a_violation() -> None:
     """No rule lets a first packet in by the trunk. But IPv6 takes the gateway's own addresses as source, policy rules
-    lead them to their channel, and the filter takes what belongs to a flow by any port."""
-    result = verdict(trunked(shut=False), trunk_policy())
+    lead them to their channel, and a filter without the role's rule on them takes what is of a flow by any port."""
+    comment = "from an address of the gateway itself"
+    edited = edit_json(trunked(shut=False), "nft-ruleset.json", lambda listing: _drop_rules(listing, comment))
+    result = verdict(edited, trunk_policy())
     assert result.verdict is Verdict.VIOLATED
     assert {crossing.from_port for crossing in result.crossings} == {"trunk0"}
     # IPv4 refuses own addresses as sources, until the port that has them is gone.
