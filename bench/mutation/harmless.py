@@ -148,11 +148,6 @@ def wan_lans(subject: Subject) -> Iterable[str]:
     return subject.of("wan", lan=True)
 
 
-def unheard(subject: Subject, port: str) -> Artefacts:
-    """A program that the input chain lets nobody reach."""
-    return heard(subject.artefacts, line("tcp", own(subject, port, 4), 3128, "squid", 700, 3))
-
-
 def looped(subject: Subject, place: tuple[str, str]) -> Artefacts:
     name, address = place
     return heard(subject.artefacts, line("tcp", address, 3128, name, 701, 3))
@@ -287,7 +282,6 @@ CHANGES: dict[str, tuple[str, Places]] = {
     "an exporter": ("on one LAN", per(wan_lans, known("node_exporter", "tcp", 9100))),
     "an agent": ("on one LAN", per(wan_lans, known("wardnet-link-ex", "tcp", 9807))),
     "a server of leases": ("on one LAN", per(lambda s: s.lans, known("dnsmasq", "udp", 67))),
-    "a program that nobody reaches": ("at an address of a LAN", per(lambda s: s.lans, unheard)),
     "a program on loopback": (
         "for the device alone",
         per(lambda _: (("squid", "127.0.0.1"), ("cupsd", "::1")), looped),
