@@ -261,7 +261,7 @@ def test_a_switch_is_judged_if_it_is_in_the_snapshot_and_else_an_assumption(tmp_
     (assumed,) = [assumption.reason for assumption in read.assumptions if assumption.subject == SWITCH]
     assert assumed == SWITCH_ZONES
     assert {pair.crosses for pair in read.devices[1].pairs} == {CHANNELS}
-    assert record(read)["statements"] == {"channels": "proved", "zones": "proved"}
+    assert record(read)["statements"] == {"channels": "proved", "zones": "proved", "network": None}
     assert set(read.artefacts[SWITCH]) == {artefact.name for artefact in OPENVSWITCH} | {"device.json"}
     missing = whole(tmp_path / "three", Reading(SWITCH, SwitchPlatform.OPENVSWITCH, now(), {}, "timeout"))
     assert missing.verdict is Verdict.UNKNOWN
