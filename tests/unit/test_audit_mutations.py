@@ -1,5 +1,5 @@
-"""Leaks edited into raw artefacts are found, and harmless changes are not reported: one edit of each kind here, more in
-`make bench-audit`, and all of them in the slow test."""
+"""Leaks edited into raw artefacts are found, and harmless changes are not reported: one edit of each kind, and all
+of them, in the slow tests; some hundreds in `make bench-audit`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def first_of_each(table: str) -> dict[int, Edited]:
     return found
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "kind"), KINDS, ids=NAMES)
 def test_each_kind_is_judged_as_it_demands(table: str, kind: int) -> None:
     outcome = judge_edited(first_of_each(table)[kind])
