@@ -92,7 +92,7 @@ def _addresses(lab: Lab, side: Side) -> list[str]:
     done = lab.run(side.host, ["ip", "-j", "addr", "show", "dev", side.port, "scope", "global"])
     if done.returncode != 0:
         raise LabError(f"{side.host} has no port {side.port}: {done.stderr.decode(errors='replace').strip()}")
-    return [entry["local"] for entry in json.loads(done.stdout)[0].get("addr_info", [])]
+    return [entry["local"] for entry in json.loads(done.stdout)[0].get("addr_info", []) if "local" in entry]
 
 
 class _Macs:
