@@ -77,8 +77,8 @@ def test_a_day_that_is_none_is_a_usage_error(inventory: Path) -> None:
     assert "'yesterday' is not a day" in result.stderr
 
 
-# Two for each gateway of a site, one for each clerk's PC with Linux, and the controller's.
-GROUPS = 2 * 9 + 26 + 1
+# Two for each gateway of a site, one for each clerk's PC with Linux, and the controller's two.
+GROUPS = 2 * 9 + 26 + 2
 
 
 def test_targets_are_one_group_a_gateway_and_job_and_one_a_pc() -> None:
