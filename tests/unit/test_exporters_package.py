@@ -141,6 +141,19 @@ def test_launcher_runs_on_the_hosts_python(plane: str, tree: Path, tmp_path: Pat
         assert re.search(r" [0-9]+\.[0-9]+\.[0-9]+\n$", version.stdout), "the version is the package's"
 
 
+def exposure(unit: Path) -> float:
+    """How much of the host a unit may reach, as systemd rates it."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None
+    return float(found[1])
+
+
 @pytest.mark.parametrize("plane", PLANES)
 def test_unit_is_hardened(plane: str, tree: Path) -> None:
     unit = tree / "usr/lib/systemd/system" / f"wardnet-{plane}-exporter.service"
@@ -153,15 +166,7 @@ def test_unit_is_hardened(plane: str, tree: Path) -> None:
         f"ExecStart=/usr/bin/wardnet-{plane}-exporter --config.file=/etc/wardnet/agent.json",
     ):  # fmt: skip
         assert needed in settings
-    done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
-    assert exposure is not None
-    assert float(exposure[1]) <= MAX_EXPOSURE
+    assert exposure(unit) <= MAX_EXPOSURE
 
 
 def test_the_exporter_of_a_pc_has_no_capability_and_its_limits(tree: Path) -> None:
@@ -175,15 +180,7 @@ def test_the_exporter_of_a_pc_has_no_capability_and_its_limits(tree: Path) -> No
         assert needed in settings
     assert not [line for line in settings if line.startswith("AmbientCapabilities")]
     assert (tree / "usr/bin/wardnet-pc-exporter").read_text().count("from exporters.pc import main") == 1
-    done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    exposure = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
-    assert exposure is not None
-    assert float(exposure[1]) <= MAX_EXPOSURE
+    assert exposure(unit) <= MAX_EXPOSURE
 
 
 @pytest.mark.parametrize("name", ["runs", "audit"])
