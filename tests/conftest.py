@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 os.environ["WARDNET_LANG"] = "en"  # tests read English, whatever the machine speaks; also in processes they start
+os.environ.pop("COLUMNS", None)  # and are as wide as each test says, whatever terminal they run in
 
 
 @pytest.hookimpl(wrapper=True)

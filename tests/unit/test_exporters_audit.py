@@ -6,11 +6,8 @@ import json
 import logging
 import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,9 +17,9 @@ import pytest
 from exporters.audit import AHEAD_SECONDS, Figures, Shelf, families, main
 from exporters.verdicts import FORMAT, DamagedFileError, ForeignFileError, parse_audit
 from tests.unit.monitoring_support import Gateway, Line, free_port, prometheus, served
+from tests.unit.standing_support import ask, exporting
 from tests.unit.test_audit_command import audit, snapshot
 from tests.unit.test_audit_gateway import forwarding_leak
-from tests.unit.test_exporters_runs import ask
 from wardnet.audit import report
 
 Change = Callable[[dict[str, Any]], Any]
@@ -229,28 +226,6 @@ def test_hidden_names_folders_pipes_and_unreadable_files_do_no_harm(results: dic
     assert Shelf(tmp_path / "not there").read() == Figures()
 
 
-@contextmanager
-def exporting(folder: Path) -> Iterator[int]:
-    port = free_port()
-    argv = [sys.executable, "-m", "exporters.audit", "--listen", f"127.0.0.1:{port}", "--folder", str(folder)]
-    with subprocess.Popen(
-        [*argv, "--look", "0.2"], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            deadline = time.monotonic() + 300
-            while True:
-                try:
-                    ask(port, "/-/healthy")
-                    break
-                except OSError:
-                    assert time.monotonic() < deadline
-                    assert process.poll() is None
-                    time.sleep(0.1)
-            yield port
-        finally:
-            process.terminate()
-
-
 def eventually(port: int, wanted: str) -> str:
     deadline = time.monotonic() + 120
     while True:
@@ -262,7 +237,7 @@ def eventually(port: int, wanted: str) -> str:
 
 
 def test_a_scrape_tells_what_was_read_last_and_new_files_are_found(results: dict[str, bytes], tmp_path: Path) -> None:
-    with exporting(tmp_path) as port:
+    with exporting("exporters.audit", tmp_path, "--look", "0.2") as port:
         page = eventually(port, 'wardnet_audit_files{state="read"} 0.0')
         assert not re.search(r"^wardnet_audit_verdict\{", page, re.MULTILINE)
         (tmp_path / "audit.json").write_bytes(results["leak"])
@@ -290,7 +265,7 @@ def test_the_board_shows_what_the_last_audit_found(results: dict[str, bytes], tm
     (tmp_path / "audit.json").write_bytes(results["leak"])
     gateways = [Gateway("buoi", "Phường Bưởi", {"wan": Line(), "internet": Line()})]
     with (
-        exporting(tmp_path) as audit_port,
+        exporting("exporters.audit", tmp_path, "--look", "0.2") as audit_port,
         served(gateways) as port,
         prometheus(gateways, port, free_port(), controller={"wardnet-audit": audit_port}) as url,
     ):

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from html import unescape
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -19,6 +14,7 @@ from exporters.runs import Journals, host_families
 from exporters.standing import parse_address
 from tests.unit.monitoring_support import Gateway, Line, free_port, prometheus, served
 from tests.unit.runs_support import ROLLED_BACK, canary_done, end, header, play, result, text
+from tests.unit.standing_support import ask, exporting
 from wardnet.runs.drift import histories
 
 FIRST, SECOND = "20261128T080000Z-0001", "20261129T080000Z-0002"
@@ -41,38 +37,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@contextmanager
-def exporting(folder: Path) -> Iterator[int]:
-    port = free_port()
-    argv = [sys.executable, "-m", "exporters.runs", "--listen", f"127.0.0.1:{port}", "--folder", str(folder)]
-    with subprocess.Popen(argv, cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 300
-            while True:
-                try:
-                    ask(port, "/-/healthy")
-                    break
-                except OSError:
-                    assert time.monotonic() < deadline
-                    assert process.poll() is None
-                    time.sleep(0.1)
-            yield port
-        finally:
-            process.terminate()
-
-
-def ask(port: int, path: str, method: str = "GET") -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=60)
-    try:
-        connection.request(method, path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()
-
-
 def test_figures_of_runs_are_answered_and_follow_new_journals(folder: Path) -> None:
-    with exporting(folder) as port:
+    with exporting("exporters.runs", folder) as port:
         status, page = ask(port, "/metrics")
         assert status == 200
         figures = dict(re.findall(r"^(wardnet_run_\S+) (\S+)$", page, re.MULTILINE))
@@ -156,7 +122,7 @@ def test_addresses_of_both_families() -> None:
 def test_the_board_shows_what_the_runs_did(folder: Path) -> None:
     gateways = [Gateway("district", "Văn phòng quận", {"wan": Line(), "internet": Line()})]
     with (
-        exporting(folder) as runs_port,
+        exporting("exporters.runs", folder) as runs_port,
         served(gateways) as port,
         prometheus(gateways, port, free_port(), controller={"wardnet-runs": runs_port}) as url,
     ):

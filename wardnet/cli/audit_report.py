@@ -94,7 +94,7 @@ def _crossing(crossing: Crossing) -> None:
         to_zone=crossing.to_zone,
         family=crossing.family,
     )
-    out.print(Text.assemble(shown(crossing.verdict), " ", (title, "bold")))
+    out.print(Text.assemble(shown(crossing.verdict), " ", (title, "bold")), soft_wrap=True)
     line("  " + _("packet: {packet}").format(packet=packet_text(crossing.packet)))
     if crossing.needs is not None:
         line("  " + _("after a flow that starts with: {packet}").format(packet=packet_text(crossing.needs)))
@@ -142,7 +142,7 @@ def _disagreements(device: DeviceResult) -> None:
         return
     out.print()
     title = _("{device}: the audit failed here").format(device=device.device)
-    out.print(Text.assemble(shown(Verdict.UNKNOWN), " ", (title, "bold")))
+    out.print(Text.assemble(shown(Verdict.UNKNOWN), " ", (title, "bold")), soft_wrap=True)
     for found in device.disagreements:
         line(
             _("  {source} -> {destination}, IPv{family}: {reason}; to settle it: {settle}").format(
