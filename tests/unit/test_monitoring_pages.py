@@ -126,9 +126,7 @@ def test_the_board_shows_figures_and_a_dash_where_there_are_none(district: str) 
 
 
 def test_clerks_pcs_stand_beneath_their_gateway_and_say_what_lies_between(district: str) -> None:
-    deadline = (
-        time.monotonic() + 90
-    )  # a round is 30 s, and one PC may be judged a round before the other
+    deadline = time.monotonic() + 90  # a round is 30 s, and one PC may be judged a round before the other
     while True:
         rows = Board(page(district, "ward.html?ward=buoi")).rows
         fine, slow = (next((cells for cells in rows if cells and cells[0] == f"buoi-pc-{n}"), [""]) for n in (1, 2))
