@@ -5,6 +5,7 @@ Numbers are unsigned integers of the field's width; ranges include both ends.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -174,6 +175,17 @@ HAS_CONNECTION = InRanges(Field.STATE, ((State.NEW, State.RELATED),))
 def port_named(name: str, patterns: tuple[str, ...]) -> bool:
     """Whether an interface's name is among the names and `prefix*` patterns."""
     return any(name.startswith(p[:-1]) if p.endswith("*") else name == p for p in patterns)
+
+
+def leaves(predicate: Predicate) -> Iterator[Predicate]:
+    """The conditions that it is put together from."""
+    if isinstance(predicate, All | AnyOf):
+        for term in predicate.terms:
+            yield from leaves(term)
+    elif isinstance(predicate, Not):
+        yield from leaves(predicate.term)
+    else:
+        yield predicate
 
 
 def looks_at(predicate: Predicate, field: Field) -> bool:

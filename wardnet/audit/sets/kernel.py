@@ -4,24 +4,13 @@ source that has a way back."""
 from __future__ import annotations
 
 from wardnet.audit.sets.routing import Routing
+from wardnet.audit.sets.scales import LOOPBACK, NOWHERE
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import Device
 from wardnet.model.packet import Field, looks_at
 from wardnet.model.span import Span
 
 _EXTENSION_HEADERS = (0, 43, 44, 51, 60, 135, 139, 140)
-# Sources and destinations that the kernel never forwards.
-_NOWHERE: dict[int, dict[Field, tuple[tuple[int, int], ...]]] = {
-    4: {
-        Field.SOURCE: ((0, 0x00FFFFFF), (0xE0000000, 0xEFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF)),
-        Field.DESTINATION: ((0, 0x00FFFFFF), (0xE0000000, 0xEFFFFFFF), (0xFFFFFFFF, 0xFFFFFFFF)),
-    },
-    6: {
-        Field.SOURCE: ((0, 1), (0xFE80 << 112, (0xFEC0 << 112) - 1), (0xFF << 120, (1 << 128) - 1)),
-        Field.DESTINATION: ((0, 1), (0xFF << 120, (1 << 128) - 1)),
-    },
-}
-_LOOPBACK = (0x7F000000, 0x7FFFFFFF)
 
 
 class Kernel:
@@ -36,9 +25,9 @@ class Kernel:
     def sane(self) -> Bdd:
         """Addresses that the kernel forwards at all."""
         space = self.space
-        bad = [space.between(name, low, high) for name, found in _NOWHERE[self.family].items() for low, high in found]
+        bad = [space.between(name, low, high) for name, found in NOWHERE[self.family].items() for low, high in found]
         if self.family == 4:
-            loopback = space.between(Field.SOURCE, *_LOOPBACK) | space.between(Field.DESTINATION, *_LOOPBACK)
+            loopback = space.between(Field.SOURCE, *LOOPBACK) | space.between(Field.DESTINATION, *LOOPBACK)
             allowed = self._ports_with("route_localnet")
             bad.append(loopback & ~allowed)
         elif any(looks_at(p, Field.NEXT_HEADER) for rule in self.device.ruleset.rules() for p in rule.predicates()):

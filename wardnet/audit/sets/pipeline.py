@@ -19,6 +19,7 @@ from wardnet.audit.sets.chains import Chains, Translation, Walk
 from wardnet.audit.sets.conditions import Conditions
 from wardnet.audit.sets.kernel import Kernel
 from wardnet.audit.sets.routing import Routing, failing, parting
+from wardnet.audit.sets.scales import Scales
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.audit.sets.tracking import NOT_OF_FLOW, WRITTEN, Flows, Tracking
 from wardnet.model.connections import asks_for_marks, marks_followed, marks_set_beside
@@ -52,7 +53,7 @@ class Passage:
 
 class Pipeline:
     """One device in one family. Of packets that belong to a flow only those `between` the named ordered pairs of ports
-    are looked for, where pairs are named."""
+    are looked for, where pairs are named. What `scales` there are must suit all that is asked."""
 
     def __init__(
         self,
@@ -60,13 +61,14 @@ class Pipeline:
         family: int,
         backend: str | None = None,
         between: Collection[tuple[str, str]] | None = None,
+        scales: Scales | None = None,
     ) -> None:
         self._between = between
         self._chains: list[Chains] = []
         self.device = device
         self.family = family
         ports = tuple(link.name for link in device.links if link.up and not link.loopback)
-        self.space = Space(family, ports, failing(device, family), parting(device, family), backend)
+        self.space = Space(family, ports, failing(device, family), parting(device, family), backend, scales)
         self.routing = Routing(device, self.space)
         self.conditions = Conditions(self.space, self.routing)
         self.kernel = Kernel(device, self.space, self.routing)

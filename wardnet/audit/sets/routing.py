@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from wardnet.audit.question import may_fail
 from wardnet.audit.sets.conditions import Conditions
+from wardnet.audit.sets.scales import LINK_LOCAL
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import Device, KernelRoute, PolicyRule, RouteType, RuleAction
 from wardnet.model.intent import IPAddress
 from wardnet.model.packet import Field
 
-_LINK_LOCAL = (0xFE80 << 112, (0xFEC0 << 112) - 1)
 _OWN = frozenset({RouteType.LOCAL, RouteType.ANYCAST})
 _TO_DEVICE = frozenset({RouteType.LOCAL, RouteType.ANYCAST, RouteType.BROADCAST})
 _MAIN_PRIORITIES = (0, 32766, 32767)
@@ -216,7 +216,7 @@ class Routing:
         if self._family == 4:
             return packets
         space = self._space
-        local = space.between(Field.DESTINATION, *_LINK_LOCAL)
+        local = space.between(Field.DESTINATION, *LINK_LOCAL)
         return packets & (~local | space.entering(port))
 
     def _within(self, field: Field, route: KernelRoute) -> Bdd:

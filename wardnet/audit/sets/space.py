@@ -18,6 +18,7 @@ from typing import Any
 
 from wardnet.audit.errors import AuditError
 from wardnet.audit.question import LinkState
+from wardnet.audit.sets.scales import Scales, UncutError, masked_range
 from wardnet.model.packet import ADDRESSES, Field, Masked, width
 from wardnet.model.packet import InRanges as InRangesOf
 from wardnet.model.span import Span
@@ -71,7 +72,7 @@ def manager(backend: str | None = None) -> Any:
 
 class Space:
     """`ports` are the device's, in order; `failing` those that may be down, `parting` those of them that may then keep
-    their addresses or not."""
+    their addresses or not. Fields with one of the `scales` have its steps for values."""
 
     def __init__(
         self,
@@ -80,8 +81,10 @@ class Space:
         failing: Sequence[str] = (),
         parting: Sequence[str] = (),
         backend: str | None = None,
+        scales: Scales | None = None,
     ) -> None:
         self.family = family
+        self._scales = scales or {}
         self.ports = tuple(ports)
         self.bdd = manager(backend)
         self.true: Bdd = self.bdd.true
@@ -96,7 +99,7 @@ class Space:
             if field is _MARKS[0]:
                 self._declare_marks()
             elif field not in _MARKS:
-                self._declare(field, width(field, family))
+                self._declare(field, self._scales[field].bits if field in self._scales else width(field, family))
             if field is _LINKS_BELOW:
                 names = ((self._down[port], self._gone.get(port)) for port in failing)
                 self._bits[LINKS] = tuple(name for pair in names for name in pair if name is not None)
@@ -148,9 +151,24 @@ class Space:
 
     def between(self, name: str, low: int, high: int) -> Bdd:
         key = (name, low, high)
-        if key not in self._ranges:
-            self._ranges[key] = self._between(self._bits[name], low, high)
-        return self._ranges[key]
+        found = self._ranges.get(key)
+        if found is None:
+            if name in self._scales:
+                low, high = self._scales[name].steps(low, high)
+            found = self._ranges[key] = self._between(self._bits[name], low, high)
+        return found
+
+    def like(self, name: str, number: int) -> Bdd:
+        """The field has this value, or one that nothing tells apart from it; of these it is the one to be shown."""
+        return self.around(name, number, number)
+
+    def around(self, name: str, low: int, high: int) -> Bdd:
+        """The field has a value of this range, or one that nothing tells apart from such a value."""
+        if name not in self._scales:
+            return self.between(name, low, high)
+        scale = self._scales[name]
+        scale.show(low)
+        return self._between(self._bits[name], *scale.around(low, high))
 
     def _between(self, names: tuple[str, ...], low: int, high: int) -> Bdd:
         bits = len(names)
@@ -171,9 +189,12 @@ class Space:
         return self.any_of(self.between(condition.field, low, high) for low, high in condition.ranges)
 
     def masked(self, condition: Masked) -> Bdd:
-        return self._masked(condition.field, condition.mask, condition.value)
-
-    def _masked(self, name: str, mask: int, value: int) -> Bdd:
+        name, mask, value = condition.field, condition.mask, condition.value
+        if name in self._scales:
+            asked = masked_range(condition, width(name, self.family))
+            if asked is None:
+                raise UncutError(f"single bits of {name}")
+            return self.between(name, *asked)
         names = self._bits[name]
         bits = len(names)
         if value & ~mask:
@@ -211,6 +232,8 @@ class Space:
 
     def at(self, packets: Bdd, name: str, value: int) -> Bdd:
         """The packets that have this value, said without it."""
+        if name in self._scales:
+            value, _ = self._scales[name].steps(value, value)
         bits = len(self._bits[name])
         return self.bdd.let({bit: bool(value >> (bits - 1 - i) & 1) for i, bit in enumerate(self._bits[name])}, packets)
 
@@ -285,7 +308,7 @@ class Space:
             else:
                 packets = zero
                 value <<= 1
-        return value
+        return self._scales[name].value(value) if name in self._scales else value
 
     def near_states(self) -> Iterator[Bdd]:
         """All up; then one port down, each; then one gone."""

@@ -72,7 +72,7 @@ def choose(
     for field, networks in ((Field.SOURCE, sources), (Field.DESTINATION, destinations)):
         packets = _placed(space, packets, field, networks, elsewhere)
     packets = _service(space, packets)
-    packets = space.prefer(packets, space.value(Field.SOURCE_PORT, _HIGH_PORT))
+    packets = space.prefer(packets, space.like(Field.SOURCE_PORT, _HIGH_PORT))
     established = space.value(Field.STATE, State.ESTABLISHED)
     flags = _ACK if packets & established != space.false else _SYN
     packets = space.prefer(packets, space.value(Field.TCP_FLAGS, flags))
@@ -83,7 +83,7 @@ def choose(
     fields = {}
     for field in Field:
         fields[field] = space.smallest(packets, field)
-        packets = packets & space.value(field, fields[field])
+        packets = packets & space.like(field, fields[field])
     links = space.link_state(packets)
     packets = packets & space.in_state(links)
     assignment = space.assignment(packets)
@@ -99,7 +99,7 @@ def choose(
 def needed_unknowns(space: Space, packets: Bdd, witness: Witness) -> tuple[Guess, ...]:
     """The unknowns on which it hangs whether this packet is in the set."""
     for field, value in witness.fields.items():
-        packets = packets & space.value(field, value)
+        packets = packets & space.like(field, value)
     packets = packets & space.in_state(witness.links)
     return space.unknowns_in(space.headers(packets))
 
@@ -109,10 +109,10 @@ def flow_behind(space: Space, flows: Bdd, witness: Witness) -> Bdd:
     turned round; for an error, with its destination at one end."""
     if witness.state is State.RELATED:
         end = witness.fields[Field.DESTINATION]
-        return flows & (space.value(Field.SOURCE, end) | space.value(Field.DESTINATION, end))
+        return flows & (space.like(Field.SOURCE, end) | space.like(Field.DESTINATION, end))
     one = space.true
     for field in (Field.SOURCE, Field.DESTINATION, Field.PROTOCOL, Field.SOURCE_PORT, Field.DESTINATION_PORT):
-        one = one & space.value(field, witness.fields[field])
+        one = one & space.like(field, witness.fields[field])
     same = turned = space.true
     if witness.fields[Field.PROTOCOL] == _ECHO[space.family][0]:
         kind = witness.fields[Field.ICMP_TYPE]
@@ -173,11 +173,11 @@ def _placed(
 ) -> Bdd:
     """The packets with a usual host's address, or one of the networks at least."""
     for places in (networks, elsewhere):
-        narrowed = _first(space, packets, (space.value(field, host) for host in hosts(places, space.family)))
+        narrowed = _first(space, packets, (space.like(field, host) for host in hosts(places, space.family)))
         if narrowed != packets:
             return narrowed
         here = space.any_of(
-            space.between(field, int(n.network_address), int(n.broadcast_address))
+            space.around(field, int(n.network_address), int(n.broadcast_address))
             for n in places
             if n.version == space.family
         )
@@ -192,7 +192,7 @@ def _service(space: Space, packets: Bdd) -> Bdd:
     for protocol, port in _SERVICES:
         wish = space.value(Field.PROTOCOL, protocol)
         if port is not None:
-            wish = wish & space.value(Field.DESTINATION_PORT, port)
+            wish = wish & space.like(Field.DESTINATION_PORT, port)
         if packets & wish != space.false:
             return packets & wish
     wish = space.value(Field.PROTOCOL, kind)
@@ -209,19 +209,19 @@ def _before_translation(
         before = translation.before
         for field, value in fields.items():
             if field not in _CHANGING:
-                before = before & space.value(field, value)
+                before = before & space.like(field, value)
         if not _writes(translation, fields) or before == space.false:
             continue
         port = fields[Field.DESTINATION_PORT]
         if translation.statement.ports is None:
-            before = before & space.value(Field.DESTINATION_PORT, port)
-        before = space.prefer(before, space.value(Field.DESTINATION_PORT, port))
+            before = before & space.like(Field.DESTINATION_PORT, port)
+        before = space.prefer(before, space.like(Field.DESTINATION_PORT, port))
         if before == space.false:
             continue
         sent = dict(fields)
         for field in (Field.DESTINATION, Field.DESTINATION_PORT):
             sent[field] = space.smallest(before, field)
-            before = before & space.value(field, sent[field])
+            before = before & space.like(field, sent[field])
         sent[Field.TRANSLATED] = 0
         return sent
     return fields

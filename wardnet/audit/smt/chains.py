@@ -8,10 +8,11 @@ rule's next statement, and a jump comes back to the rule after it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from wardnet.audit.smt.conditions import Lookups, Pairs, UnencodableError, may_hold, term_of
 from wardnet.audit.smt.packet import ADDRESSED, View
-from wardnet.audit.smt.terms import FALSE, Term, between, both, choose, disj, either, neg, number, same
+from wardnet.audit.smt.terms import FALSE, Term, between, both, choose, conj, disj, either, neg, number, same
 from wardnet.model.device import (
     Chain,
     Choose,
@@ -27,7 +28,7 @@ from wardnet.model.device import (
     Untrack,
     Verdict,
 )
-from wardnet.model.packet import Field, State, width
+from wardnet.model.packet import Field, State
 
 _REWRITABLE = (*ADDRESSED, Field.MARK, Field.CONNECTION_MARK, Field.DSCP)
 
@@ -68,16 +69,24 @@ class Run:
         """Accepted; and run through, or returned."""
         accepted: list[Term] = []
         returned: list[Term] = []
-        for rule in chain.rules:
+        rules = [rule for rule in chain.rules if not self._never(rule)]
+        for verdict, alike in groupby(rules, _plain):
             if there == FALSE:
                 break
-            if self._never(rule):
+            there = self._share(there)
+            if verdict is None:
+                for rule in alike:
+                    step = _Step(self, there)
+                    step.rule(rule)
+                    accepted += step.accepted
+                    returned += step.returned
+                    there = self._share(both(there, neg(disj(step.gone))))
                 continue
-            step = _Step(self, self._share(there))
-            step.rule(rule)
-            accepted += step.accepted
-            returned += step.returned
-            there = self._share(both(there, neg(disj(step.gone))))
+            # Which of them a packet meets first makes no difference.
+            hit = self._share(disj(self._conditions(rule) for rule in alike))
+            if verdict is Verdict.ACCEPT:
+                accepted.append(self._share(both(there, hit)))
+            there = both(there, neg(hit))
         return self._share(disj(accepted)), self._share(disj([*returned, there]))
 
     def _never(self, rule: FilterRule) -> bool:
@@ -90,6 +99,9 @@ class Run:
             if not pairs.pairs:
                 return True
         return False
+
+    def _conditions(self, rule: FilterRule) -> Term:
+        return conj(self.holds(one) for one in rule.statements if isinstance(one, Match))
 
     # --- what steps ask
 
@@ -106,8 +118,7 @@ class Run:
         """New values in these fields, if the packet is there."""
         fields = dict(self.view.fields)
         for name, value in changes.items():
-            bits = width(name, self.view.packet.family)
-            fields[name] = self._share(choose(there, value, fields[name]), bits)
+            fields[name] = self._share(choose(there, value, fields[name]), self.view.packet.sort(name))
         self.view = View(self.view.packet, fields, self.view.incoming, self.view.outgoing)
 
     def mark(self, there: Term, statement: SetMark) -> None:
@@ -126,7 +137,7 @@ class Run:
             to_own = name is Field.DESTINATION and statement.to_device
             if values is None and not to_own:
                 continue
-            bits = width(name, packet.family)
+            bits = packet.sort(name)
             fresh = packet.fresh(bits)
             if values is not None:
                 if values[0] > values[1]:
@@ -153,7 +164,7 @@ class Run:
             # To what is unknown too: for all that is known the packet does not come out as this or that one.
             lost = both(rewrites, neg(packet.unknown(statement.span, f"{reason}: rewrites to this")))
             self._log.new_mark = self._share(either(self._log.new_mark, both(there, rewrites)))
-            self.write(both(there, rewrites), {name: packet.fresh(width(name, packet.family)) for name in _REWRITABLE})
+            self.write(both(there, rewrites), {name: packet.fresh(packet.sort(name)) for name in _REWRITABLE})
             return both(there, both(accepts, neg(lost))), both(there, disj((both(neg(accepts), drops), lost)))
         return both(there, accepts), both(there, both(neg(accepts), drops))
 
@@ -242,6 +253,16 @@ class _Step:
                 raise UnencodableError(f"verdict {decide.verdict}")
         self.gone.append(here)
         return FALSE
+
+
+def _plain(rule: FilterRule) -> Verdict | None:
+    """Accept or drop, where the rule does no more than that with what fits its conditions."""
+    if not rule.statements or not all(isinstance(one, Match) for one in rule.statements[:-1]):
+        return None
+    last = rule.statements[-1]
+    if isinstance(last, Decide) and last.verdict in (Verdict.ACCEPT, Verdict.DROP):
+        return last.verdict
+    return None
 
 
 def changes(table: Table, name: str, seen: frozenset[str] = frozenset()) -> bool:

@@ -23,7 +23,6 @@ from wardnet.model.packet import (
     Predicate,
     ReversePath,
     port_named,
-    width,
 )
 
 Ends = tuple[str, str]
@@ -46,11 +45,11 @@ def term_of(predicate: Predicate, view: View, lookups: Lookups) -> Term:
     family = view.packet.family
     match predicate:
         case InRanges(field=field, ranges=ranges):
-            bits = width(field, family)
+            bits = view.packet.sort(field)
             value = view.fields[field]
             return view.packet.script.share(disj(between(value, low, high, bits) for low, high in ranges))
         case Masked(field=field, mask=mask, value=value):
-            return under_mask(view.fields[field], mask, value, width(field, family))
+            return under_mask(view.fields[field], mask, value, view.packet.sort(field))
         case All(terms=terms):
             return conj(term_of(term, view, lookups) for term in terms)
         case AnyOf(terms=terms):

@@ -3,11 +3,13 @@ them."""
 
 from __future__ import annotations
 
-from wardnet.audit.smt.conditions import UnencodableError
+from collections import defaultdict
+
+from wardnet.audit.smt.conditions import Ends, UnencodableError
 from wardnet.audit.smt.packet import View
 from wardnet.audit.smt.terms import FALSE, Term, between, both, conj, disj, neg, number, one_of, same
-from wardnet.model.intent import IPNetwork, Ports
-from wardnet.model.packet import ICMP, ICMPV6, Field, State, width
+from wardnet.model.intent import Channel, IPNetwork, Ports
+from wardnet.model.packet import ICMP, ICMPV6, Field, State
 from wardnet.model.policy import DevicePolicy, Passing
 
 _NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
@@ -16,33 +18,43 @@ _ECHO_REQUEST, _ECHO_REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
 _ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
 
 
-def granted(policy: DevicePolicy, view: View, source: str, destination: str) -> Term:
-    """A packet from one port to the other is what a conduit or grant names, answers it, or is an error about it."""
-    channels = {port.interface: port.channel for port in policy.ports}
-    share = view.packet.script.share
-    found = []
-    for passing in policy.passings:
-        sender, receiver = (
-            _Side(view, passing.senders, passing.not_senders),
-            _Side(view, passing.receivers, passing.not_receivers),
-        )
-        if sender.empty or receiver.empty:
-            continue
-        if (source, destination) == (passing.from_interface, passing.to_interface):
-            carried = _carried(view, passing, Field.DESTINATION_PORT)
-            found.append(share(conj((sender.at(Field.SOURCE), receiver.at(Field.DESTINATION), carried))))
-        if (destination, source) == (passing.from_interface, passing.to_interface):
-            carried = both(_carried(view, passing, Field.SOURCE_PORT), view.is_state(State.ESTABLISHED))
-            found.append(share(conj((receiver.at(Field.SOURCE), sender.at(Field.DESTINATION), carried))))
-        for near, far, end in (
-            (passing.from_interface, passing.to_interface, sender),
-            (passing.to_interface, passing.from_interface, receiver),
-        ):
-            # Any router towards the far end may have to send one, to the near end alone.
-            if destination == near and source in channels and channels[source] is channels[far or near]:
-                error = both(_icmp(view, _ERRORS), view.is_state(State.RELATED))
-                found.append(share(both(error, end.at(Field.DESTINATION))))
-    return share(disj(dict.fromkeys(found)))
+class Granted:
+    """Of one packet, gathered once, however many pairs of ports are asked about."""
+
+    def __init__(self, policy: DevicePolicy, view: View) -> None:
+        self._share = view.packet.script.share
+        self._channels = {port.interface: port.channel for port in policy.ports}
+        self._flows: dict[Ends, list[Term]] = defaultdict(list)
+        self._errors: dict[tuple[str, Channel], list[Term]] = defaultdict(list)  # to a port, by a channel
+        error = self._share(both(_icmp(view, _ERRORS), view.is_state(State.RELATED)))
+        established = view.is_state(State.ESTABLISHED)
+        for passing in policy.passings:
+            sender, receiver = (
+                _Side(view, passing.senders, passing.not_senders),
+                _Side(view, passing.receivers, passing.not_receivers),
+            )
+            if sender.empty or receiver.empty:
+                continue
+            start, end = passing.from_interface, passing.to_interface
+            if start is not None and end is not None:
+                ends = sender.at(Field.SOURCE), receiver.at(Field.DESTINATION)
+                self._flows[start, end].append(conj((*ends, _carried(view, passing, Field.DESTINATION_PORT))))
+                ends = receiver.at(Field.SOURCE), sender.at(Field.DESTINATION)
+                answer = (*ends, _carried(view, passing, Field.SOURCE_PORT), established)
+                self._flows[end, start].append(conj(answer))
+            for near, far, side in ((start, end, sender), (end, start, receiver)):
+                if near is not None:
+                    # Any router towards the far end may have to send one, to the near end alone.
+                    told = both(error, side.at(Field.DESTINATION))
+                    self._errors[near, self._channels[far or near]].append(told)
+
+    def between(self, source: str, destination: str) -> Term:
+        """A packet from one port to the other is what a conduit or grant names, answers it, or is an error about
+        it."""
+        found = list(self._flows.get((source, destination), ()))
+        if source in self._channels:
+            found += self._errors.get((destination, self._channels[source]), ())
+        return self._share(disj(dict.fromkeys(found)))
 
 
 class _Side:
@@ -78,7 +90,9 @@ def _one(view: View, ports: Ports, side: Field) -> Term:
     if ports.protocol not in _NUMBERS:
         raise UnencodableError(f"a flow of protocol {ports.protocol}")
     protocol = same(view.fields[Field.PROTOCOL], number(_NUMBERS[ports.protocol], 8))
-    return both(protocol, one_of(view.fields[side], tuple(ports.ports), 16)) if ports.ports else protocol
+    if not ports.ports:
+        return protocol
+    return both(protocol, one_of(view.fields[side], tuple(ports.ports), view.packet.sort(side)))
 
 
 def _icmp(view: View, types: dict[int, tuple[int, ...]]) -> Term:
@@ -88,4 +102,5 @@ def _icmp(view: View, types: dict[int, tuple[int, ...]]) -> Term:
 
 
 def _in(view: View, field: Field, network: IPNetwork) -> Term:
-    return between(view.fields[field], int(network[0]), int(network[-1]), width(field, view.packet.family))
+    first, last = int(network.network_address), int(network.broadcast_address)
+    return between(view.fields[field], first, last, view.packet.sort(field))

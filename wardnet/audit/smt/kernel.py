@@ -23,22 +23,22 @@ class Kernel:
         self._device = device
         self._family = family
         self._routing = routing
-        self._bits = 32 if family == 4 else 128
 
     def forwardable(self, view: View) -> Term:
         """The addresses of a packet that the kernel forwards. (net/ipv4/route.c: martians; net/ipv6/ip6_input.c and
         ip6_output.c.)"""
         source, destination = view.fields[Field.SOURCE], view.fields[Field.DESTINATION]
-        refused = [between(address, *_MULTICAST[self._family], self._bits) for address in (source, destination)]
+        bits = view.packet.sort(Field.SOURCE)
+        refused = [between(address, *_MULTICAST[self._family], bits) for address in (source, destination)]
         if self._family == 4:
             for address in (source, destination):
-                refused.append(between(address, 0, 0x00FFFFFF, 32))
-                refused.append(between(address, 0xFFFFFFFF, 0xFFFFFFFF, 32))
-            loopback = disj(between(address, 0x7F000000, 0x7FFFFFFF, 32) for address in (source, destination))
+                refused.append(between(address, 0, 0x00FFFFFF, bits))
+                refused.append(between(address, 0xFFFFFFFF, 0xFFFFFFFF, bits))
+            loopback = disj(between(address, 0x7F000000, 0x7FFFFFFF, bits) for address in (source, destination))
             refused.append(both(loopback, neg(self._at_port(view, "route_localnet", or_all=True))))
             return neg(disj(refused))
-        refused += [between(address, 0, 1, 128) for address in (source, destination)]
-        refused.append(between(source, *_LINK_LOCAL_6, 128))
+        refused += [between(address, 0, 1, bits) for address in (source, destination)]
+        refused.append(between(source, *_LINK_LOCAL_6, bits))
         header, protocol = view.fields[Field.NEXT_HEADER], view.fields[Field.PROTOCOL]
         plausible = either(same(header, protocol), one_of(header, _EXTENSIONS, 8))
         return both(neg(disj(refused)), plausible)

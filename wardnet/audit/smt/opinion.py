@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from wardnet.audit.question import Answer, Ends, Question
 from wardnet.audit.records import Verdict
 from wardnet.audit.smt.conditions import UnencodableError
-from wardnet.audit.smt.grants import granted
+from wardnet.audit.smt.grants import Granted
 from wardnet.audit.smt.packet import Unknown
 from wardnet.audit.smt.passage import Passage, Passed
 from wardnet.audit.smt.solver import GaveUpError, Limits, Solver, load
@@ -58,7 +58,8 @@ class _Opinion:
         pairs = self._question.pairs
         calm = Verdict.UNKNOWN if self._passage.unordered() else Verdict.PROVED
         moved, passed = self._passed()
-        crossings = [self._crossing(passed, ends) for ends in pairs]
+        granted = Granted(self._question.policy, passed.last)
+        crossings = [self._crossing(passed, granted, ends) for ends in pairs]
         if all(crossing == FALSE for crossing in crossings):
             return dict.fromkeys(pairs, calm)
         first = self._another("first")
@@ -80,10 +81,10 @@ class _Opinion:
         mark = self._packet.fresh(32) if asks_for_marks(passage.device.ruleset) else number(0, 32)
         return moved, passage.run(self._packet, _STATES, pairs, moved, mark)
 
-    def _crossing(self, passed: Passed, ends: Ends) -> Term:
+    def _crossing(self, passed: Passed, granted: Granted, ends: Ends) -> Term:
         source, destination = ends
         leaves = passed.last.outgoing.are(destination)
-        beyond = neg(granted(self._question.policy, passed.last, source, destination))
+        beyond = neg(granted.between(source, destination))
         crosses = disj((conj((passed.passes, leaves, beyond)), passed.diverted))
         return self._script.share(both(passed.last.incoming.are(source), crosses))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from wardnet.audit.smt.terms import FALSE, TRUE, Script, Term, both, disj, either, number, same
+from wardnet.audit.smt.terms import FALSE, TRUE, Script, Sort, Term, both, disj, either, number, same
 from wardnet.model.packet import Field, State, port_named, width
 from wardnet.model.span import Span
 
@@ -13,6 +13,7 @@ FREE = (Field.PROTOCOL, Field.NEXT_HEADER, Field.DESTINATION, Field.SOURCE, Fiel
         Field.ICMP_TYPE, Field.ICMP_CODE, Field.TCP_FLAGS, Field.DSCP, Field.FRAGMENT)  # fmt: skip
 ADDRESSED = (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_PORT)
 _PORT_BITS = 12
+_SORTS = dict(zip(ADDRESSED, ("Address", "Address", "Port", "Port"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,14 @@ class Unknown:
         self._gone = {name: script.declare(f"{label}.gone.{place}") for name, place in self.numbers.items()}
         self._fresh = 0
 
+    def sort(self, field: Field) -> Sort:
+        """Of a field's values."""
+        bits = width(field, self.family)
+        return self.script.ranges(_SORTS[field], bits) if field in _SORTS else bits
+
     def header(self) -> dict[Field, Term]:
         """As it arrives: connection tracking has not seen it, nothing has marked or rewritten it."""
-        fields = {name: self.script.declare(f"{self.label}.{name.value}", width(name, self.family)) for name in FREE}
+        fields = {name: self.script.declare(f"{self.label}.{name.value}", self.sort(name)) for name in FREE}
         fields[Field.STATE] = number(State.INVALID, 3)
         fields[Field.MARK] = number(0, 32)
         fields[Field.CONNECTION_MARK] = number(0, 32)
@@ -73,7 +79,7 @@ class Unknown:
     def no_port(self, name: str = "") -> Ports:
         return Ports(self.numbers, fixed=name)
 
-    def fresh(self, bits: int) -> Term:
+    def fresh(self, bits: Sort) -> Term:
         """A value that anything may have chosen."""
         self._fresh += 1
         return self.script.declare(f"{self.label}.any.{self._fresh}", bits)
@@ -117,7 +123,7 @@ class View:
         fields = dict(self.fields)
         fields[Field.SOURCE], fields[Field.DESTINATION] = fields[Field.DESTINATION], fields[Field.SOURCE]
         ends = fields[Field.SOURCE_PORT], fields[Field.DESTINATION_PORT]
-        none = number(0, 16)
+        none = number(0, self.packet.sort(Field.SOURCE_PORT))
         fields[Field.DESTINATION_PORT], fields[Field.SOURCE_PORT] = (none, none) if bare else ends
         if not mark:
             fields[Field.MARK] = number(0, 32)

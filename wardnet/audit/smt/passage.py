@@ -21,7 +21,7 @@ from wardnet.audit.smt.routing import Routing
 from wardnet.audit.smt.terms import FALSE, Term, both, choose, conj, disj, either, implies, neg, number, one_of, same
 from wardnet.model.connections import marks_followed
 from wardnet.model.device import Chain, Device, Hook, Table
-from wardnet.model.packet import ICMPV6, Field, State, width
+from wardnet.model.packet import ICMPV6, Field, State
 from wardnet.model.span import Span
 
 _TRACKING = -200  # NF_IP_PRI_CONNTRACK
@@ -194,7 +194,7 @@ class _Way:
             later = one_of(said, known, 3)
             packet.script.demand(implies(self._moved, both(neg(untracked), later)))
             for name in (*_MOVED, Field.TRANSLATED):
-                bits = width(name, self._passage.family)
+                bits = packet.sort(name)
                 changed[name.value] = self._share(choose(self._moved, packet.fresh(bits), view.fields[name]), bits)
         self._view = view.changed(**changed)
         return either(untracked, disj(possible))

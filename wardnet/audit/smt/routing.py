@@ -14,7 +14,7 @@ from wardnet.audit.smt.conditions import UnencodableError, term_of
 from wardnet.audit.smt.packet import Ports, View
 from wardnet.audit.smt.terms import FALSE, TRUE, Term, between, both, conj, disj, either, implies, neg
 from wardnet.model.device import Device, KernelRoute, PolicyRule, RouteType, RuleAction
-from wardnet.model.packet import Field, width
+from wardnet.model.packet import Field
 
 _FINAL = (RouteType.UNREACHABLE, RouteType.PROHIBIT, RouteType.BLACKHOLE)
 _HERE = (RouteType.LOCAL, RouteType.ANYCAST, RouteType.BROADCAST)
@@ -68,7 +68,7 @@ class Routing:
 
     def own(self, view: View, field: Field) -> Term:
         """The address is the device's own."""
-        bits = width(field, self.family)
+        bits = view.packet.sort(field)
         found = []
         for group in self._tables.get(LOCAL_TABLE, ()):
             held = disj(self._stays(route, view) for route in group.routes if route.type in _ADDRESSES)
@@ -167,7 +167,7 @@ class Routing:
         return Way({port: disj(terms) for port, terms in ports.items()}, disj(here)), disj(missing)
 
     def _inside(self, group: _Group, view: View) -> Term:
-        return between(view.fields[Field.DESTINATION], *group.prefix, width(Field.DESTINATION, self.family))
+        return between(view.fields[Field.DESTINATION], *group.prefix, view.packet.sort(Field.DESTINATION))
 
     def _not_better(self, group: _Group, groups: Iterable[_Group], view: View) -> Iterable[Term]:
         """No better route holds the address too. Of two prefixes one lies in the other, or they have nothing in
@@ -221,7 +221,8 @@ class Routing:
         """A link-local destination is a neighbour on the port where the packet came in."""
         if self.family == 4:
             return TRUE
-        local = between(view.fields[Field.DESTINATION], 0xFE80 << 112, (0xFEC0 << 112) - 1, 128)
+        sort = view.packet.sort(Field.DESTINATION)
+        local = between(view.fields[Field.DESTINATION], 0xFE80 << 112, (0xFEC0 << 112) - 1, sort)
         return implies(local, came_in.are(port))
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from wardnet.audit.smt.ranges import Ranges
+
 Term = str
+Sort = int | Ranges  # so many bits, or 0 for true and false
 TRUE: Term = "true"
 FALSE: Term = "false"
 _SHORT = 40  # shorter terms are repeated, longer ones get a name
@@ -62,7 +65,9 @@ def choose(condition: Term, then: Term, otherwise: Term) -> Term:
     return otherwise if condition == FALSE else f"(ite {condition} {then} {otherwise})"
 
 
-def number(value: int, bits: int) -> Term:
+def number(value: int, bits: Sort) -> Term:
+    if isinstance(bits, Ranges):
+        return bits.value(value)
     if value < 0 or value >> bits:
         raise ValueError(f"{value} has no {bits} bits")
     return f"#x{value:0{bits // 4}x}" if bits % 4 == 0 else f"#b{value:0{bits}b}"
@@ -76,10 +81,12 @@ def same(one: Term, other: Term) -> Term:
     return f"(= {one} {other})"
 
 
-def between(term: Term, low: int, high: int, bits: int) -> Term:
+def between(term: Term, low: int, high: int, bits: Sort) -> Term:
     """low <= term <= high, as the shared leading bits where it is a prefix."""
     if low > high:
         return FALSE
+    if isinstance(bits, Ranges):
+        return bits.holds(term, low, high)
     loose = (low ^ high).bit_length()
     ones = (1 << loose) - 1
     if low & ones == 0 and high & ones == ones:
@@ -92,8 +99,10 @@ def between(term: Term, low: int, high: int, bits: int) -> Term:
     return both(above, below)
 
 
-def under_mask(term: Term, mask: int, value: int, bits: int) -> Term:
+def under_mask(term: Term, mask: int, value: int, bits: Sort) -> Term:
     """term & mask == value"""
+    if isinstance(bits, Ranges):
+        bits = bits.whole()
     mask &= (1 << bits) - 1
     if value & ~mask:
         return FALSE
@@ -110,15 +119,19 @@ class Script:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._named: dict[tuple[str, Term], Term] = {}
-        self._read = 0
+        self._ranges: dict[str, Ranges] = {}
         self.unknowns: list[Term] = []
 
-    def declare(self, name: str, bits: int = 0) -> Term:
+    def ranges(self, name: str, bits: int) -> Ranges:
+        """The sort of that name."""
+        return self._ranges.setdefault(name, Ranges(name, bits))
+
+    def declare(self, name: str, bits: Sort = 0) -> Term:
         """A constant: of so many bits, or true or false."""
         self._lines.append(f"(declare-const {name} {_sort(bits)})")
         return name
 
-    def share(self, term: Term, bits: int = 0) -> Term:
+    def share(self, term: Term, bits: Sort = 0) -> Term:
         """The term by a name, where it is long enough for one."""
         if len(term) <= _SHORT:
             return term
@@ -134,12 +147,16 @@ class Script:
         self._lines.append(f"(assert {term})")
 
     def text(self) -> str:
-        return "\n".join(self._lines)
+        return "\n".join([*(line for ranges in self._ranges.values() for line in ranges.text()), *self._lines])
 
 
-def _sort(bits: int) -> str:
+def _sort(bits: Sort) -> str:
+    if isinstance(bits, Ranges):
+        return bits.name
     return f"(_ BitVec {bits})" if bits else "Bool"
 
 
-def one_of(term: Term, values: Sequence[int], bits: int) -> Term:
+def one_of(term: Term, values: Sequence[int], bits: Sort) -> Term:
+    if isinstance(bits, Ranges):
+        return disj(bits.holds(term, value, value) for value in values)
     return disj(same(term, number(value, bits)) for value in values)

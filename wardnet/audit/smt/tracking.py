@@ -32,7 +32,7 @@ from wardnet.audit.smt.terms import (
 )
 from wardnet.model.connections import marks_set_beside
 from wardnet.model.device import Hook
-from wardnet.model.packet import ICMP, ICMPV6, Field, State, width
+from wardnet.model.packet import ICMP, ICMPV6, Field, State
 from wardnet.model.span import Span
 
 _ERRORS = {4: ((3, 5), (11, 12)), 6: ((1, 4),)}
@@ -105,7 +105,7 @@ def belongs(passage: Passage, packet: Passed, moved: Term, first: Unknown, later
     view, ends = packet.tracked, {}
     for name in (Field.SOURCE, Field.DESTINATION, Field.SOURCE_PORT, Field.DESTINATION_PORT, Field.PROTOCOL):
         end = choose(own, started.tracked.fields[name], started.last.fields[name])
-        ends[name] = script.share(end, width(name, passage.family))
+        ends[name] = script.share(end, first.sort(name))
     begun = both(_starts(started.tracked), either(both(forwarded, implies(moved, started.translated)), mine))
     if passage.device.ruleset.zones:
         begun = both(begun, _guess(passage, first, "flows", "in which zone a connection is tracked"))
