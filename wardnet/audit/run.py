@@ -16,6 +16,7 @@ from collectors.parsers.linux import parse_device
 from collectors.parsers.switch import parse_switch
 from wardnet import __version__
 from wardnet.audit.agreement import Opinion
+from wardnet.audit.beside import beside
 from wardnet.audit.errors import AuditError
 from wardnet.audit.judge import Places, channel_networks, judge
 from wardnet.audit.network import judge_network
@@ -72,7 +73,7 @@ def audit(
     places = channel_networks(policy.devices)
     switches = [switch for switch in policy.switches if (not wards or switch.ward in wards)
                 and snapshot.entry(switch.device) is not None]  # fmt: skip
-    parts = [_device(snapshot, device, places, backend, opinion) for device in devices]
+    parts = beside(lambda device: _device(snapshot, device, places, backend, opinion), devices)
     looked_into = [_switch(snapshot, switch) for switch in switches]
     if not parts and not looked_into:
         raise AuditError("the policy names no device")

@@ -31,7 +31,7 @@ _BESIDE = (Hook.INPUT, Hook.OUTPUT)
 
 def asks_for_marks(ruleset: Ruleset) -> bool:
     """Whether what becomes of any packet can hang on its connection's mark."""
-    return any(_asks(rule) for rule in ruleset.rules())
+    return Field.CONNECTION_MARK in ruleset.looks_at or any(_copies(rule) for rule in ruleset.rules())
 
 
 def sets_marks(ruleset: Ruleset) -> bool:
@@ -83,8 +83,11 @@ def _unmarking(rule: FilterRule) -> FilterRule:
 
 
 def _asks(rule: FilterRule) -> bool:
-    asked = any(looks_at(predicate, Field.CONNECTION_MARK) for predicate in rule.predicates())
-    return asked or any(isinstance(s, SetMark) and s.source is Field.CONNECTION_MARK for s in rule.statements)
+    return _copies(rule) or any(looks_at(predicate, Field.CONNECTION_MARK) for predicate in rule.predicates())
+
+
+def _copies(rule: FilterRule) -> bool:
+    return any(isinstance(s, SetMark) and s.source is Field.CONNECTION_MARK for s in rule.statements)
 
 
 def _sets(rule: FilterRule) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.model.frames import BridgeVlan
 from wardnet.model.intent import IPAddress, IPNetwork
-from wardnet.model.packet import Field, Predicate
+from wardnet.model.packet import Field, InRanges, LocalAddress, Masked, Predicate, leaves
 from wardnet.model.process import Program
 from wardnet.model.span import Coverage, Span, Unknown
 from wardnet.model.tracked import Connection
@@ -240,7 +241,7 @@ class Table:
     chains: Mapping[str, Chain]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ruleset:
     tables: tuple[Table, ...]
     tracked: frozenset[int]  # families in which connection tracking certainly runs
@@ -251,6 +252,16 @@ class Ruleset:
         for table in self.tables:
             for chain in table.chains.values():
                 yield from chain.rules
+
+    @cached_property
+    def conditions(self) -> tuple[Predicate, ...]:
+        """What all conditions of all rules are put together from."""
+        return tuple(leaf for rule in self.rules() for one in rule.predicates() for leaf in leaves(one))
+
+    @cached_property
+    def looks_at(self) -> frozenset[Field]:
+        """Fields of packets on which any rule's condition depends."""
+        return frozenset(c.field for c in self.conditions if isinstance(c, InRanges | Masked | LocalAddress))
 
 
 @dataclass(frozen=True, slots=True)

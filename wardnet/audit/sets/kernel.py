@@ -7,7 +7,7 @@ from wardnet.audit.sets.routing import Routing
 from wardnet.audit.sets.scales import LOOPBACK, NOWHERE
 from wardnet.audit.sets.space import Bdd, Space
 from wardnet.model.device import Device
-from wardnet.model.packet import Field, looks_at
+from wardnet.model.packet import Field
 from wardnet.model.span import Span
 
 _EXTENSION_HEADERS = (0, 43, 44, 51, 60, 135, 139, 140)
@@ -30,7 +30,7 @@ class Kernel:
             loopback = space.between(Field.SOURCE, *LOOPBACK) | space.between(Field.DESTINATION, *LOOPBACK)
             allowed = self._ports_with("route_localnet")
             bad.append(loopback & ~allowed)
-        elif any(looks_at(p, Field.NEXT_HEADER) for rule in self.device.ruleset.rules() for p in rule.predicates()):
+        elif Field.NEXT_HEADER in self.device.ruleset.looks_at:
             plain = space.any_of(
                 space.value(Field.NEXT_HEADER, number) & space.value(Field.PROTOCOL, number) for number in range(256)
             )

@@ -112,13 +112,10 @@ def masked_range(condition: Masked, bits: int) -> Range | None:
 
 
 def _conditions(device: Device, family: int, fields: tuple[Field, ...]) -> Iterator[InRanges | Masked]:
-    predicates = [rule.selector for rule in device.policy_rules[family]]
-    for rule in device.ruleset.rules():
-        predicates += rule.predicates()
-    for predicate in predicates:
-        for leaf in leaves(predicate):
-            if isinstance(leaf, InRanges | Masked) and leaf.field in fields:
-                yield leaf
+    selectors = (leaf for rule in device.policy_rules[family] for leaf in leaves(rule.selector))
+    for leaf in (*device.ruleset.conditions, *selectors):
+        if isinstance(leaf, InRanges | Masked) and leaf.field in fields:
+            yield leaf
 
 
 def _addresses(device: Device, policy: DevicePolicy, family: int) -> Iterator[Range]:

@@ -14,6 +14,9 @@ from typing import Any
 from wardnet.audit.errors import AuditError
 from wardnet.audit.smt.terms import Script, Term
 
+# Measured on rulesets of some hundred rules (a third less time): most of them don't meet the packet that is looked for,
+# and what simplifying between the first conflicts costs is more than it gains.
+_TUNING = {"phase": "always_false", "simplify.delay": 5000}
 _ROUNDS = 200  # counterexamples looked at before giving up on a certain packet
 
 
@@ -115,6 +118,8 @@ class Solver:
             solver = z3.SolverFor("QF_BV", ctx=self._context)
             solver.set("timeout", int(self._limits.seconds * 1000))
             solver.set("rlimit", self._limits.steps)
+            for name, value in _TUNING.items():
+                solver.set(name, value)
             solver.add(*terms)
             return solver.check(), solver
 
