@@ -2,8 +2,7 @@
 alone, beside dd.autoref (the BDD package without C) on the same artefacts.
 
 The artefacts are those of a really configured gateway (tests/unit/fixtures/buoi-gw) with rules added to its forward
-chain: as many as the case says, each for a network of its own. The verdict has to be what it was without them. 500
-rules come with a conduit each, and all zones are asked about; the 3,570 of a campus, with the channels alone.
+chain: as many as the case says, each for a network of its own. The verdict has to be what it was without them.
 
     python -m bench.audit            # QUICK=1 for fewer runs
 
@@ -50,13 +49,15 @@ GATEWAY, WARD = "buoi-gw", "buoi"
 DAY = date(2026, 11, 24)
 RUNS, QUICK_RUNS = 15, 5
 LEAKS, HARMLESS = 400, 300  # edits of each table; QUICK: one of each kind
-DISTRICT_RULES = 500
 COMMAND = "make bench-audit"
 
 PAIRS = (("clerks0", "wan0"), ("citizen0", "inet0"), ("wifi0", "inet0"))
 SOURCES = {"clerks0": ("10.20.1.0/24", "fd20:20:1::/64"), "citizen0": ("172.20.1.0/24", "2001:db8:20:1::/64"),
            "wifi0": ("172.21.1.0/24", "2001:db8:21:1::/64")}  # fmt: skip
 OUTSIDE = {"wan0": ("10.24.0.0/13", "fd20:40::/32"), "inet0": ("203.0.0.0/8", "2001:db8:4000::/36")}
+
+
+Rule = Callable[[Random, int], list[Any]]
 
 
 class BenchError(Exception):
@@ -131,6 +132,26 @@ def campus_rule(random: Random, _: int) -> list[Any]:
     return [*rule, {"accept": None} if random.random() < 0.85 else {"drop": None}]
 
 
+@dataclass(frozen=True)
+class Case:
+    """So many rules of a kind; between all zones, each with its conduit, or between the channels alone. The budgets, in
+    seconds, are of both engines together and of the sets alone."""
+
+    what: str
+    rules: int
+    make: Rule
+    zones: bool
+    both: float | None
+    alone: float | None
+
+
+CASES = (
+    Case("audit of a gateway with 500 rules, both families, the channels alone", 500, district_rule, False, 0.3, None),
+    Case("audit of a gateway with 500 rules and conduits, both families, zones", 500, district_rule, True, 0.3, None),
+    Case("audit of a gateway with a forward chain of 3,570 rules", 3570, campus_rule, False, None, 0.3),
+)
+
+
 def conduit(number: int, rule: list[Any]) -> Passing:
     """What a `district_rule` lets pass, as the policy has it."""
     incoming, outgoing, sender, receiver, port = (one["match"] for one in rule[:5])
@@ -142,26 +163,25 @@ def conduit(number: int, rule: list[Any]) -> Passing:
     )  # fmt: skip
 
 
-def meant(policy: AuditPolicy, rules: int) -> AuditPolicy:
-    """The policy with a conduit for each added rule, so that all zones are proved; or, for rules that name no ports of
-    the device, of the channels alone, as an auditor writes it."""
+def meant(policy: AuditPolicy, case: Case) -> AuditPolicy:
+    """The policy with a conduit for each added rule; or of the channels alone, as an auditor writes it."""
 
     def device(one: DevicePolicy) -> DevicePolicy:
         if one.device != GATEWAY:
             return one
-        if rules == DISTRICT_RULES:
-            return replace(one, conduits=(*one.conduits, *(conduit(n, r) for n, r in added(rules, district_rule))))
+        if case.zones:
+            return replace(one, conduits=(*one.conduits, *(conduit(n, r) for n, r in added(case.rules, case.make))))
         return replace(one, ports=tuple(replace(port, zone="") for port in one.ports), conduits=())
 
     return replace(policy, devices=tuple(device(one) for one in policy.devices))
 
 
-def added(rules: int, make: Callable[[Random, int], list[Any]]) -> list[tuple[int, list[Any]]]:
+def added(rules: int, make: Rule) -> list[tuple[int, list[Any]]]:
     random = Random(rules)  # noqa: S311 - the same rules each time
     return [(number, make(random, number)) for number in range(rules)]
 
 
-def artefacts(rules: int, make: Callable[[Random, int], list[Any]]) -> dict[str, bytes]:
+def artefacts(rules: int, make: Rule) -> dict[str, bytes]:
     """The gateway's artefacts with so many rules at the end of its forward chain."""
     found = {artefact.name: (ARTEFACTS / artefact.name).read_bytes() for artefact in LINUX}
     listing = json.loads(found["nft-ruleset.json"])
@@ -255,28 +275,22 @@ def records(runs: int) -> list[Record]:
     }
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        for rules, make in ((DISTRICT_RULES, district_rule), (3570, campus_rule)):
-            policy = meant(whole, rules)
-            folder = Path(scratch) / str(rules)
-            reading = Reading(GATEWAY, Platform.LINUX, now(), artefacts(rules, make), "")
+        for number, case in enumerate(CASES):
+            policy = meant(whole, case)
+            folder = Path(scratch) / str(number)
+            reading = Reading(GATEWAY, Platform.LINUX, now(), artefacts(case.rules, case.make), "")
             write_snapshot(folder, [reading], files, district.sha256, "bench")
             sets = seconds(folder, policy, runs, "dd.cudd")
             peer = seconds(folder, policy, 1, "dd.autoref")
             z3 = z3_seconds(folder, policy, min(runs, 3))
             both = both_seconds(folder, policy, runs)
-            if rules == DISTRICT_RULES:
-                what = "audit of a gateway with 500 rules, both families"
-                found.append(_record(f"{what}, both engines", both, peer, 0.3, runs))
-                found.append(_record(f"{what}, BDD alone", sets, peer, None, runs))
-            else:
-                what = "audit of a gateway with a forward chain of 3,570 rules"
-                found.append(_record(f"{what}, BDD alone", sets, peer, 0.3, runs))
-                found.append(_record(f"{what}, both engines", both, peer, None, runs))
-            found.append(_record(f"{what}, BDD alone beside z3 alone", sets, z3, None, min(runs, 3)))
-            written = Path(scratch) / f"{rules}.yml"
+            found.append(_record(f"{case.what}, both engines", both, peer, case.both, runs))
+            found.append(_record(f"{case.what}, BDD alone", sets, peer, case.alone, runs))
+            found.append(_record(f"{case.what}, BDD alone beside z3 alone", sets, z3, None, min(runs, 3)))
+            written = Path(scratch) / f"{number}.yml"
             written.write_text(policy_file(whole))
             command = min(wall(folder, written) for _ in range(3))
-            found.append(_record(f"{what}: the command's wall time", command, peer, None, 3))
+            found.append(_record(f"{case.what}: the command's wall time", command, peer, None, 3))
     return found
 
 
