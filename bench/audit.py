@@ -17,17 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
-from ipaddress import ip_network
 from pathlib import Path
-from random import Random
-from typing import Any
 
+from bench import district as districts
 from bench import harm, kernel
+from bench.gateway import GATEWAY, ROOT, WARD, artefacts, district, inventory_files, policy
 from bench.mutation import run as mutation
 from bench.mutation.tables import TABLES
+from bench.record import AUDIT, BenchError, Record, timed
+from bench.rules import Rule, added_to, campus_rule, conduit, district_rule, made
 from collectors.collect import Reading, now, write_snapshot
 from collectors.parsers.linux import parse_device
 from wardnet.audit.question import FAMILIES, Question
@@ -35,101 +35,13 @@ from wardnet.audit.records import AuditResult, Verdict
 from wardnet.audit.run import audit
 from wardnet.audit.smt.opinion import second_opinion
 from wardnet.audit.snapshot import read_snapshot
-from wardnet.compile import compile_plan, compile_policy
-from wardnet.inventory import read_district
-from wardnet.model.intent import Platform, Ports, Source
-from wardnet.model.policy import AuditPolicy, DevicePolicy, Passing
-from wardnet.model.snapshot import LINUX
+from wardnet.model.intent import Platform
+from wardnet.model.policy import AuditPolicy, DevicePolicy
 
-ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results" / "audit.json"
-ARTEFACTS = ROOT / "tests" / "unit" / "fixtures" / "buoi-gw"
-INVENTORY = ROOT / "inventory" / "tay-ho"
-GATEWAY, WARD = "buoi-gw", "buoi"
-DAY = date(2026, 11, 24)
 RUNS, QUICK_RUNS = 15, 5
+MANY_WARDS = "audit of 3,321 wards"
 LEAKS, HARMLESS = 400, 300  # edits of each table; QUICK: one of each kind
-COMMAND = "make bench-audit"
-
-PAIRS = (("clerks0", "wan0"), ("citizen0", "inet0"), ("wifi0", "inet0"))
-SOURCES = {"clerks0": ("10.20.1.0/24", "fd20:20:1::/64"), "citizen0": ("172.20.1.0/24", "2001:db8:20:1::/64"),
-           "wifi0": ("172.21.1.0/24", "2001:db8:21:1::/64")}  # fmt: skip
-OUTSIDE = {"wan0": ("10.24.0.0/13", "fd20:40::/32"), "inet0": ("203.0.0.0/8", "2001:db8:4000::/36")}
-
-
-Rule = Callable[[Random, int], list[Any]]
-
-
-class BenchError(Exception):
-    """The figures would say nothing: a verdict is not what it must be."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of the result: `ours` and `peer` in `unit`, `ratio` of the two, `ours` against `budget`. Of edits,
-    inputs and packets `peer` is how many there were."""
-
-    what: str
-    ours: float
-    peer: float
-    ratio: float
-    budget: float | None  # None where no budget is set
-    met: bool | None
-    unit: str
-    runs: int
-    command: str
-
-
-def match(left: dict[str, Any], right: Any) -> dict[str, Any]:
-    return {"match": {"op": "==", "left": left, "right": right}}
-
-
-def network(random: Random, within: str, length: int) -> dict[str, Any]:
-    """A random network of that length inside another, as nft writes it."""
-    outer = ip_network(within)
-    bits = outer.max_prefixlen
-    offset = random.getrandbits(length - outer.prefixlen) << (bits - length)
-    address = outer.network_address + offset
-    if length == bits:
-        return str(address)  # type: ignore[return-value]
-    return {"prefix": {"addr": str(address), "len": length}}
-
-
-def district_rule(random: Random, number: int) -> list[Any]:
-    """A flow between a LAN and its own line, alternately in IPv4 and IPv6."""
-    incoming, outgoing = random.choice(PAIRS)
-    six = number % 2
-    word = ("ip", "ip6")[six]
-    return [
-        match({"meta": {"key": "iifname"}}, incoming),
-        match({"meta": {"key": "oifname"}}, outgoing),
-        match(
-            {"payload": {"protocol": word, "field": "saddr"}}, network(random, SOURCES[incoming][six], (28, 80)[six])
-        ),
-        match(
-            {"payload": {"protocol": word, "field": "daddr"}}, network(random, OUTSIDE[outgoing][six], (24, 64)[six])
-        ),
-        match({"payload": {"protocol": random.choice(("tcp", "udp")), "field": "dport"}}, random.randrange(1, 65536)),
-        {"counter": {"packets": 0, "bytes": 0}},
-        {"accept": None},
-    ]
-
-
-def campus_rule(random: Random, _: int) -> list[Any]:
-    """What a campus firewall has thousands of: a host's or network's addresses and a port, accepted or dropped, for
-    IPv4 and with no port of the device named."""
-    rule = [
-        match(
-            {"payload": {"protocol": "ip", "field": "saddr"}}, network(random, "10.24.0.0/13", random.choice((24, 32)))
-        ),
-        match(
-            {"payload": {"protocol": "ip", "field": "daddr"}}, network(random, "10.20.1.0/24", random.choice((28, 32)))
-        ),
-    ]
-    if random.random() < 0.8:
-        field = {"protocol": random.choice(("tcp", "udp")), "field": "dport"}
-        rule.append(match({"payload": field}, random.choice((22, 25, 53, 80, 443, 993, 8080, 3389))))
-    return [*rule, {"accept": None} if random.random() < 0.85 else {"drop": None}]
 
 
 @dataclass(frozen=True)
@@ -152,17 +64,6 @@ CASES = (
 )
 
 
-def conduit(number: int, rule: list[Any]) -> Passing:
-    """What a `district_rule` lets pass, as the policy has it."""
-    incoming, outgoing, sender, receiver, port = (one["match"] for one in rule[:5])
-    protocol, ports = port["left"]["payload"]["protocol"], (port["right"],)
-    networks = [ip_network((n["right"]["prefix"]["addr"], n["right"]["prefix"]["len"])) for n in (sender, receiver)]
-    return Passing(
-        f"bench-{number}", incoming["right"], outgoing["right"], (networks[0],), (networks[1],),
-        (Ports(protocol, ports),), Source("bench", 1),
-    )  # fmt: skip
-
-
 def meant(policy: AuditPolicy, case: Case) -> AuditPolicy:
     """The policy with a conduit for each added rule; or of the channels alone, as an auditor writes it."""
 
@@ -170,29 +71,10 @@ def meant(policy: AuditPolicy, case: Case) -> AuditPolicy:
         if one.device != GATEWAY:
             return one
         if case.zones:
-            return replace(one, conduits=(*one.conduits, *(conduit(n, r) for n, r in added(case.rules, case.make))))
+            return replace(one, conduits=(*one.conduits, *(conduit(n, r) for n, r in made(case.rules, case.make))))
         return replace(one, ports=tuple(replace(port, zone="") for port in one.ports), conduits=())
 
     return replace(policy, devices=tuple(device(one) for one in policy.devices))
-
-
-def added(rules: int, make: Rule) -> list[tuple[int, list[Any]]]:
-    random = Random(rules)  # noqa: S311 - the same rules each time
-    return [(number, make(random, number)) for number in range(rules)]
-
-
-def artefacts(rules: int, make: Rule) -> dict[str, bytes]:
-    """The gateway's artefacts with so many rules at the end of its forward chain."""
-    found = {artefact.name: (ARTEFACTS / artefact.name).read_bytes() for artefact in LINUX}
-    listing = json.loads(found["nft-ruleset.json"])
-    objects = listing["nftables"]
-    last = max(n for n, entry in enumerate(objects) if entry.get("rule", {}).get("chain") == "forward")
-    objects[last:last] = [
-        {"rule": {"family": "inet", "table": "wardnet", "chain": "forward", "handle": 1000 + number, "expr": rule}}
-        for number, rule in added(rules, make)
-    ]
-    found["nft-ruleset.json"] = json.dumps(listing).encode()
-    return found
 
 
 def seconds(folder: Path, policy: AuditPolicy, runs: int, backend: str) -> float:
@@ -267,30 +149,25 @@ def wall(folder: Path, policy: Path) -> float:
 
 
 def records(runs: int) -> list[Record]:
-    district = read_district(INVENTORY)
-    whole = compile_policy(district, compile_plan(district, DAY))
-    files = {
-        path.relative_to(INVENTORY).as_posix(): path.read_bytes()
-        for path in [INVENTORY / "district.yml", *sorted((INVENTORY / "wards").glob("*.yml"))]
-    }
+    whole, files = policy(), inventory_files()
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         for number, case in enumerate(CASES):
-            policy = meant(whole, case)
+            wanted = meant(whole, case)
             folder = Path(scratch) / str(number)
-            reading = Reading(GATEWAY, Platform.LINUX, now(), artefacts(case.rules, case.make), "")
-            write_snapshot(folder, [reading], files, district.sha256, "bench")
-            sets = seconds(folder, policy, runs, "dd.cudd")
-            peer = seconds(folder, policy, 1, "dd.autoref")
-            z3 = z3_seconds(folder, policy, min(runs, 3))
-            both = both_seconds(folder, policy, runs)
-            found.append(_record(f"{case.what}, both engines", both, peer, case.both, runs))
-            found.append(_record(f"{case.what}, BDD alone", sets, peer, case.alone, runs))
-            found.append(_record(f"{case.what}, BDD alone beside z3 alone", sets, z3, None, min(runs, 3)))
+            reading = Reading(GATEWAY, Platform.LINUX, now(), added_to(artefacts(), made(case.rules, case.make)), "")
+            write_snapshot(folder, [reading], files, district().sha256, "bench")
+            sets = seconds(folder, wanted, runs, "dd.cudd")
+            peer = seconds(folder, wanted, 1, "dd.autoref")
+            z3 = z3_seconds(folder, wanted, min(runs, 3))
+            both = both_seconds(folder, wanted, runs)
+            found.append(timed(f"{case.what}, both engines", both, peer, case.both, runs))
+            found.append(timed(f"{case.what}, BDD alone", sets, peer, case.alone, runs))
+            found.append(timed(f"{case.what}, BDD alone beside z3 alone", sets, z3, None, min(runs, 3)))
             written = Path(scratch) / f"{number}.yml"
             written.write_text(policy_file(whole))
             command = min(wall(folder, written) for _ in range(3))
-            found.append(_record(f"{case.what}: the command's wall time", command, peer, None, 3))
+            found.append(timed(f"{case.what}: the command's wall time", command, peer, None, 3))
     return found
 
 
@@ -308,7 +185,7 @@ def trust_records(quick: bool) -> list[Record]:
         for outcome in wrong:
             print(f"bench: {outcome}", file=sys.stderr)
         ours, budget = (count - len(wrong), count) if table == "leaks" else (len(wrong), 0)
-        found.append(Record(what, ours, count, round(ours / count, 4), budget, not wrong, "edits", 1, COMMAND))
+        found.append(Record(what, ours, count, round(ours / count, 4), budget, not wrong, "edits", 1, AUDIT))
     for module, unit, what in (
         (harm, "inputs", "mutated artefacts that crash a parser, or hide a leak"),
         (kernel, "packets", "packets on which the model and the kernel differ: routers with one"),
@@ -321,15 +198,21 @@ def trust_records(quick: bool) -> list[Record]:
     return found
 
 
-def _record(what: str, ours: float, peer: float, budget: float | None, runs: int) -> Record:
-    met = None if budget is None else ours <= budget
-    return Record(what, round(ours, 4), round(peer, 4), round(ours / peer, 4), budget, met, "s", runs, COMMAND)
+def kept(found: Sequence[Record]) -> list[Record]:
+    """Of the last run those of whole districts, which a quick one leaves out."""
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    known = {record.what for record in found}
+    return [
+        Record(**record) for record in before if record["what"].startswith(MANY_WARDS) and record["what"] not in known
+    ]
 
 
 def main() -> int:
     runs = QUICK_RUNS if os.environ.get("QUICK") else RUNS
     try:
-        found = [*records(runs), *trust_records(bool(os.environ.get("QUICK")))]
+        quick = bool(os.environ.get("QUICK"))
+        found = [*records(runs), *districts.records(min(runs, 5), many=not quick)]
+        found += [*kept(found), *trust_records(quick)] if quick else trust_records(quick)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -340,6 +223,8 @@ def main() -> int:
         said = "" if record.budget is None else f", budget {record.budget} {unit}: {'met' if record.met else 'MISSED'}"
         if unit == "s":
             print(f"{record.what}: {record.ours:.3f} s (peer {record.peer:.2f} s){said}")
+        elif unit == "MiB":
+            print(f"{record.what}: {record.ours:.0f} MiB")
         else:
             print(f"{record.what}: {record.ours:.0f} of {record.peer:.0f} {unit}{said}")
     return 0

@@ -13,11 +13,14 @@ class ParseError(Exception):
     """An artefact that can't be read: whose, which, where, why."""
 
     def __init__(self, device: str, artefact: str, where: str, reason: str) -> None:
-        super().__init__(f"{device}: {artefact}: {where}: {reason}")
+        super().__init__(device, artefact, where, reason)  # so that it gets from one process to another
         self.device = device
         self.artefact = artefact
         self.where = where
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.device}: {self.artefact}: {self.where}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

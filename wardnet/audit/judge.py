@@ -67,6 +67,20 @@ def judge(
                         numbered, tuple(problems), device.coverage, failing, tuple(disagreements))  # fmt: skip
 
 
+def alike(device: Device, policy: DevicePolicy, places: Places, other: str) -> DeviceResult | None:
+    """The verdict on a device of the same form as another one that was proved by both engines; None where something at
+    this device is to be looked into."""
+    if [*problems_of(device, policy), *connections_of(device, policy, places)]:
+        return None
+    pairs = tuple(
+        replace(_pair(source, destination, family, Verdict.PROVED), second=Verdict.PROVED)
+        for family in FAMILIES
+        for source, destination in crossing_pairs(device, policy)
+    )
+    return DeviceResult(policy.device, policy.ward, policy.site, policy.platform, Verdict.PROVED, True, pairs, (), (),
+                        device.coverage, may_fail(device), (), other)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class _Family:
     """What the sets say in one family: `answer` by themselves, `pairs` with what is unknown of the whole device."""

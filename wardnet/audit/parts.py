@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wardnet.audit.forms import Form
 from wardnet.audit.question import LinkState
 from wardnet.audit.records import DeviceResult, OpenPoint, Verdict, worst
 from wardnet.audit.sets.witness import Witness
@@ -21,11 +22,12 @@ UNPROVED = "it is not proved to keep this packet back"
 @dataclass(frozen=True, slots=True)
 class Part:
     """A device as a part of the network: what it must keep to, what was shown of it (None: it is assumed), and what was
-    read of it (None: nothing)."""
+    read of it (None: nothing), and of which `form` it is (None: nobody asked)."""
 
     policy: DevicePolicy
     result: DeviceResult | None = None
     device: Device | None = None
+    form: Form | None = None
 
     def proved(self, family: int) -> set[tuple[str, str]]:
         """Pairs of ports between which nothing passes but what the policy names."""

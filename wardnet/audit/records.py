@@ -152,7 +152,7 @@ class Disagreement:
 class DeviceResult:
     """`problems` hold for the device as a whole: without them settled nothing on it is proved. Ports that `may_fail`
     were taken to be up or down in every combination. Where there are `disagreements`, the audit itself failed on a
-    pair of ports."""
+    pair of ports. It was judged by itself, or is proved as the device is that it is `like` but for addresses."""
 
     device: str
     ward: str
@@ -166,6 +166,7 @@ class DeviceResult:
     coverage: tuple[Coverage, ...]
     may_fail: tuple[str, ...]
     disagreements: tuple[Disagreement, ...] = ()
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from wardnet import __version__
 from wardnet.audit.agreement import Opinion
 from wardnet.audit.beside import beside
 from wardnet.audit.errors import AuditError
-from wardnet.audit.judge import Places, channel_networks, judge
+from wardnet.audit.forms import Form, form_of
+from wardnet.audit.judge import Places, alike, channel_networks, judge
 from wardnet.audit.network import judge_network
 from wardnet.audit.parts import Part
 from wardnet.audit.records import (
@@ -62,9 +63,13 @@ def audit(
     wards: Collection[str] = (),
     backend: str | None = None,
     opinion: Opinion | None = second_opinion,
+    proved: dict[Form, str] | None = None,
 ) -> AuditResult:
     """The verdict on every device of the policy; of some wards only, where they are named. Raises ParseError for an
-    artefact that can't be read: a verdict on the rest would hide it; and AuditError without an engine's package."""
+    artefact that can't be read: a verdict on the rest would hide it; and AuditError without an engine's package.
+
+    `proved` are forms of devices that were proved before, each with the name of one, and gets those of this audit; it
+    must be of audits with the same engines."""
     known = {device.ward for device in policy.devices}
     unknown = sorted(set(wards) - known)
     if unknown:
@@ -73,11 +78,21 @@ def audit(
     places = channel_networks(policy.devices)
     switches = [switch for switch in policy.switches if (not wards or switch.ward in wards)
                 and snapshot.entry(switch.device) is not None]  # fmt: skip
-    parts = beside(lambda device: _device(snapshot, device, places, backend, opinion), devices)
+    proved = {} if proved is None else proved
+    together = policy.network is not None and not wards
+
+    def judged(device: DevicePolicy) -> Part:
+        part = _device(snapshot, device, places, backend, opinion, proved)
+        return part if together else replace(part, device=None)  # it need not be handed over
+
+    parts = beside(judged, devices)
+    for part in parts:
+        if part.form is not None:
+            proved.setdefault(part.form, part.policy.device)
     looked_into = [_switch(snapshot, switch) for switch in switches]
     if not parts and not looked_into:
         raise AuditError("the policy names no device")
-    network = None if policy.network is None or wards else judge_network(policy.network, parts, backend)
+    network = judge_network(policy.network, parts, backend) if together and policy.network is not None else None
     if network is not None and any(switch.verdict is not Verdict.PROVED for switch in looked_into):
         network = network.doubted()  # it is put together from networks that are apart
     results = (*(part.result for part in parts if part.result is not None), *looked_into)
@@ -110,7 +125,12 @@ def audit(
 
 
 def _device(
-    snapshot: Snapshot, policy: DevicePolicy, places: Places, backend: str | None, opinion: Opinion | None
+    snapshot: Snapshot,
+    policy: DevicePolicy,
+    places: Places,
+    backend: str | None,
+    opinion: Opinion | None,
+    proved: dict[Form, str],
 ) -> Part:
     entry = snapshot.entry(policy.device)
     if entry is None or not entry.collected:
@@ -124,7 +144,16 @@ def _device(
     collected_at = int(snapshot.manifest.collected_at.timestamp())
     with _uncollected():
         device = reader(policy.device, snapshot.contents[policy.device], collected_at)
-        return Part(policy, judge(device, policy, places, backend, opinion), device)
+        form = form_of(device, policy) if policy.divided else None
+        like = proved.get(form) if form is not None else None
+        result = None if like is None else alike(device, policy, places, like)
+        if result is None:
+            result = judge(device, policy, places, backend, opinion)
+            if form is not None and result.verdict is Verdict.PROVED:
+                proved[form] = policy.device
+            else:
+                form = None
+        return Part(policy, result, device, form)
 
 
 def _switch(snapshot: Snapshot, policy: SwitchPolicy) -> DeviceResult:
