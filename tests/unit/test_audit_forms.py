@@ -43,6 +43,7 @@ from wardnet.audit.records import AuditResult, Verdict
 from wardnet.audit.report import record
 from wardnet.audit.run import audit
 from wardnet.audit.snapshot import Snapshot, read_snapshot
+from wardnet.cli.audit_report import print_report
 from wardnet.model.intent import Platform
 from wardnet.model.policy import AuditPolicy
 
@@ -150,7 +151,9 @@ def by_itself(result: AuditResult) -> list[dict[str, Any]]:
     return [{name: value for name, value in one.items() if name != "like"} for one in record(result)["devices"]]
 
 
-def test_wards_of_one_form_are_proved_as_the_first_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wards_of_one_form_are_proved_as_the_first_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     judged = one_by_one(monkeypatch)
     read, wanted = stored(tmp_path, [moved(zoned_policy(), gateway(), number) for number in (1, 2, 3)])
     proved: dict[Form, str] = {}
@@ -158,6 +161,8 @@ def test_wards_of_one_form_are_proved_as_the_first_of_them(tmp_path: Path, monke
     assert judged == ["ward-1-gw"]
     assert [device.like for device in result.devices] == ["", "ward-1-gw", "ward-1-gw"]
     assert list(proved.values()) == ["ward-1-gw"]
+    print_report(result)
+    assert "differs in addresses alone: 2 of 3 devices" in capsys.readouterr().out
     monkeypatch.setattr(running, "form_of", lambda *_: None)
     assert by_itself(audit(read, wanted)) == by_itself(result), "each by itself is told the same"
 

@@ -201,3 +201,9 @@ def _coverage(result: AuditResult) -> None:
         )
     )
     line(_("Each with its place, and the reason why it is irrelevant or unknown: --json"))
+    alike = sum(1 for device in result.devices if device.like)
+    if alike:
+        text = _(
+            "Proved as another device that differs in addresses alone: {count} of {all} devices (`like` in --json)"
+        )
+        line(text.format(count=alike, all=len(result.devices)))
