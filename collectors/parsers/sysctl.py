@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from collectors.parsers.artefact import Artefact
 from collectors.parsers.coverage import Tally
@@ -202,15 +202,14 @@ def parse_settings(artefact: Artefact) -> tuple[Mapping[str, str], Coverage]:
 def _covered(artefact: str, settings: Mapping[str, str], lines: list[tuple[int, str]]) -> Coverage:
     tally = Tally(artefact)
     for number, name in lines:
-        place = f"line {number}"
-        general, port = _general(name)
-        reason = _reason(general)
+        place = ("line ", number)
+        general, port, reason = _row(name)
         if reason == "":
             tally.modelled(place)
         elif reason is not None:
             tally.irrelevant(place, reason)
         elif problem := _problem(general, port, name, settings):
-            tally.unknown(f"{name} ({place})", *problem)
+            tally.unknown(f"{name} (line {number})", *problem)
         else:
             tally.irrelevant(place, _COMING if port == "default" else _ASLEEP)
     return tally.coverage()
@@ -241,6 +240,13 @@ def _problem(general: str, port: str, name: str, settings: Mapping[str, str]) ->
         return "IPVS is loaded: it sends packets on by services of its own, which are not collected", "unload ip_vs"
     reason = "a setting that this version does not know: it may decide on what is forwarded"
     return reason, "look it up in the kernel's documentation, and report it as missing in wardnet"
+
+
+@lru_cache(1 << 16)  # a district's devices have the same few thousand
+def _row(name: str) -> tuple[str, str, str | None]:
+    """Of a setting what `_general` says, and the `_reason` of that."""
+    general, port = _general(name)
+    return general, port, _reason(general)
 
 
 def _general(name: str) -> tuple[str, str]:
