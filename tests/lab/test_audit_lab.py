@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from lab import Lab
 from lab.faults import FAULTS
 from lab.replay import replay
-from tests.lab.lab_support import ansible
+from tests.lab.lab_support import CHECKOUT, ansible, lab_command
 
 pytestmark = pytest.mark.lab
 
@@ -43,6 +44,21 @@ def audit(lab: Lab, folder: Path) -> tuple[int, dict[str, Any]]:
     assert done.stdout, done.stderr.decode()
     report: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, report
+
+
+def replayed(lab: Lab, folder: Path, expected: int) -> dict[str, Any]:
+    """What `wardnet audit --replay` records of a ward's snapshot, with the lab's prober; it ends as expected."""
+    name = ("--name", lab.layout.name)
+    places = lab_command("replay", "--places", *name)
+    assert places.returncode == 0, places.stderr
+    (folder.parent / "places.json").write_text(places.stdout)
+    prober = shlex.join([sys.executable, "-m", "lab", "replay", "--plan", *name])
+    argv = [WARDNET, "audit", str(folder), "--ward", WARD, "--json", "--replay", "--replay-with", prober]
+    argv += ["--places", str(folder.parent / "places.json"), "--replay-most", "200", "--replay-seconds", "300"]
+    done = subprocess.run(argv, capture_output=True, check=False, cwd=CHECKOUT)
+    assert done.returncode == expected, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)["replay"]
+    return found
 
 
 def shown(report: dict[str, Any]) -> str:
@@ -75,11 +91,29 @@ def test_a_leak_is_found_its_packet_crosses_and_healing_stops_both(audited: Lab,
         assert {c["rule"]["comment"] for c in crossings if c["packet"]["state"] == "new"} == {f"lab {fault}"}
         first = next(c for c in crossings if c["packet"]["state"] == "new" and c["from_channel"] == "internet")
         assert replay(audited, first).crossed
+        sent = replayed(audited, tmp_path / "broken", 1)["packets"]
+        assert "crossed" in {packet["outcome"] for packet in sent if packet["planned"]["kind"] == "counterexample"}
+        assert "fault" not in {packet["outcome"] for packet in sent}
     finally:
         audited.heal()
     assert replay(audited, first).stopped
     status, report = audit(audited, tmp_path / "healed")
     assert (status, report["verdict"]) == (0, "proved"), shown(report)
+
+
+def test_a_proved_ward_is_replayed_what_must_pass_passes_and_what_must_not_does_not(
+    audited: Lab, tmp_path: Path
+) -> None:
+    status, report = audit(audited, tmp_path / "snapshot")
+    assert (status, report["verdict"]) == (0, "proved"), shown(report)
+    told = replayed(audited, tmp_path / "snapshot", 0)
+    of_kind = {kind: [p for p in told["packets"] if p["planned"]["kind"] == kind] for kind in ("control", "forbidden")}
+    not_heard = [packet for packet in of_kind["control"] if packet["outcome"] != "passed"]
+    assert not not_heard, json.dumps(not_heard, indent=1)[:4000]
+    assert {packet["planned"]["packet"]["family"] for packet in of_kind["control"]} == {4, 6}
+    outcomes = {packet["outcome"] for packet in of_kind["forbidden"]}
+    # Silent is what a place is that no conduit leads to or from; never a fault.
+    assert "stopped" in outcomes <= {"stopped", "silent"}, told["reasons"]
 
 
 def test_the_account_gives_artefacts_and_nothing_else(audited: Lab) -> None:
