@@ -10,7 +10,7 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -121,16 +121,22 @@ def crossings_in(path: Path) -> list[dict[str, Any]]:
 
 
 def side_of(topology: Topology, gateway: GatewayPlan, port_name: str) -> Side:
-    """Raises CannotReplay where the lab has nobody behind a gateway's port."""
+    """The first. Raises CannotReplay where the lab has nobody behind a gateway's port."""
+    for side in sides_of(topology, gateway, port_name):
+        return side
+    raise CannotReplay(f"the lab has no host behind {port_name} of {gateway.id}")
+
+
+def sides_of(topology: Topology, gateway: GatewayPlan, port_name: str) -> Iterator[Side]:
+    """All that the lab has behind a gateway's port."""
     port = gateway.port(port_name)
     if port.kind is PortKind.CIRCUIT:
         for wire in topology.wires:
             if (wire.near, wire.near_port) == (gateway.id, port_name):
-                return Side(wire.far, wire.far_port, is_lan=False)
+                yield Side(wire.far, wire.far_port, is_lan=False)
     for node in topology.nodes:
         if node.host and node.site == gateway.site and node.host.ports[0].network == port.reference:
-            return Side(node.id, node.host.ports[0].name, is_lan=True)
-    raise CannotReplay(f"the lab has no host behind {port_name} of {gateway.id}")
+            yield Side(node.id, node.host.ports[0].name, is_lan=True)
 
 
 class Held:

@@ -18,7 +18,7 @@ from typing import Any
 from lab.build import blueprint_of
 from lab.errors import LabError
 from lab.handle import Lab
-from lab.replay import EPHEMERAL_PORT, CannotReplay, Held, Side, hardware_address, put_on_wire, side_of, start
+from lab.replay import EPHEMERAL_PORT, Held, Side, hardware_address, put_on_wire, sides_of, start
 from lab.replay.packet import SYN, frame, probe
 from lab.topology import Topology
 from wardnet.model.plan import GatewayPlan, PortKind
@@ -34,6 +34,7 @@ class _Place:
     side: Side
     gateway: str
     gateway_port: str
+    alone: bool  # it stands for whoever is behind the port and is in no lab
 
 
 def places(lab: Lab) -> dict[str, Any]:
@@ -64,11 +65,8 @@ def _places(topology: Topology) -> Iterator[_Place]:
         for port in node.gateway.ports:
             if port.parent is not None or port.dialled is not None:
                 continue
-            try:
-                side = side_of(topology, node.gateway, port.name)
-            except CannotReplay:
-                continue
-            yield _Place(f"{side.host}/{side.port}", side, node.id, port.name)
+            for number, side in enumerate(sides_of(topology, node.gateway, port.name)):
+                yield _Place(f"{side.host}/{side.port}", side, node.id, port.name, alone=number == 0)
 
 
 def _record(lab: Lab, topology: Topology, place: _Place) -> dict[str, Any]:
@@ -79,7 +77,7 @@ def _record(lab: Lab, topology: Topology, place: _Place) -> dict[str, Any]:
         "device": place.gateway,
         "port": place.gateway_port,
         "addresses": _addresses(lab, place.side),
-        "stands_for": _networks(gateway, place.gateway_port) or EVERYWHERE,
+        "stands_for": (_networks(gateway, place.gateway_port) or EVERYWHERE) if place.alone else [],
     }
 
 

@@ -129,6 +129,19 @@ def test_every_address_of_a_plan_is_one_that_its_place_may_be() -> None:
             assert by_id[packet.listener].port == packet.to_port
 
 
+def test_a_host_that_has_the_address_hears_its_packet_and_not_one_that_stands_for_its_network() -> None:
+    """Both would answer for it on the LAN, and the packet goes to either."""
+    grant = next(grant for grant in zoned_policy().grants if grant.id == "buoi-resident-scan")
+    own = Place("the scanner", GATEWAY, grant.to_interface, (grant.receiver.network_address,), ())
+    plan = planned_for(proved(), 500, [*places(), own])
+    (control,) = (
+        packet
+        for packet in of(plan, Kind.CONTROL)
+        if packet.about == grant.id and packet.packet.family == grant.receiver.version
+    )
+    assert (control.packet.place, control.listener) == (f"host-{grant.from_interface}", "the scanner")
+
+
 def test_a_proved_gateway_is_tried_with_controls_and_samples_of_every_pair() -> None:
     plan = planned_for(proved(), most=500)
     assert of(plan, Kind.COUNTEREXAMPLE) == []

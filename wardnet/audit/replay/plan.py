@@ -163,10 +163,11 @@ class _Planner:
         )  # fmt: skip
 
     def _at(self, way: _Way, port: str, address: str) -> Place:
-        """The place behind a port that may be the address."""
+        """The place behind a port that has the address, or may have it."""
         behind = self._behind.get((way.device.device, port), [])
-        for place in behind:
-            if place.may_be(ip_address(address)):
+        wanted = ip_address(address)
+        for place in sorted(behind, key=lambda place: wanted not in place.addresses):
+            if place.may_be(wanted):
                 return place
         names = ", ".join(place.id for place in behind)
         raise _NotSentError(f"no place behind {port} may be {address}" + (f" ({names} may not)" if names else ""))
