@@ -222,6 +222,17 @@ CHANGES: dict[str, tuple[str, Places]] = {
     "an accept where no route leads": ("between ports of different channels", per(apart, no_route)),
     "a route that refuses": ("in each table", per(tables, refusing)),
     "a longer route to a LAN": ("by its own port", per(lans, longer)),
+    "an accept of a mark that no connection has": (
+        "between two ports, in the forward chain",
+        per(
+            # Where the ruleset sets none.
+            lambda s: () if b'"ct": {"key": "mark"}' in s.artefacts[NFT] else s.ways,
+            lambda s, way: with_rule(
+                s.artefacts,
+                [iif(way.source), oif(way.destination), matched({"ct": {"key": "mark"}}, 1), ACCEPT],
+            ),
+        ),
+    ),
     "another metric": ("of a port's routes", per(lambda s: product(s.ports, (4, 6)), other_metric)),
     "one more address": ("of the device in its own LAN", per(lans, more_addresses)),
     "a policy rule that refuses": (

@@ -249,6 +249,10 @@ FORMS: dict[str, tuple[str, Made]] = {
     "accept in a chain that is jumped to": ("two jumps deep", called("jump")),
     "accept in a chain that is gone to": ("two gotos deep", called("goto")),
     "accept by a mark": ("of a mark that prerouting set", by_mark(None)),
+    "accept by a connection's mark": (
+        "of a mark kept with the connection, which the rule itself sets",
+        only({"mangle": {"key": {"ct": {"key": "mark"}}, "value": 1}}, matched({"ct": {"key": "mark"}}, 1)),
+    ),
     "accept by some bits of a mark": ("the same, by a mask", by_mark(0xFF)),
     "accept of what is not tracked": ("behind a notrack", stateless),
     "a reset instead of a drop": ("TCP alone is refused before a wide accept", refused_in_part({"type": "tcp reset"})),
@@ -261,7 +265,6 @@ FORMS: dict[str, tuple[str, Made]] = {
 UNSURE: dict[str, tuple[str, Made]] = {
     "accept of something unknown": ("a condition that is not modelled", only(UNKNOWN_MATCH)),
     "accept of an iptables-nft match": ("an opaque xt expression", only({"xt": None})),
-    "accept of a connection's mark": ("a mark kept with the connection", only(matched({"ct": {"key": "mark"}}, 1))),
     "accept of a socket": (
         "of packets that a local socket is open for",
         only(matched({"socket": {"key": "transparent"}}, 1)),

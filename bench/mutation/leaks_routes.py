@@ -149,6 +149,9 @@ def marks(value: Any) -> dict[str, Any]:
     return {"mangle": {"key": {"meta": {"key": "mark"}}, "value": value}}
 
 
+KEPT = {"mangle": {"key": {"ct": {"key": "mark"}}, "value": 7}}
+
+
 def from_map(way: Way) -> list[Any]:
     data = {"set": [[way.source, 7], ["lo", 8]]}
     return [of_family(way), marks({"map": {"key": {"meta": {"key": "iifname"}}, "data": data}})]
@@ -264,9 +267,9 @@ KINDS = (
     ),
     Kind(
         "policy rule by the mark of a connection",
-        "the mark is restored from conntrack",
-        on_ways(by_mark(lambda way: [iif(way.source), marks({"ct": {"key": "mark"}})], fwmark="0x7")),
-        Verdict.UNKNOWN,
+        "the mark is kept with the connection, and restored",
+        on_ways(by_mark(lambda way: [iif(way.source), KEPT, marks({"ct": {"key": "mark"}})], fwmark="0x7")),
+        Verdict.VIOLATED,
     ),
     Kind(
         "forwarding of all of IPv6 off, and forced at a port",

@@ -64,7 +64,8 @@ class Subject:
         return bool(self.policy.grants)
 
     def channel(self, port: str) -> str:
-        return str(next(found.channel for found in self.policy.ports if found.interface == port))
+        """Empty of a port that the policy does not know."""
+        return next((str(found.channel) for found in self.policy.ports if found.interface == port), "")
 
     def of(self, channel: str, *, lan: bool | None = None) -> tuple[str, ...]:
         return tuple(p for p in self.ports if self.channel(p) == channel and lan in (None, p in self.lans))
