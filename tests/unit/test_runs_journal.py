@@ -205,6 +205,17 @@ def test_a_way_back_is_counted_once_although_the_host_tells_of_it_again() -> Non
     assert [one.rollbacks for one in histories([first, second]) if one.host == "g1"] == [1]
     killed = journal(play(2, ["g1"]))
     assert [one.rollbacks for one in histories([killed, second]) if one.host == "g1"] == [1]
+    checks = [
+        journal(
+            play(2, ["g1"], check=True), result(2, "g1", "ok", **told), end(), at=f"2026-11-{day}T10:00:00.000+00:00"
+        )
+        for day in (29, 30)
+    ]
+    assert [one.rollbacks for one in histories([first, *checks]) if one.host == "g1"] == [1], "told in each check"
+    assert [one.rollbacks for one in histories([killed, *checks]) if one.host == "g1"] == [1]
+    another = {"earlier_rollback": {**ROLLED_BACK["rolled_back"], "when": "2026-11-30T09:00:00+00:00"}}
+    later = journal(play(2, ["g1"]), result(2, "g1", "changed", **another), end(), at="2026-11-30T11:00:00.000+00:00")
+    assert [one.rollbacks for one in histories([first, *checks, later]) if one.host == "g1"] == [2]
 
 
 def test_a_playbook_that_only_reads_counts_as_a_check() -> None:

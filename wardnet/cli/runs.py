@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -277,12 +278,13 @@ def drift(
     else:
         if not known:
             fail(_("no run has come to a host of ward {ward} yet").format(ward=ward) if ward else _("no runs yet"))
-        _show_drift(known)
+        _show_drift(known, {run.id: run.timezone for run in found})
     if any(one.drift for one in known):
         raise typer.Exit(Exit.FAILED)
 
 
-def _show_drift(known: list[HostHistory]) -> None:
+def _show_drift(known: list[HostHistory], zones: Mapping[str, str]) -> None:
+    """`zones`: each run's, in which its times are told."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in (_("ward"), _("host"), _("drift"), _("not rolled out"), _("read")):
         table.add_column(name, overflow="fold")
@@ -291,7 +293,8 @@ def _show_drift(known: list[HostHistory]) -> None:
         text = Text(f"▲ {drifted}", style="yellow") if drifted else Text("-" if one.read_at is None else "● 0")
         pending = sum(len(lines) for lists in one.pending.values() for lines in lists.values())
         waiting = Text(str(max(0, pending - drifted)) if one.read_at else "-")
-        table.add_row(Text(one.ward), Text(one.host), text, waiting, Text(local(one.read_at)))
+        read = local(one.read_at, zones.get(one.read_run, ""))
+        table.add_row(Text(one.ward), Text(one.host), text, waiting, Text(read))
     out.print(table)
     for one in known:
         if one.drift:

@@ -18,7 +18,8 @@ class HostHistory:
     what the host is made of, as audit.yml, adds the drift that it finds, or takes away what it heals, and no more.
     `read_at` is None where no run ever read it whole. `last_success`: a run about all that the host is made of
     left it as intended, or found it so. `rollbacks` counts the times that the host went back by itself. `updates_at`:
-    when security updates last came to their end there, as it last said, in seconds since 1970.
+    when security updates last came to their end there, as it last said, in seconds since 1970. `told`: of which way
+    back the host told last, by the run that made the change and when it went back; each check tells of it again.
     """
 
     host: str
@@ -34,6 +35,7 @@ class HostHistory:
     healed: Drift = field(default_factory=dict)
     rollbacks: int = 0
     updates_at: int | None = None
+    told: tuple[str, str] | None = None
 
 
 def histories(runs: Iterable[Run]) -> list[HostHistory]:
@@ -44,7 +46,9 @@ def histories(runs: Iterable[Run]) -> list[HostHistory]:
             if outcome.state is not HostState.NOT_REACHED:
                 before = found.get(outcome.host)
                 updates = outcome.updates_at or (before.updates_at if before else None)
-                found[outcome.host] = replace(_with(before, run, outcome), updates_at=updates)
+                found[outcome.host] = replace(
+                    _with(before, run, outcome), updates_at=updates, told=_told(before, outcome)
+                )
     return sorted(found.values(), key=lambda one: (one.ward, one.host))
 
 
@@ -55,7 +59,7 @@ def _with(before: HostHistory | None, run: Run, outcome: HostOutcome) -> HostHis
     as_intended = outcome.whole and (outcome.state is HostState.OK if run.check else outcome.state.well)
     success = at if as_intended else before.last_success if before else None
     rollbacks = (before.rollbacks if before else 0) + (outcome.rolled_back is not None)
-    rollbacks += outcome.earlier_rollback is not None and outcome.rolled_back is None and _is_news(before)
+    rollbacks += outcome.rolled_back is None and _is_news(before, outcome)
     last = (outcome.host, outcome.ward or (before.ward if before else ""), run.id, at, outcome.state, success)
     if not outcome.read:
         old = before or HostHistory(*last)
@@ -83,6 +87,14 @@ def _without(known: Drift, healed: Drift) -> Drift:
     return {part: lines for part, lines in left.items() if lines}
 
 
-def _is_news(before: HostHistory | None) -> bool:
-    """A way back that the host tells of later is counted once: not where its own run had seen it already."""
-    return before is None or before.last_state is not HostState.ROLLED_BACK
+def _is_news(before: HostHistory | None, outcome: HostOutcome) -> bool:
+    """A way back that the host tells of later is counted once: not where its own run had seen it already, nor when it
+    is told again."""
+    if outcome.earlier_rollback is None:
+        return False
+    return before is None or (before.last_state is not HostState.ROLLED_BACK and before.told != _told(None, outcome))
+
+
+def _told(before: HostHistory | None, outcome: HostOutcome) -> tuple[str, str] | None:
+    back = outcome.earlier_rollback
+    return (back.run, back.when) if back is not None else before.told if before is not None else None
