@@ -171,14 +171,18 @@ def _within(prefixes: list[str], outer: list[str]) -> list[str]:
     ]
 
 
-def pulled_probes(gateway: dict[str, Any]) -> list[dict[str, Any]]:
-    """The line probes of a gateway that pulls. Whoever stands at a line's far end is asked as a neighbour, not pinged:
-    the box may do that as it was delivered, and what it becomes may not, which would be taken for a fault."""
+def asked_probes(gateway: dict[str, Any]) -> list[dict[str, Any]]:
+    """A gateway's line probes as the engine asks them. The provider's end of an internet line is asked as a neighbour,
+    not pinged: the filter lets the gateway speak with what is beyond it, and not with it. (A box may ping it as it was
+    delivered, and what it becomes may not, which would be taken for a fault.)"""
     ends = {
         port["name"]: [port[peer] for peer in ("ipv4_peer", "ipv6_peer") if port[peer]] for port in gateway["ports"]
     }
     found = []
     for probe in gateway["line_probes"]:
+        if probe["channel"] != "internet":
+            found.append(probe)
+            continue
         peers = ends[probe["port"]]
         targets = [target for target in probe["targets"] if target not in peers]
         found.append({**probe, "targets": targets, **({"peers": peers} if peers else {})})
@@ -195,5 +199,5 @@ class FilterModule:
             "wardnet_apart": apart,
             "wardnet_own_addresses": own_addresses,
             "wardnet_comment": comment,
-            "wardnet_pulled_probes": pulled_probes,
+            "wardnet_asked_probes": asked_probes,
         }

@@ -141,8 +141,19 @@ def test_a_key_without_its_public_half_says_so(publish: Callable[..., Any], key:
         publish(STEPS, key=lonely)
 
 
+def test_far_ends_of_internet_lines_are_never_pinged_and_the_hub_is() -> None:
+    """No filter lets a gateway speak with the provider's end: a ping of it would be told as unanswered in each run."""
+    wan, internet = filters.asked_probes(gateway("buoi-gw"))
+    assert (wan["channel"], internet["channel"]) == ("wan", "internet")
+    assert "10.31.1.1" in wan["targets"]
+    assert "peers" not in wan
+    assert internet["peers"] == ["198.51.100.5", "2001:db8:ff:1::1"]
+    assert not set(internet["peers"]) & set(internet["targets"])
+    assert internet["targets"]
+
+
 def test_far_ends_of_a_pulled_gateways_lines_are_never_pinged() -> None:
-    (probe,) = filters.pulled_probes(gateway("buoi-building-gw"))
+    (probe,) = filters.asked_probes(gateway("buoi-building-gw"))
     assert probe["peers"] == ["198.51.100.69", "2001:db8:ff:101::1"]
     assert not set(probe["peers"]) & set(probe["targets"])
     assert probe["targets"], "somebody behind the line is asked"

@@ -8,15 +8,17 @@ from datetime import date
 from wardnet.inventory.checks.days import is_there
 from wardnet.inventory.problems import Problem
 from wardnet.locale import _
-from wardnet.model.intent import District, Platform
+from wardnet.model.intent import Channel, District, Platform
 
 
 def unanswered(district: District, day: date) -> Iterator[Problem]:
-    """Circuits whose far end only the provider knows, on a channel without a reflector."""
+    """Circuits on a channel without a reflector, but for lines to the district's own hub, whose far end is pinged: the
+    provider's end of an internet line is a neighbour, who answers whatever a change does to the ways beyond it."""
     measured = {reflector.channel for reflector in district.reflectors}
     for _ward, site in district.sites:
         for circuit in site.circuits if site.gateway.platform is Platform.LINUX else ():
-            if circuit.peers or circuit.channel in measured or not is_there(circuit, day):
+            pinged = circuit.peers and circuit.channel is Channel.WAN
+            if pinged or circuit.channel in measured or not is_there(circuit, day):
                 continue
             message = _(
                 "nobody is known who answers beyond circuit '{circuit}': that a change cuts it would not be seen"
