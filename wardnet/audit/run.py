@@ -78,7 +78,8 @@ def audit(
     places = channel_networks(policy.devices)
     switches = [switch for switch in policy.switches if (not wards or switch.ward in wards)
                 and snapshot.entry(switch.device) is not None]  # fmt: skip
-    proved = {} if proved is None else proved
+    # One device by itself is like no other.
+    proved = {} if proved is None and len(devices) > 1 else proved
     together = policy.network is not None and not wards
 
     def judged(device: DevicePolicy) -> Part:
@@ -87,7 +88,7 @@ def audit(
 
     parts = beside(judged, devices)
     for part in parts:
-        if part.form is not None:
+        if part.form is not None and proved is not None:
             proved.setdefault(part.form, part.policy.device)
     looked_into = [_switch(snapshot, switch) for switch in switches]
     if not parts and not looked_into:
@@ -130,7 +131,7 @@ def _device(
     places: Places,
     backend: str | None,
     opinion: Opinion | None,
-    proved: dict[Form, str],
+    proved: dict[Form, str] | None,
 ) -> Part:
     entry = snapshot.entry(policy.device)
     if entry is None or not entry.collected:
@@ -144,12 +145,12 @@ def _device(
     collected_at = int(snapshot.manifest.collected_at.timestamp())
     with _uncollected():
         device = reader(policy.device, snapshot.contents[policy.device], collected_at)
-        form = form_of(device, policy) if policy.divided else None
-        like = proved.get(form) if form is not None else None
+        form = form_of(device, policy) if policy.divided and proved is not None else None
+        like = proved.get(form) if form is not None and proved is not None else None
         result = None if like is None else alike(device, policy, places, like)
         if result is None:
             result = judge(device, policy, places, backend, opinion)
-            if form is not None and result.verdict is Verdict.PROVED:
+            if form is not None and proved is not None and result.verdict is Verdict.PROVED:
                 proved[form] = policy.device
             else:
                 form = None
