@@ -16,6 +16,8 @@ from wardnet.runs.errors import JournalError
 from wardnet.runs.journal import find_run, moment, parse_run, read_run, read_runs
 from wardnet.runs.places import SHARED, read_folders, write_folder
 from wardnet.runs.records import HostState, Run, RunState
+from wardnet.runs.results import keep
+from wardnet.runs.withheld import Withholder
 from wardnet.runs.writer import Journal
 
 
@@ -221,3 +223,22 @@ def test_a_way_back_is_counted_once_although_the_host_tells_of_it_again() -> Non
 def test_a_playbook_that_only_reads_counts_as_a_check() -> None:
     assert journal(play(0, []), play(2, ["g1"], check=True), end()).check
     assert not journal(play(1, ["hub"], check=True), play(2, ["g1"], check=False), end()).check
+
+
+def test_what_is_read_while_somebodys_change_waits_is_nobodys_drift() -> None:
+    """The engine says who holds the host; what runs there meanwhile may go back by itself."""
+    held = {"who": "minh@vm", "run": "20261128T080000Z-0009", "since": "2026-11-28T08:00:00Z", "seconds_left": 90}
+    read = {
+        "changed": True,
+        "held": held,
+        "drift": [{"part": "kernel", "where": "running", "what": "foreign: net.ipv4.tcp_syncookies = 2"}],
+        "parts": {"kernel": {"missing": ["net.ipv4.tcp_syncookies = 1"]}},
+    }
+    kept = keep(read, False, Withholder())
+    assert {"parts", "drift"}.isdisjoint(kept)
+    run = journal(play(2, ["g1"], check=True), result(2, "g1", "changed", **kept), end())
+    (known,) = (one for one in histories([run]) if one.host == "g1")
+    assert (known.read_at, known.drift, known.last_success) == (None, {}, None)
+    (outcome,) = (one for one in run.hosts if one.host == "g1")
+    assert "minh@vm is at work here, or has made a change that waits" in outcome.changes[0]
+    assert "drift" in keep({**read, "held": None}, False, Withholder()), "else it is"

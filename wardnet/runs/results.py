@@ -37,12 +37,22 @@ def keep(result: Mapping[str, Any], bad: bool, withholder: Withholder) -> dict[s
     }
     if isinstance(result.get("updates_at"), int):
         kept["updates_at"] = result["updates_at"]
-    if result.get("changed") and not parts:
+    held = None if bad else result.get("held")
+    if isinstance(held, Mapping) and held:
+        # What is read while somebody's change waits is neither what was there nor what will stay: nobody's drift.
+        kept |= {"parts": {}, "drift": {}, "partial": True, "changes": [_holder(held)]}
+    elif result.get("changed") and not parts:
         kept["changes"] = _headers(result.get("diff"))
     if bad:
         kept["message"] = str(result.get("msg") or result.get("stderr") or "").strip()[:LONGEST_MESSAGE]
     clean: dict[str, Any] = withholder.tree({key: value for key, value in kept.items() if value})
     return clean
+
+
+def _holder(held: Mapping[str, Any]) -> str:
+    """Who holds a host that was only read; as the engine says it to whoever would change it."""
+    who, since, run = (held.get(key) or "?" for key in ("who", "since", "run"))
+    return f"not read: {who} is at work here, or has made a change that waits, since {since} (run {run}): read it again"
 
 
 def _parts(result: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
