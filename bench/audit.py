@@ -40,7 +40,7 @@ from wardnet.model.policy import AuditPolicy, DevicePolicy
 
 RESULTS = ROOT / "bench" / "results" / "audit.json"
 RUNS, QUICK_RUNS = 15, 5
-MANY_WARDS = "audit of 3,321 wards"
+MANY_WARDS = f"audit of {districts.MANY:,} wards"
 LEAKS, HARMLESS = 400, 300  # edits of each table; QUICK: one of each kind
 
 

@@ -16,7 +16,7 @@ from collectors.parsers.servers import cover_servers, parse_servers
 from collectors.parsers.sshd import cover_sshd, parse_sshd
 from collectors.parsers.sysctl import parse_settings
 from wardnet.model.device import Device, KernelRoute, Link, Listener, PolicyRule
-from wardnet.model.packet import All, AnyOf, Not, Open, Predicate
+from wardnet.model.packet import Open, Predicate, leaves
 from wardnet.model.snapshot import LINUX
 from wardnet.model.span import Coverage, Span, Unknown
 
@@ -179,11 +179,4 @@ def _of_clock() -> Coverage:
 
 def open_terms(predicate: Predicate) -> tuple[tuple[Span, str], ...]:
     """Every unknown in a condition, with its place and reason."""
-    match predicate:
-        case Open(span=span, reason=reason):
-            return ((span, reason),)
-        case All(terms=terms) | AnyOf(terms=terms):
-            return tuple(found for term in terms for found in open_terms(term))
-        case Not(term=term):
-            return open_terms(term)
-    return ()
+    return tuple((one.span, one.reason) for one in leaves(predicate) if isinstance(one, Open))

@@ -34,7 +34,7 @@ class _Place:
     side: Side
     gateway: str
     gateway_port: str
-    alone: bool  # it stands for whoever is behind the port and is in no lab
+    first: bool  # it stands for whoever is behind the port and is in no lab
 
 
 def places(lab: Lab) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _places(topology: Topology) -> Iterator[_Place]:
             if port.parent is not None or port.dialled is not None:
                 continue
             for number, side in enumerate(sides_of(topology, node.gateway, port.name)):
-                yield _Place(f"{side.host}/{side.port}", side, node.id, port.name, alone=number == 0)
+                yield _Place(f"{side.host}/{side.port}", side, node.id, port.name, first=number == 0)
 
 
 def _record(lab: Lab, topology: Topology, place: _Place) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _record(lab: Lab, topology: Topology, place: _Place) -> dict[str, Any]:
         "device": place.gateway,
         "port": place.gateway_port,
         "addresses": _addresses(lab, place.side),
-        "stands_for": (_networks(gateway, place.gateway_port) or EVERYWHERE) if place.alone else [],
+        "stands_for": (_networks(gateway, place.gateway_port) or EVERYWHERE) if place.first else [],
     }
 
 

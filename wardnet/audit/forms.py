@@ -134,6 +134,7 @@ class _Writer:
         elif isinstance(value, frozenset):
             self._written.append(sorted(value))
         elif isinstance(value, Mapping):
+            self._written.append(len(value))
             for key, one in value.items():
                 self.write(key)
                 self.write(one)

@@ -146,14 +146,14 @@ def _device(
     with _uncollected():
         device = reader(policy.device, snapshot.contents[policy.device], collected_at)
         form = form_of(device, policy) if policy.divided and proved is not None else None
-        like = proved.get(form) if form is not None and proved is not None else None
-        result = None if like is None else alike(device, policy, places, like)
-        if result is None:
-            result = judge(device, policy, places, backend, opinion)
-            if form is not None and proved is not None and result.verdict is Verdict.PROVED:
-                proved[form] = policy.device
-            else:
-                form = None
+        if form is None or proved is None:
+            return Part(policy, judge(device, policy, places, backend, opinion), device)
+        if form in proved and (result := alike(device, policy, places, proved[form])) is not None:
+            return Part(policy, result, device, form)
+        result = judge(device, policy, places, backend, opinion)
+        if result.verdict is not Verdict.PROVED:
+            return Part(policy, result, device)
+        proved[form] = policy.device
         return Part(policy, result, device, form)
 
 

@@ -10,7 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from wardnet.model.frames import BridgeVlan
 from wardnet.model.intent import IPAddress, IPNetwork
-from wardnet.model.packet import Field, InRanges, LocalAddress, Masked, Predicate, leaves
+from wardnet.model.packet import Field, Predicate, fields_of, leaves
 from wardnet.model.process import Program
 from wardnet.model.span import Coverage, Span, Unknown
 from wardnet.model.tracked import Connection
@@ -261,7 +261,7 @@ class Ruleset:
     @cached_property
     def looks_at(self) -> frozenset[Field]:
         """Fields of packets on which any rule's condition depends."""
-        return frozenset(c.field for c in self.conditions if isinstance(c, InRanges | Masked | LocalAddress))
+        return fields_of(self.conditions)
 
 
 @dataclass(frozen=True, slots=True)

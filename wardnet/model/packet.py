@@ -5,7 +5,7 @@ Numbers are unsigned integers of the field's width; ranges include both ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -190,8 +190,9 @@ def leaves(predicate: Predicate) -> Iterator[Predicate]:
 
 def looks_at(predicate: Predicate, field: Field) -> bool:
     """Whether a condition depends on the field."""
-    if isinstance(predicate, InRanges | Masked | LocalAddress):
-        return predicate.field is field
-    if isinstance(predicate, All | AnyOf):
-        return any(looks_at(term, field) for term in predicate.terms)
-    return isinstance(predicate, Not) and looks_at(predicate.term, field)
+    return field in fields_of(leaves(predicate))
+
+
+def fields_of(conditions: Iterable[Predicate]) -> frozenset[Field]:
+    """The fields on which conditions depend that are put together from nothing else."""
+    return frozenset(one.field for one in conditions if isinstance(one, InRanges | Masked | LocalAddress))

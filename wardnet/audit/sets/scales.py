@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
+from itertools import chain
 
 from wardnet.model.device import Device, TranslateDestination
 from wardnet.model.intent import IPNetwork
@@ -86,11 +87,11 @@ def scales(device: Device, policy: DevicePolicy, family: int) -> Scales:
     has none."""
     found: dict[str, Scale] = {}
     kinds = ((ADDRESSES, _addresses(device, policy, family)), (PORTS, _ports(device, policy)))
+    asked = _asked(device, family)
     for fields, ranges in kinds:
         bits = width(fields[0], family)
         gathered = list(ranges)
-        conditions = _conditions(device, family, fields)
-        for condition in conditions:
+        for condition in (condition for field in fields for condition in asked[field]):
             if isinstance(condition, InRanges):
                 gathered += condition.ranges
             elif (prefix := masked_range(condition, bits)) is not None:
@@ -111,11 +112,14 @@ def masked_range(condition: Masked, bits: int) -> Range | None:
     return condition.value, condition.value | loose
 
 
-def _conditions(device: Device, family: int, fields: tuple[Field, ...]) -> Iterator[InRanges | Masked]:
+def _asked(device: Device, family: int) -> Mapping[Field, list[InRanges | Masked]]:
+    """What rules ask of each field's values."""
+    found: dict[Field, list[InRanges | Masked]] = {field: [] for field in Field}
     selectors = (leaf for rule in device.policy_rules[family] for leaf in leaves(rule.selector))
-    for leaf in (*device.ruleset.conditions, *selectors):
-        if isinstance(leaf, InRanges | Masked) and leaf.field in fields:
-            yield leaf
+    for leaf in chain(device.ruleset.conditions, selectors):
+        if isinstance(leaf, InRanges | Masked):
+            found[leaf.field].append(leaf)
+    return found
 
 
 def _addresses(device: Device, policy: DevicePolicy, family: int) -> Iterator[Range]:

@@ -124,7 +124,9 @@ class Script:
 
     def ranges(self, name: str, bits: int) -> Ranges:
         """The sort of that name."""
-        return self._ranges.setdefault(name, Ranges(name, bits))
+        if name not in self._ranges:
+            self._ranges[name] = Ranges(name, bits)
+        return self._ranges[name]
 
     def declare(self, name: str, bits: Sort = 0) -> Term:
         """A constant: of so many bits, or true or false."""
