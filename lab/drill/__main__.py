@@ -42,10 +42,12 @@ def lockout(
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many changes.")] = 16,
     at_once: Annotated[int, typer.Option(min=1, help="How many wards at once; as many are booted.")] = 8,
     kinds: Annotated[str, typer.Option(help="Of: " + ", ".join(KINDS))] = ",".join(KINDS),
-    confirm_within: Annotated[int, typer.Option(min=5, help="Seconds to confirm a change.")] = DEFAULT.confirm_within,
-    settle: Annotated[int, typer.Option(min=5, help="Seconds to make one.")] = DEFAULT.settle,
+    confirm_within: Annotated[
+        int, typer.Option(min=5, help="Seconds for which a change is armed.")
+    ] = DEFAULT.confirm_within,
+    settle: Annotated[int, typer.Option(min=5, help="Seconds more while it is made.")] = DEFAULT.settle,
     margin: Annotated[
-        int, typer.Option(min=1, help="Seconds for going back, a boot, and the new connection.")
+        int, typer.Option(min=0, help="Seconds beyond the armed time that count as in time.")
     ] = DEFAULT.margin,
     as_json: Annotated[Path | None, typer.Option("--json", help="A file for the outcomes.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the lab running at the end.")] = False,
@@ -66,8 +68,8 @@ def lockout(
         dealt = deal(number, found, kinds.split(","))
         out.print(
             f"{sum(map(len, dealt.values()))} changes at {len(found)} wards, {min(at_once, len(found))} at once; each "
-            f"goes back {confirm_within} s after it was made, or {confirm_within + settle} s after it was armed; "
-            f"{margin} s more for going back and for a new connection",
+            f"is armed for {confirm_within} s once it is made, and for {confirm_within + settle} s until then: that is "
+            f"the time to be back in{f', or {margin} s more' if margin else ''}",
             soft_wrap=True,
         )
         outcomes = run_all(lab, found, dealt, at_once, limits, Teller())
@@ -106,7 +108,7 @@ def line(outcome: Outcome) -> str:
 def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin: int) -> bool:
     """Prints it, with what counted as back last; whether all is well."""
     outcomes = list(outcomes)
-    table = Table("kind", "changes", "came back", "cut off", "the run said why", "slowest", "armed for at most")
+    table = Table("kind", "changes", "came back", "cut off", "a run said why", "slowest", "armed for at most")
     for kind in dict.fromkeys(outcome.kind for outcome in outcomes):
         of_kind = [outcome for outcome in outcomes if outcome.kind == kind]
         slowest = max((outcome.seconds or 0 for outcome in of_kind), default=0)
@@ -115,8 +117,6 @@ def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin:
             len(of_kind),
             *(sum(getattr(o, field) for o in of_kind) for field in ("back", "cut", "told")),
         ]
-        if not any(outcome.unsaid or outcome.told for outcome in of_kind):
-            counts[-1] = "-"  # nobody was left to say it
         table.add_row(kind, *map(str, counts), f"{slowest:.1f} s", f"{within:.1f} s")
     out.print(table)
     back = sum(outcome.came_back for outcome in outcomes)
@@ -127,7 +127,8 @@ def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin:
     if differing:
         out.print(f"but the shipped playbooks would still change something:\n{differing}", markup=False)
     out.print(f"took {seconds / 60:.0f} min {seconds % 60:.0f} s")
-    counted = f"by itself, to its former state, at most {margin} s after the time that it had set for going back"
+    beyond = f" or {margin} s more" if margin else ""
+    counted = f"by itself, in its former state, and the manager in again, within the time that it was armed for{beyond}"
     out.print(f"a gateway that was cut off counts as back where it is so {counted}", highlight=False, soft_wrap=True)
     out.print(f"{back} of {len(outcomes)} came back", highlight=False)
     return back == len(outcomes) and not unsaid and not differing

@@ -15,7 +15,7 @@ from typing import Any
 
 from lab import power
 from lab.drill.change import Change
-from lab.drill.kinds import KINDS, Kind, Strike
+from lab.drill.kinds import KINDS, Harm, Kind, Strike
 from lab.drill.watch import Device, Dialler, until
 from lab.errors import LabError
 from lab.handle import Lab
@@ -24,18 +24,18 @@ from lab.power import Power
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In seconds. A change goes back `confirm_within` after it was made; while it is being made, `settle` later at the
-    latest. `margin` is for the way back itself and for the manager's new connection, or a boot."""
+    """In seconds. A change is armed for `confirm_within` once it is made, and for `settle` more while it is being made:
+    by then the device is to be back. `margin` more counts as in time."""
 
-    confirm_within: int = 20
+    confirm_within: int = 60
     settle: int = 15
-    margin: int = 45
+    margin: int = 0
     patience: int = 300  # for what is not judged by its time: Ansible's start and end, and states that settle
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`seconds` from armed to the manager's new connection, `within` from armed to when the device was to go back."""
+    """`seconds` from armed to the manager's new connection, `within` from armed to when the device was to be back."""
 
     number: int
     ward: str
@@ -45,7 +45,7 @@ class Outcome:
     cut: bool  # a new connection failed in between
     rolled_back: str  # when, by the device's clock
     why: str
-    told: bool  # the run named the device and the reason
+    told: bool  # the run named the device and the reason; where its manager was killed, the next run
     seconds: float | None
     within: float | None
     problem: str = ""
@@ -57,8 +57,8 @@ class Outcome:
 
     @property
     def unsaid(self) -> bool:
-        """Whether the run owes a word on it. A manager that was killed cannot say one: the next run does."""
-        return not self.told and KINDS[self.kind].strike is not Strike.MANAGER
+        """Whether the run owes a word on it."""
+        return not self.told
 
 
 class WrongError(Exception):
@@ -78,15 +78,15 @@ def drill(
     except (WrongError, LabError, OSError) as error:
         problem = str(error)
     finally:
-        attempt.change.kill()
+        attempt.end()
         back = not problem
         if back:  # else it is kept, and named
             shutil.rmtree(folder, ignore_errors=True)
     report = attempt.report
     if not problem and not attempt.cut:
         problem = "the manager was never cut off"
-    if not problem and not attempt.told and attempt.kind.strike is not Strike.MANAGER:
-        problem = "the run did not say which ward and why"
+    if not problem and not attempt.told:
+        problem = "no run said which ward and why"
     return Outcome(
         number=number,
         ward=ward,
@@ -110,15 +110,24 @@ class _Attempt:
     ) -> None:  # fmt: skip
         self.kind: Kind = KINDS[kind_name]
         self._lab, self._dialler, self._ward, self._device, self._limits = lab, dialler, ward, device, limits
-        harm = self.kind.harm(copy.deepcopy(plan))
-        variables = {"commit_confirm_within": limits.confirm_within, "commit_settle": limits.settle}
-        self.change = Change(lab, device.host, self.kind.target, harm, folder, variables)
+        self.change = self._change(self.kind.harm(copy.deepcopy(plan)), folder)
+        self._next = self._change(Harm(plan), folder / "next") if self.kind.strike is Strike.MANAGER else None
         self.cut = self.told = False
         self.seconds: float | None = None
         self.within: float | None = None
         self.report: dict[str, Any] = {}
         self._earlier = device.last_rollback()
         self._armed = self._deadline = 0.0  # when it was armed, and when the device is to go back, by the steady clock
+
+    def _change(self, harm: Harm, folder: Path) -> Change:
+        folder.mkdir(exist_ok=True)
+        variables = {"commit_confirm_within": self._limits.confirm_within, "commit_settle": self._limits.settle}
+        return Change(self._lab, self._device.host, self.kind.target, harm, folder, variables)
+
+    def end(self) -> None:
+        self.change.kill()
+        if self._next is not None:
+            self._next.kill()
 
     def run(self, chance: random.Random) -> None:
         before = self._device.state()
@@ -164,13 +173,14 @@ class _Attempt:
             power.switch(self._lab.layout, self._device.host, Power.ON)
 
     def _note_deadline(self, armed: float) -> None:
-        """The device sets another once all is made; what an earlier change left there counts for nothing."""
-        found = self._device.goes_back_at()
+        """When it is to be back. The device sets another time once all is made; what an earlier change left there
+        counts for nothing."""
+        found = self._device.back_by()
         if found is not None and found > armed:
             self._deadline = found
 
     def _follow(self, armed: float) -> float:
-        """Looks on until the device has gone back; when it was to do so at the latest."""
+        """Looks on until the device has gone back; when it was to be back at the latest."""
         self._deadline = self._deadline or armed + self._limits.confirm_within + self._limits.settle
         until_then = armed + self._limits.confirm_within + 2 * self._limits.settle + self._limits.patience
         while not (self._reported() and not self._device.armed()):
@@ -201,15 +211,20 @@ class _Attempt:
             raise WrongError(f"of the way back failed: {'; '.join(self.report['failed'])}")
 
     def _hear(self) -> None:
-        """Whether the run names the device and says why it went back."""
-        if self.kind.strike is Strike.MANAGER:
-            return  # it is dead: the next run says it
-        if not until(self.change.ended, time.monotonic() + self._limits.patience):
-            raise WrongError(f"the run does not end{self._last_words()}")
-        said = " ".join(self.change.said().split())
-        host = re.escape(self._device.host)
-        self.told = bool(re.search(rf"{re.escape(self._ward)} {host} \S+ rolled back \S", said))
+        """Whether the run names the device and says why it went back. A manager that was killed cannot: then the next
+        run does, which has nothing else to do."""
+        ward, host = re.escape(self._ward), re.escape(self._device.host)
+        if self._next is None:
+            run, wanted = self.change, rf"{ward} {host} \S+ rolled back \S"
+        else:
+            run, wanted = self._next, rf"{host} had gone back by itself at \S.*?: \S"
+            run.start()
+        if not until(run.ended, time.monotonic() + self._limits.patience):
+            raise WrongError(f"the run does not end{self._last_words(run)}")
+        if run is self._next and not run.succeeded():
+            raise WrongError(f"the next run failed{self._last_words(run)}")
+        self.told = bool(re.search(wanted, " ".join(run.said().split())))
 
-    def _last_words(self) -> str:
-        lines = [line for line in self.change.said().splitlines() if line.strip()][-6:]
+    def _last_words(self, run: Change | None = None) -> str:
+        lines = [line for line in (run or self.change).said().splitlines() if line.strip()][-6:]
         return f"; the run's last words: {' | '.join(lines)}" if lines else ""

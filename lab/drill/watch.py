@@ -55,13 +55,14 @@ class Device:
         """Whether a way back waits on its disk, or is being gone."""
         return any((self._disk / "undo" / name).exists() for name in ("armed.json", "confirming.json", "undoing.json"))
 
-    def goes_back_at(self) -> float | None:
-        """When its timer takes the change back, by the steady clock of this machine, which is also the device's."""
+    def back_by(self) -> float | None:
+        """When it is to be its former self, as it has set it for itself, by the steady clock of this machine, which is
+        also the device's."""
         pid = hosts.leader(self.lab.layout, self.host)
         if pid is None:
             return None
-        with suppress(OSError, ValueError):
-            return float(Path(f"/proc/{pid}/root/run/wardnet/goes-back").read_text())
+        with suppress(OSError, ValueError, IndexError):
+            return float(Path(f"/proc/{pid}/root/run/wardnet/goes-back").read_text().split()[1])
         return None
 
     def last_rollback(self) -> dict[str, Any]:

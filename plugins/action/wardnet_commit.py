@@ -87,7 +87,7 @@ class Commit:
         self._arguments["partial"] = partial
         self._arguments["who"] = given.get("who") or f"{operator()}@{socket.gethostname()}"
         self._arguments["run"] = self._run = given.get("run") or os.environ.get("WARDNET_RUN") or f"pid-{os.getppid()}"
-        self._within = float(given.get("confirm_within") or 60)
+        self._within = float(given.get("confirm_within") or 80)
         self._settle = float(given.get("settle") or 30)
         wanted = [text.partition(" via ") for text in given.get("reach") or []]
         self._reach = {reach.split(address): line for address, _, line in wanted}
@@ -148,6 +148,7 @@ class Commit:
         if result.get("failed"):
             return self._outcome.failed(result)
         self._name_foreign(result)
+        self._name_holder(result)
         if not result.get("armed"):
             return result
         within = float(result["goes_back_within"])
@@ -208,6 +209,14 @@ class Commit:
                     return dict(rollback)
             time.sleep(PAUSE)
         return None
+
+    def _name_holder(self, result: Result) -> None:
+        """Says aloud that what was read is not what stays: somebody's change waits there, or is being made."""
+        held = result.get("held")
+        if held:
+            who, since, run = (held.get(key) or "?" for key in ("who", "since", "run"))
+            doing = f"{who} is at work here, or has made a change that waits, since {since} (run {run})"
+            Display().warning(f"{self._name}: {doing}: what was read will not stay; read it again")
 
     def _name_foreign(self, result: Result) -> None:
         """Says aloud whose packet filter is taken away: wardnet's is the only one on its hosts."""

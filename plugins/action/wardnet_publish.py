@@ -87,7 +87,7 @@ def read_inputs(given: dict[str, Any]) -> Inputs:
         model_sha256=str(given["model_sha256"]),
         as_of=str(given["as_of"]),
         arguments={
-            "confirm_within": int(given.get("confirm_within") or 60),
+            "confirm_within": int(given.get("confirm_within") or 80),
             "settle": int(given.get("settle") or 30),
             "probes": list(given.get("probes") or []),
         },

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,8 +23,9 @@ try:
     from wardnet.runs.journal import read_run
     from wardnet.runs.places import write_folder
     from wardnet.runs.results import keep
+    from wardnet.runs.vaulted import decrypted
     from wardnet.runs.withheld import Withholder, secrets_in, withhold_arguments
-    from wardnet.runs.words import end_of_run
+    from wardnet.runs.words import end_of_run, interrupted
     from wardnet.runs.writer import Journal
 except ImportError as error:
     MISSING = str(error)
@@ -70,10 +71,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._journal: Journal | None = None
         self._indices: dict[str, int] = {}
         self._play = 0
+        self._running: Any = None
         self._variables: Any = None
         self._withholder: Withholder | None = None
         self._given: set[str] = set()
         self._learnt: set[str] = set()
+        self._pid = os.getpid()
+        self._former: Any = signal.SIG_DFL
+        self._changing: dict[str, tuple[Any, Any]] = {}  # (host, task) of commits that have not ended, by host
         if MISSING:
             self._display.warning(f"no journal is kept: Ansible's Python cannot import wardnet ({MISSING})")
             self.disabled = True
@@ -91,7 +96,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
                 self._begin()
             if self._journal is None:
                 return
-            self._play = self._indices.get(play._uuid, self._play)
+            self._play, self._running = self._indices.get(play._uuid, self._play), play
             inventory = self._variables._inventory
             hosts, batch = (
                 _names(inventory.get_hosts(play.hosts, ignore_restrictions=all_, order=play.order))
@@ -104,6 +109,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._journal.add("play", fields, lasting=True)
         except OSError as error:
             self._give_up(error)
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        if _action(task) == COMMIT and not task.check_mode:
+            self._changing[host.get_name()] = (host, task)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._add(result, "changed" if result.is_changed() else "ok")
@@ -162,6 +171,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "wards": {host.name: str(host.vars["wardnet_ward"]) for host in hosts if "wardnet_ward" in host.vars},
         }
         self._journal = Journal(write_folder(), self._started)
+        self._former = signal.signal(signal.SIGINT, self._on_interrupt)
         os.environ[RUN] = self._journal.id  # workers inherit it: what a host writes down can name the run
         self._journal.begin(header)
         os.environ[RUN] = self._journal.id  # the workers' too: a host is told which run changes it
@@ -188,11 +198,34 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         templar = Templar(loader=self._playbook._loader, variables=self._variables.get_vars(play=play))
         return boolean(templar.template(play.check_mode), strict=False)
 
+    def _on_interrupt(self, number: int, _frame: Any) -> None:
+        """Ctrl-C: what becomes of hosts in the midst of a change is said at once, since Ansible may be long in ending.
+        To the terminal itself: whoever was writing when this came may hold the display."""
+        if self._journal is not None and os.getpid() == self._pid:
+            lines = interrupted(self._journal.id, self._changing, self._armed_for())
+            os.write(sys.stdout.fileno(), ("\n".join(lines) + "\n").encode())
+        signal.signal(number, self._former)
+        os.kill(os.getpid(), number)
+
+    def _armed_for(self) -> int | None:
+        """The longest time in seconds for which a change that has not ended is armed; None where it cannot be said."""
+        most = 0
+        for host, task in self._changing.values():
+            try:
+                variables = self._variables.get_vars(play=self._running, host=host, task=task)
+                templar = Templar(loader=self._playbook._loader, variables=variables)
+                given = [int(templar.template(task.args[key])) for key in ("confirm_within", "settle")]
+            except Exception:  # whatever a template may raise once all is being ended
+                return None
+            most = max(most, sum(given))
+        return most or None
+
     def _add(self, result: Any, status: str) -> None:
         if self._journal is None:
             return
         task = result.task
-        action = str(result.task_fields.get("action") or task.action).rsplit(".", 1)[-1]
+        self._changing.pop(result.host.get_name(), None)
+        action = _action(task, result.task_fields)
         if status == "ok" and action in QUIET:
             return
         bad = status not in ("ok", "changed")
@@ -218,12 +251,12 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """With what may not be written about the host: values under secrets' names, and what came out of a vault."""
         if self._withholder is None:
             extra = self._variables.extra_vars
-            self._withholder = Withholder(self._given | secrets_in(extra) | set(_decrypted(extra)))
+            self._withholder = Withholder(self._given | secrets_in(extra) | set(decrypted(extra)))
         if host is not None and host.get_name() not in self._learnt:
             self._learnt.add(host.get_name())
             variables = self._variables.get_vars(host=host, include_hostvars=False)
             variables = {key: value for key, value in variables.items() if key not in ("hostvars", "vars")}
-            self._withholder.learn(secrets_in(variables) | set(_decrypted(variables)))
+            self._withholder.learn(secrets_in(variables) | set(decrypted(variables)))
         return self._withholder
 
     def _give_up(self, error: OSError) -> None:
@@ -236,40 +269,6 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             with contextlib.suppress(OSError):  # what could not be written was said
                 self._journal.close()
         self._journal = None
-
-
-def _decrypted(value: Any) -> Iterator[str]:
-    """Texts of a tree of variables that a vault held, each whole."""
-    from ansible._internal._datatag._tags import Origin, SourceWasEncrypted, VaultedValue
-    from ansible.parsing.vault import EncryptedString
-
-    def is_secret(text: str) -> bool:
-        if VaultedValue.is_tagged_on(text) or SourceWasEncrypted.is_tagged_on(text):
-            return True
-        origin = Origin.get_tag(text)
-        return origin is not None and bool(origin.path) and _is_vault(str(origin.path))
-
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _decrypted(item)
-    elif isinstance(value, EncryptedString) or (isinstance(value, str) and is_secret(value)):
-        try:
-            yield str(value)
-        except Exception:  # a vault that cannot be opened tells nothing
-            return
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _decrypted(item)
-
-
-@cache
-def _is_vault(path: str) -> bool:
-    """Whether a file of variables is encrypted as a whole."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(14) == b"$ANSIBLE_VAULT"
-    except OSError:
-        return False
 
 
 def _touches(play: Any) -> bool:
@@ -285,6 +284,11 @@ def _touches(play: Any) -> bool:
     return bool(play.roles) or any(
         action not in QUIET for action in actions([*play.pre_tasks, *play.tasks, *play.post_tasks])
     )
+
+
+def _action(task: Any, fields: Mapping[str, Any] | None = None) -> str:
+    """A task's module, without its collection."""
+    return str((fields or {}).get("action") or task.action).rsplit(".", 1)[-1]
 
 
 def _names(hosts: Any) -> list[str]:

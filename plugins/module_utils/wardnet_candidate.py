@@ -38,7 +38,8 @@ Arguments of wardnet_commit, the module. The action plugin of the same name call
     steps           the candidate
     host            what the machine must call itself; else nothing is touched
     who, run        who changes it (user@controller) and the id of the run; shown to whoever comes second
-    confirm_within  60: seconds within which the new connection must confirm, counted from when all is applied
+    confirm_within  80: seconds within which the host is its former self unless a new connection confirms the change,
+                    counted from when all is applied; a third of them, at most 20, are for going back
     settle          30: seconds within which what runs must have come to what is intended, and likewise the probes
     probes          [{port, channel, targets [addresses], peers [addresses on the link], device}]: lines of the gateway
                     itself. Targets are pinged out of the port (`device` where that is another, as ppp0), peers asked by
@@ -52,7 +53,8 @@ Arguments of wardnet_commit, the module. The action plugin of the same name call
 Results (all of them always there, in check mode too, unless said otherwise):
 
     changed         whether anything differs, or differed
-    armed, token    the change is made and waits for its confirmation; token only then, with `goes_back_within` seconds
+    armed, token    the change is made and waits for its confirmation; token only then, with `goes_back_within`, the
+                    seconds after which the host begins to go back
     confirmed       this was the second run, and the change lasts now
     rolled_back     the change was taken back at once by this run (which has failed then); `why` says so in a sentence
     parts           {name: {missing [], foreign [], needs [], changed_paths [], and the part's own facts}}, only parts

@@ -24,7 +24,7 @@ from ansible.module_utils.wardnet_host import CommandError, Host
 from ansible.module_utils.wardnet_lost import Lost, start_again
 from ansible.module_utils.wardnet_part import PartError, RefusedError, Undo
 from ansible.module_utils.wardnet_survey import Survey
-from ansible.module_utils.wardnet_transaction import Transaction, last_rollback, mark_told
+from ansible.module_utils.wardnet_transaction import Transaction, begins_after, last_rollback, mark_told
 from ansible.module_utils.wardnet_way_back import keep_file
 from ansible.module_utils.wardnet_written import note_written
 
@@ -97,9 +97,9 @@ def commit(host: Host, steps: tuple[Step, ...], options: Options) -> dict[str, A
     if survey.guarded:
         token = change(host, survey, transaction, options)
         if options.confirm_within:
-            goes_back = options.confirm_within
             mark_told(host, told)
-            return {**said, **result, "armed": True, "token": token, "goes_back_within": goes_back}
+            within = begins_after(options.confirm_within)
+            return {**said, **result, "armed": True, "token": token, "goes_back_within": within}
         make_last(host, survey, transaction, token)
         transaction.remembered()
     done = finish(host, survey, options)
@@ -140,7 +140,7 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
     token = transaction.begin(list(way_back(survey)), **facts)
     begun = time.monotonic()
     try:
-        transaction.arm(0, budget, f"the change was not finished within {budget} s")
+        transaction.arm(0, budget, f"the change was not finished within {begins_after(budget)} s")
         for part in guarded:
             part.prepare()
             if part.files_when == "apply":
@@ -153,8 +153,8 @@ def change(host: Host, survey: Survey, transaction: Transaction, options: Option
         if silent:
             raise PartError(f"no longer answered: {', '.join(silent)}")
         if options.confirm_within:
-            seconds = options.confirm_within
-            transaction.arm(1, seconds, f"nobody confirmed the change over a new connection within {seconds} s")
+            said = f"nobody confirmed the change over a new connection within {begins_after(options.confirm_within)} s"
+            transaction.arm(1, options.confirm_within, said)
             transaction.disarm(0)
     except (*BROKEN, RefusedError) as error:
         _go_back(transaction, names, error)

@@ -106,7 +106,7 @@ def _check_arguments(arguments: dict[str, Any]) -> None:
     for key, value in arguments.items():
         if key not in ARGUMENTS or type(value) is not ARGUMENTS[key]:
             raise BundleRefusedError(f"the bundle's argument {key} is none that this wardnet-pull knows")
-    if not 0 < arguments.get("confirm_within", 60) <= 3600 or not 0 <= arguments.get("settle", 30) <= 3600:
+    if not 0 < arguments.get("confirm_within", 80) <= 3600 or not 0 <= arguments.get("settle", 30) <= 3600:
         raise BundleRefusedError("the bundle's confirm_within and settle must be from 1 to 3600 seconds")
 
 

@@ -180,7 +180,7 @@ class Attempt:
             who="wardnet-pull",
             run=run,
             host=bundle.host,
-            confirm_within=int(bundle.arguments.get("confirm_within", 60)),
+            confirm_within=int(bundle.arguments.get("confirm_within", 80)),
             probes=tuple(bundle.arguments.get("probes", ())),
             min_free=16,
         )

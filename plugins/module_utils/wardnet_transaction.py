@@ -4,6 +4,7 @@ In /var/lib/wardnet:
     undo/armed.json        the way back of a change that waits for its confirmation
     undo/confirming.json   the same while the change is being made to last; at boot it is taken back as well
     undo/undoing.json      being gone now
+    undo/why               why it goes back, for the report of a way back that the power cuts
     undo/lasting           the log of a change that lasts, until it is written down in confirmed.json
     last-rollback.json     what was taken back last, and why
     way-back-left.json     the log of a way back some of whose files were not brought back; goes with the next change
@@ -32,7 +33,8 @@ SYSTEMD_RUN = "/usr/bin/systemd-run"
 TIMERS = ("wardnet-rollback-apply", "wardnet-rollback-confirm")
 LASTING = "lasting"  # no *.json, for which a boot would go the way back
 CLAIMED = 300  # seconds after which a confirmation that died is taken back
-GOES_BACK = "goes-back"  # beside the lock: when the change goes back, by the steady clock
+GOING_BACK = 20  # seconds of those for which a change is armed that are kept for the way back itself
+GOES_BACK = "goes-back"  # beside the lock: when the host begins to go back, and is back, by the steady clock
 
 
 class HeldError(Exception):
@@ -78,6 +80,11 @@ def _parse(data: bytes) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
     return {}
+
+
+def begins_after(armed: int) -> int:
+    """Seconds after which a host that is to be its former self within `armed` seconds begins to go back."""
+    return armed - min(GOING_BACK, armed // 3)
 
 
 def now() -> str:
@@ -152,12 +159,8 @@ class Transaction:
     def begin(self, entries: list[tuple[str, Undo]], **facts: Any) -> str:
         """Writes the whole way back to disk, as (part, entry) in the order in which it is gone; the token of it."""
         self.disarm()  # timers of a change that has been taken back by hand
-        install(self._host)
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder.chmod(0o700)
         token = secrets.token_hex(16)
         self._answer_for(token)
-        (self._folder / LASTING).unlink(missing_ok=True)
         log = {
             **facts,
             "token": token,
@@ -166,8 +169,19 @@ class Transaction:
             "started": undo.began(os.getpid()),
             "entries": [plain(part, entry) for part, entry in entries],
         }
-        undo.write(self._folder / undo.ARMED, json.dumps(log), 0o600)
-        if json.loads((self._folder / undo.ARMED).read_text()) != json.loads(json.dumps(log)):
+        try:
+            install(self._host)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._folder.chmod(0o700)
+            (self._folder / LASTING).unlink(missing_ok=True)
+            undo.write(self._folder / undo.ARMED, json.dumps(log), 0o600)
+            kept = json.loads((self._folder / undo.ARMED).read_text())
+        except OSError as error:  # as where the disk has become full since it was looked at
+            with suppress(OSError):
+                (self._folder / undo.ARMED).unlink()
+            said = f"the way back cannot be written to disk ({error.strerror or error}): nothing was touched"
+            raise RefusedError(said) from error
+        if kept != json.loads(json.dumps(log)):
             (self._folder / undo.ARMED).unlink()
             raise RefusedError("the way back cannot be read again from the disk: nothing was touched")
         return token
@@ -176,8 +190,10 @@ class Transaction:
         """From now on all that this process starts bears the mark of the change, so that it ends with it."""
         self._token = os.environ[undo.STARTED_BY] = token
 
-    def arm(self, timer: int, seconds: int, why: str) -> None:
-        """Has the host go back in `seconds` of its own steady clock, which no setting of the time moves."""
+    def arm(self, timer: int, armed: int, why: str) -> None:
+        """Has the host be its former self within `armed` seconds of its own steady clock, which no setting of the time
+        moves."""
+        seconds = begins_after(armed)
         name = TIMERS[timer]
         self._host.attempt([SYSTEMCTL, "stop", f"{name}.timer"])
         self._host.attempt([SYSTEMCTL, "reset-failed", f"{name}.service"])
@@ -189,8 +205,8 @@ class Transaction:
                 "--timer-property=AccuracySec=100ms", *script,
             ]
         )  # fmt: skip
-        deadline = self._host.lock.with_name(GOES_BACK)
-        deadline.write_text(str(time.monotonic() + seconds))
+        begun = time.monotonic()
+        self._host.lock.with_name(GOES_BACK).write_text(f"{begun + seconds} {begun + armed}")
 
     def disarm(self, *timers: int) -> None:
         for timer in timers or range(len(TIMERS)):
@@ -203,8 +219,8 @@ class Transaction:
 
     def _seconds_left(self) -> int:
         try:
-            deadline = float(self._host.lock.with_name(GOES_BACK).read_text())
-        except (OSError, ValueError):
+            deadline = float(self._host.lock.with_name(GOES_BACK).read_text().split()[0])
+        except (OSError, ValueError, IndexError):
             return 0
         return max(0, round(deadline - time.monotonic()))
 

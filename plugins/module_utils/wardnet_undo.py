@@ -35,6 +35,7 @@ STATE = Path("/var/lib/wardnet")
 LOCK = Path("/run/wardnet/lock")
 FOLDER, REPORT = "undo", "last-rollback.json"
 ARMED, CONFIRMING, UNDOING = "armed.json", "confirming.json", "undoing.json"
+WHY = "why"  # beside the log, from when it begins to be gone
 LEFT = "way-back-left.json"  # the log of a way back that could not bring all files back: the only copy of them
 UNITS = "/etc/systemd/system/"
 PATIENCE = 60  # seconds for one command
@@ -63,6 +64,7 @@ def take_back(
         return put_aside(state, claimed, mode, why, error)
     if token and log.get("token") != token:
         return None
+    why = first_reason(folder, why)
     sync(folder)
     if mode != "boot":
         stop(log)
@@ -87,11 +89,22 @@ def take_back(
     return report
 
 
+def first_reason(folder: Path, why: str) -> str:
+    """Why the host goes back. Where it has begun to before and was cut off, as by the power, its first reason comes
+    first."""
+    with suppress(OSError, ValueError):
+        return f"{(folder / WHY).read_text()}; going back was cut off, and begun again: {why}"
+    with suppress(OSError):  # on a full disk it goes back all the same
+        write(folder / WHY, why)
+    return why
+
+
 def put_aside(state: Path, log: Path, mode: str, why: str, error: Exception) -> dict[str, Any]:
     """A log that is damaged keeps no later run from its work, nor the host from starting."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     kept = log.with_name(f"unreadable-{stamp}")
     log.replace(kept)
+    (log.parent / WHY).unlink(missing_ok=True)
     sync(log.parent)
     said = (
         f"the way back cannot be read ({error}): what is left of it is {kept}. Run the playbook again: it compares "
@@ -113,6 +126,7 @@ def put_aside(state: Path, log: Path, mode: str, why: str, error: Exception) -> 
 
 def put_away(log: Path, keep: bool) -> None:
     """The way back has been gone. Where a file of it is not back, the log stays, where no boot takes it for undone."""
+    (log.parent / WHY).unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         if keep:
             log.replace(log.parent.parent / LEFT)
@@ -261,11 +275,15 @@ def write(path: Path, text: str, mode: int = 0o644) -> None:
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half of it helps nobody, and it takes room
+        raise
     sync(path.parent)
 
 

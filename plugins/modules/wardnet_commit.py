@@ -45,9 +45,11 @@ options:
     type: str
     default: ""
   confirm_within:
-    description: Seconds within which a new connection must confirm the change once it is made; 0 asks for none.
+    description:
+      - Seconds after which the host is its former self once a change is made, unless a new connection confirms it.
+      - Of these it keeps a third, at most 20, for going back. 0 asks for no confirmation.
     type: int
-    default: 60
+    default: 80
   settle:
     description: Seconds within which what runs must have come to what is intended, and likewise the probes.
     type: int
@@ -142,7 +144,7 @@ ARGUMENTS = {
     "host": {"type": "str"},
     "who": {"type": "str", "default": ""},
     "run": {"type": "str", "default": ""},
-    "confirm_within": {"type": "int", "default": 60},
+    "confirm_within": {"type": "int", "default": 80},
     "settle": {"type": "int", "default": 30},
     "probes": {"type": "list", "elements": "dict", "default": []},
     "min_free": {"type": "int", "default": 16},

@@ -17,8 +17,8 @@ from tests.lab.lab_support import CHECKOUT, LABS, command
 from tests.roles.roles_support import Probe, Run, answered, eventually, family, play
 
 NAME = f"{LABS}-qemu"
-WITHIN, SETTLE = 90, 240  # seconds to confirm and to take effect
-UNCONFIRMED = 40  # seconds to confirm what nobody will
+WITHIN, SETTLE = 110, 240  # seconds to be back in, and to take effect
+UNCONFIRMED, GOES_BACK = 60, 40  # seconds for what nobody will confirm: to be back in, and to begin with it
 PATIENCE = 1200.0
 SLOWLY = json.dumps({"commit_confirm_within": WITHIN, "commit_settle": SETTLE})
 

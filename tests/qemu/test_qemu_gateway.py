@@ -16,10 +16,10 @@ from lab.layout import FABRIC
 from lab.qemu import Guest
 from tests.qemu.district import LINE_TAG, TAGGED
 from tests.qemu.guests import (
+    GOES_BACK,
     PATIENCE,
     PORTAL,
     PUBLIC_WEB,
-    UNCONFIRMED,
     both,
     changing,
     converge,
@@ -131,7 +131,7 @@ def test_a_clock_that_is_stepped_moves_no_rollback(
     finally:
         set_right(tagged)
     assert ruleset(tagged) == untouched
-    assert back - armed > UNCONFIRMED - 1, "it did not wait for its confirmation"
+    assert back - armed > GOES_BACK - 1, "it did not wait for its confirmation"
     report = last_rollback(tagged)
     assert "nobody confirmed the change" in report["why"]
     assert report["failed"] == []

@@ -80,6 +80,20 @@ def playing(lab: Lab, playbook: str, *more: str) -> Iterator[subprocess.Popen[by
                     os.kill(pid, signal.SIGKILL)
 
 
+def interrupted(process: subprocess.Popen[bytes], name: str) -> str:
+    """All that it says until its end after Ctrl-C for the first of its descendants that is of this program; once more
+    where that does not end it, as Ansible may wait for ever on a worker that was ended while it told its result."""
+    while True:
+        for pid in family(process.pid):
+            with suppress(OSError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if any(word.endswith(b"/" + name.encode()) for word in words[:2]):
+                    os.kill(pid, signal.SIGINT)
+                    break
+        with suppress(subprocess.TimeoutExpired):
+            return " ".join(process.communicate(timeout=60)[0].decode(errors="replace").split())
+
+
 def family(pid: int) -> list[int]:
     """The process and all its descendants, parents first."""
     children: dict[int, list[int]] = {}

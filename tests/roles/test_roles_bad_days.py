@@ -37,7 +37,7 @@ def test_a_filter_that_locks_the_controller_out_is_taken_back(converged: Lab, tm
     gateway = compiled(converged)
     gateway["flows"] = [flow for flow in gateway["flows"] if flow["id"] != "management-gateways"]
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 20}))
+    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 30}))
     run = play(converged, "channels.yml", "--limit", "buoi-gw", "-e", f"@{wrong}")
     assert run.status != 0
     assert run.failed == ("buoi-gw",)
@@ -55,7 +55,7 @@ def test_routes_that_lead_nowhere_are_taken_back(converged: Lab, tmp_path: Path)
             if route["destination"] == "10.16.0.0/12" and route["kind"] == "via":
                 route["via"] = "10.31.1.200"
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 20}))
+    wrong.write_text(json.dumps({"wardnet_gateway": gateway, "commit_confirm_within": 30}))
     run = play(converged, "channels.yml", "--limit", "buoi-gw", "-e", f"@{wrong}")
     assert run.status != 0
     assert wait_until(converged, "controller", SSH)

@@ -128,7 +128,7 @@ def moved(converged: Lab, tmp_path: Path) -> Iterator[tuple[Lab, tuple[str, str]
     inside(converged, GATEWAY, "rm", "-f", REPORT)
     given = tmp_path / "moved.json"
     elsewhere = ["127.0.0.1", "10.30.1.77"]
-    given.write_text(json.dumps({"wardnet_ssh_listen": elsewhere, "commit_confirm_within": 15}))
+    given.write_text(json.dumps({"wardnet_ssh_listen": elsewhere, "commit_confirm_within": 22}))
     yield converged, ("-e", f"@{given}")
     after = play(converged, "channels.yml", *LIMIT, "--check", "--diff")
     assert (after.status, after.changed) == (0, {}), after.tail

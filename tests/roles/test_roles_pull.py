@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 
 PC, GATEWAY, MIRROR = "buoi-building-citizen-1", "buoi-building-gw", "public-mirror"
 MIRROR_ADDRESSES = ("203.0.113.90", "2001:db8:cafe::90")
-CONFIRM_WITHIN = 40
+CONFIRM_WITHIN = 60
 
 # In the mirror's place, with its certificate.
 REDIRECTS = """

@@ -22,7 +22,7 @@ BOTH = ("--limit", f"hubs:{GATEWAY}")
 SSH = Probe("tcp", "10.30.1.1", 22)
 PORTAL, WEB = Probe("tcp", "10.20.200.10", 443), Probe("tcp", "203.0.113.80", 443)
 # A change that must go back need not take long.
-SOON = ("-e", json.dumps({"commit_confirm_within": 15}))
+SOON = ("-e", json.dumps({"commit_confirm_within": 22}))
 FORMER, OTHER = ("10.31.1.2/30", "fd20:31:1::2/64"), ("10.31.9.2/30", "fd20:31:9::2/64")
 
 

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 NAME = f"{LABS}-rollout"
 STEPS = [1, 2, "100%"]
-BACK_WITHIN = 20
+BACK_WITHIN = 30
 SETTING = "/proc/sys/net/ipv4/conf/all/proxy_arp"
 WHY = "no new connection came through in that time"
 

@@ -4,6 +4,7 @@ is left alone in mid-change. Every test leaves the gateway as it was."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.roles.roles_support import (
     Probe,
     eventually,
     inside,
+    interrupted,
     play,
     playing,
     running,
@@ -99,14 +101,36 @@ def test_a_second_operator_is_told_of_a_change_that_waits_and_what_is_lost_is_no
             second = play(drifted, "channels.yml", *LIMIT)
             assert second.failed == (GATEWAY,)
             assert "has made a change that is not confirmed yet and goes back by itself in" in second.said
+            reader = play(drifted, "channels.yml", *LIMIT, "--check")
+            assert reader.status == 0, reader.tail
+            assert "is at work here, or has made a change that waits" in reader.said
             # As if the time were over. The timer's own service is what runs then.
             inside(drifted, GATEWAY, "systemctl", "start", timer.replace(".timer", ".service"))
             assert eventually(lambda: has(drifted, f"{STATE}/last-rollback.json"), 300)
             inside(drifted, GATEWAY, "systemctl", "stop", timer)
             told = said_by(first)
     assert first.returncode != 0
-    assert "buoi-gw (ward buoi) was rolled back by itself after 600 s: 127.0.0.1 no longer answered through it" in told
+    assert "buoi-gw (ward buoi) was rolled back by itself after 580 s: 127.0.0.1 no longer answered through it" in told
     assert is_untouched(drifted)
+
+
+def test_whoever_stops_a_run_is_told_what_becomes_of_its_change(converged: Lab, tmp_path: Path) -> None:
+    gateway = compiled(converged)
+    gateway["flows"] = [flow for flow in gateway["flows"] if flow["id"] != "management-gateways"]
+    report = f"{STATE}/last-rollback.json"
+    inside(converged, GATEWAY, "rm", "-f", report)
+    wrong = extra(tmp_path / "wrong.json", wardnet_gateway=gateway, commit_confirm_within=30, commit_settle=20)
+    with playing(converged, "channels.yml", *LIMIT, *wrong) as run:
+        assert eventually(lambda: has(converged, f"{STATE}/undo/armed.json"), 300)
+        told = interrupted(run, "ansible-playbook")
+    assert run.returncode != 0
+    assert "stopped while it was at work at buoi-gw a change there that was not confirmed is taken back" in told
+    assert "by the host itself, within 50 s" in told
+    assert re.search(r"run (\S+): interrupted; `wardnet runs show \1` go on .*`wardnet runs resume \1`", told)
+    assert eventually(lambda: has(converged, report), 300)
+    assert wait_until(converged, "controller", Probe("tcp", "10.30.1.1", 22))
+    after = play(converged, "site.yml", *LIMIT)
+    assert (after.status, after.changed) == (0, {}), after.tail
 
 
 def test_a_gateway_comes_back_by_itself_when_the_control_machine_dies(converged: Lab, tmp_path: Path) -> None:
@@ -115,7 +139,7 @@ def test_a_gateway_comes_back_by_itself_when_the_control_machine_dies(converged:
     gateway["flows"] = [flow for flow in gateway["flows"] if flow["id"] != "management-gateways"]
     report = f"{STATE}/last-rollback.json"
     inside(converged, GATEWAY, "rm", "-f", report)
-    wrong = extra(tmp_path / "wrong.json", wardnet_gateway=gateway, commit_confirm_within=20)
+    wrong = extra(tmp_path / "wrong.json", wardnet_gateway=gateway, commit_confirm_within=30)
     with playing(converged, "channels.yml", *LIMIT, *wrong) as run:
         assert eventually(lambda: has(converged, f"{STATE}/undo/armed.json", report), 300)
     assert run.returncode != 0

@@ -270,7 +270,7 @@ def wrong_vlan(managed: Lab) -> Iterator[Lab]:
 
 def test_a_wrong_vlan_on_the_way_to_the_manager_goes_back_by_itself(wrong_vlan: Lab) -> None:
     before = inside(wrong_vlan, SWITCH, "ovs-vsctl", "--columns=name,tag,trunks,vlan_mode", "list", "port")
-    run = play(wrong_vlan, "channels.yml", *ONLY, "-e", "commit_confirm_within=30")
+    run = play(wrong_vlan, "channels.yml", *ONLY, "-e", "commit_confirm_within=45")
     assert run.status != 0
     assert "buoi-sw (ward buoi) was rolled back" in run.said, run.tail
     assert wait_until(wrong_vlan, "controller", Probe("tcp", ADDRESS, 22))

@@ -28,7 +28,7 @@ def confirmed_by_nobody(lab: Lab, folder: Path) -> Run:
     once, and ends. So it leaves the gateway to go back."""
     inside(lab, GATEWAY, "rm", "-f", REPORT)
     wanted = folder / "reach.json"
-    wanted.write_text(json.dumps({"commit_reach": ["127.0.0.1:7777"], "commit_confirm_within": 20}))
+    wanted.write_text(json.dumps({"commit_reach": ["127.0.0.1:7777"], "commit_confirm_within": 30}))
     with running(lab, "controller", "listen", "127.0.0.1", "7777") as listener:
         assert said(listener) == "listening"
         run = play(lab, "channels.yml", *LIMIT, "-e", f"@{wanted}")

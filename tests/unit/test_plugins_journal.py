@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wardnet.runs.journal import find_journals, read_run
-from wardnet.runs.records import Run, RunState
+from wardnet.runs.records import Event, Run, RunState
 
 pytestmark = pytest.mark.long
 
@@ -198,6 +199,42 @@ def killed(place: Path) -> Run:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return read_run(found[0])
+
+
+def test_a_run_that_is_stopped_by_hand_says_how_it_is_gone_on_with(place: Path) -> None:
+    with subprocess.Popen(
+        command(place, "-e", "hang=b"), cwd=place, env=environment(place), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            deadline = time.monotonic() + 600
+            while not any(event.host == "b" for path in find_journals([place / "runs"]) for event in begun(path)):
+                assert time.monotonic() < deadline, "the run did not come to b"
+                time.sleep(0.2)
+            said = stopped_by_hand(process)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    run = read_run(find_journals([place / "runs"])[0])
+    assert run.state is RunState.INTERRUPTED
+    words = f"run {run.id}: interrupted; `wardnet runs show {run.id}`", f"`wardnet runs resume {run.id}`"
+    assert all(word in said for word in words), said
+    assert process.returncode in (99, -signal.SIGINT)
+
+
+def stopped_by_hand(process: subprocess.Popen[str]) -> str:
+    """All that it says that was stopped by Ctrl-C, once more where it does not end: Ansible waits for ever on a worker
+    that was ended while it told its result."""
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=30)[0]
+    return process.communicate()[0]
+
+
+def begun(path: Path) -> tuple[Event, ...]:
+    """What is in a journal so far."""
+    return read_run(path).events if path.stat().st_size else ()
 
 
 def test_a_killed_run_is_gone_on_with_where_it_stopped(killed: Run, place: Path) -> None:

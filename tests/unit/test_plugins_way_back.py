@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -106,6 +107,28 @@ def test_a_timer_that_comes_first_leaves_nothing_to_confirm(
     assert (running(tmp_path), logs(host)) == ("old", [])
 
 
+def test_a_way_back_that_was_cut_off_keeps_its_first_reason(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(host, step(tmp_path))
+
+    def cut_off(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(undo, "go_through", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            undo.main(["timer", "nobody confirmed", str(host.state)])
+    assert logs(host) == ["undoing.json", "why"]
+    assert undo.main(["boot", "", str(host.state)]) == 0
+    report = json.loads((host.state / "last-rollback.json").read_text())
+    assert report["why"] == (
+        "nobody confirmed; going back was cut off, and begun again: the host was started again before the change was "
+        "confirmed"
+    )
+    assert logs(host) == [], "the next way back has its own reason"
+
+
 # ---- whose change ----
 
 
@@ -128,6 +151,28 @@ def test_a_timer_that_was_left_is_stopped_by_the_next_change(tmp_path: Path, hos
     change.begin([], run="run-2", who="w", host="h", parts=[])
     change.arm(0, 60, "")
     assert host.timers() == ["wardnet-rollback-apply"]
+
+
+def test_a_host_begins_to_go_back_in_time_to_be_back_within_what_was_promised(host: FakeSystemd) -> None:
+    assert [transaction.begins_after(armed) for armed in (80, 60, 30, 3, 600)] == [60, 40, 20, 2, 580]
+    change = transaction.Transaction(host)
+    change.begin([], run="run-2", who="w", host="h", parts=[])
+    change.arm(0, 60, "")
+    begins, back = map(float, host.lock.with_name("goes-back").read_text().split())
+    assert round(back - begins) == 20
+
+
+def test_a_way_back_that_finds_no_room_is_refused_before_anything_is_touched(
+    tmp_path: Path, host: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(parts.RefusedError, match=r"cannot be written to disk \(No space left on device\): nothing"):
+        commit(host, step(tmp_path))
+    assert running(tmp_path) == "old"
+    assert not list(host.state.glob("undo/*"))
 
 
 def test_a_confirmation_that_was_killed_is_gone_on_with(tmp_path: Path, host: FakeSystemd) -> None:

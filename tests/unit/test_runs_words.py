@@ -15,7 +15,7 @@ import pytest
 from tests.unit.runs_support import ID, ROLLED_BACK, canary_done, end, header, journal, play, result, text
 from wardnet.runs.records import HostState, Run, RunState
 from wardnet.runs.report import report_html, report_text
-from wardnet.runs.words import end_of_run, host_state, part_name, run_state, three_ways
+from wardnet.runs.words import end_of_run, host_state, interrupted, part_name, run_state, three_ways
 
 LANGUAGES = ("en", "vi")
 
@@ -43,6 +43,23 @@ def test_a_run_that_went_well_ends_with_one_line() -> None:
         play(1, ["hub"]), play(2, ["g1"]), play(2, ["g2", "g3"]), play(2, ["g4", "g5", "g6", "g7", "g8"]), end()
     )
     assert end_of_run(run) == ["", f"run {ID}: 9 nothing to do; `wardnet runs show {ID}`"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_run_that_was_stopped_says_what_becomes_of_a_change_that_waits(
+    language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARDNET_LANG", language)
+    known, unknown, at_none = (
+        interrupted(ID, ["g2", "g1"], 110),
+        interrupted(ID, ["g1"], None),
+        interrupted(ID, [], None),
+    )
+    assert "g1, g2" in known[1]
+    assert "110" in known[2]
+    assert known[2] != unknown[2]
+    assert known[-1].endswith(f"`wardnet runs resume {ID}`")
+    assert known[-2:] == at_none[-2:] == at_none[1:]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

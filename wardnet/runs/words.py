@@ -185,6 +185,23 @@ def end_of_run(run: Run) -> list[str]:
     return lines
 
 
+def interrupted(run: str, hosts: Iterable[str], seconds: int | None) -> list[str]:
+    """What a person reads who stopped a run in its midst: at which hosts it was at work, what becomes of them by
+    themselves, and how it is gone on with. `seconds`: for which a change is armed at most, where that is known."""
+    at_work = sorted(hosts)
+    lines = [""]
+    if at_work:
+        lines.append(_("stopped while it was at work at {hosts}").format(hosts=", ".join(at_work)))
+        if seconds:
+            said = _("a change there that was not confirmed is taken back by the host itself, within {seconds} s")
+        else:
+            said = _("a change there that was not confirmed is taken back by the host itself, in the time set for it")
+        lines.append("  " + said.format(seconds=seconds))
+    lines.append(_("run {run}: interrupted; `wardnet runs show {run}`").format(run=run))
+    lines.append(_("go on where it stopped: `wardnet runs resume {run}`").format(run=run))
+    return lines
+
+
 def table(rows: Iterable[Sequence[str]]) -> list[str]:
     """Rows with columns of one width; the last column is as long as it is."""
     cells = [list(map(str, row)) for row in rows]
