@@ -69,9 +69,10 @@ def choose(
             break
     for name in (Field.TRANSLATED, Field.FRAGMENT, Field.DSCP):
         packets = space.prefer(packets, space.value(name, 0))
+    likely: dict[Field, int | None] = {Field.SOURCE_PORT: _HIGH_PORT}
     for field, networks in ((Field.SOURCE, sources), (Field.DESTINATION, destinations)):
-        packets = _placed(space, packets, field, networks, elsewhere)
-    packets = _service(space, packets)
+        packets, likely[field] = _placed(space, packets, field, networks, elsewhere)
+    packets, likely[Field.DESTINATION_PORT] = _service(space, packets)
     packets = space.prefer(packets, space.like(Field.SOURCE_PORT, _HIGH_PORT))
     established = space.value(Field.STATE, State.ESTABLISHED)
     flags = _ACK if packets & established != space.false else _SYN
@@ -82,7 +83,7 @@ def choose(
     packets = space.prefer(packets, space.value(Field.NEXT_HEADER, protocol))
     fields = {}
     for field in Field:
-        fields[field] = space.smallest(packets, field)
+        fields[field] = space.smallest(packets, field, likely.get(field))
         packets = packets & space.like(field, fields[field])
     links = space.link_state(packets)
     packets = packets & space.in_state(links)
@@ -170,33 +171,34 @@ def _first(space: Space, packets: Bdd, wishes: Iterator[Bdd]) -> Bdd:
 
 def _placed(
     space: Space, packets: Bdd, field: Field, networks: Sequence[IPNetwork], elsewhere: Sequence[IPNetwork]
-) -> Bdd:
-    """The packets with a usual host's address, or one of the networks at least."""
+) -> tuple[Bdd, int | None]:
+    """The packets with a usual host's address, which is told, or one of the networks at least."""
     for places in (networks, elsewhere):
-        narrowed = _first(space, packets, (space.like(field, host) for host in hosts(places, space.family)))
-        if narrowed != packets:
-            return narrowed
+        for host in hosts(places, space.family):
+            narrowed = packets & space.like(field, host)
+            if narrowed != space.false:
+                return narrowed, host
         here = space.any_of(
             space.around(field, int(n.network_address), int(n.broadcast_address))
             for n in places
             if n.version == space.family
         )
         if packets & here != space.false:
-            return packets & here
-    return packets
+            return packets & here, None
+    return packets, None
 
 
-def _service(space: Space, packets: Bdd) -> Bdd:
-    """A usual service; echo where it must be ICMP, or an error of it where it must be one."""
+def _service(space: Space, packets: Bdd) -> tuple[Bdd, int | None]:
+    """A usual service, and its port; echo where it must be ICMP, or an error of it where it must be one."""
     kind, echo = _ECHO[space.family]
     for protocol, port in _SERVICES:
         wish = space.value(Field.PROTOCOL, protocol)
         if port is not None:
             wish = wish & space.like(Field.DESTINATION_PORT, port)
         if packets & wish != space.false:
-            return packets & wish
+            return packets & wish, port
     wish = space.value(Field.PROTOCOL, kind)
-    return _narrow(space, packets, [wish, wish & space.value(Field.ICMP_TYPE, echo)])
+    return _narrow(space, packets, [wish, wish & space.value(Field.ICMP_TYPE, echo)]), None
 
 
 def _before_translation(
