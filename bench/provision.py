@@ -1,7 +1,7 @@
 """How long a converge and a no-op converge take as shipped, beside a plain baseline that reaches the same state
 (bench/plain: one task a file, Ansible's own settings), on booted hosts, in one run.
 
-For the smallest size (--first all: each, --first none: none) a lab is made for the baseline's first converge; there
+For each size (--first smallest: that one, --first none: none) a lab is made for the baseline's first converge; there
 the shipped playbooks are asked in check mode what they would still change, which has to be nothing. Then for each size
 a lab is made and converged as shipped. Just before one of the shipped no-ops a rule is added to a gateway's running
 filter by hand; that run has to report it. Then the baseline has its no-op on the very same hosts, which an honest
@@ -10,7 +10,7 @@ baseline finds as it wants them. The module runs that either starts on hosts are
 
 Access switches are left out of both: the baseline has none.
 
-    python -m bench.provision [--wards 2 --wards 8] [--first all]      # as root; QUICK=1: 2 wards, one run of each
+    python -m bench.provision [--wards 2 --wards 8] [--first none]      # as root; QUICK=1: 2 wards, one run of each
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ def save(found: list[Record]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0] if __doc__ else None)
     parser.add_argument("--wards", type=int, action="append", help="a size of the district; may be given again")
-    parser.add_argument("--first", choices=("none", "smallest", "all"), default="smallest",
+    parser.add_argument("--first", choices=("none", "smallest", "all"), default="all",
                         help="sizes at which the baseline's first converge is timed too")  # fmt: skip
     parser.add_argument("--name", default="bench", help="the lab's name")
     options = parser.parse_args()

@@ -4,6 +4,7 @@ devices are judged side by side."""
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -103,6 +104,21 @@ def down(links: Any) -> None:
 def test_whatever_else_differs_is_another_form(what: str) -> None:
     wanted, artefacts = first()
     assert form((wanted, CHANGES[what](artefacts))) != first_form()
+
+
+LIMITED = [iif("citizen0"), oif("wifi0"), {"limit": {"rate": 5, "burst": 5, "per": "second"}}, ACCEPT]
+
+
+def test_the_handles_of_rules_are_no_matter_but_which_rule_it_is_that_is_guessed_about() -> None:
+    """Each device counts its handles by itself: of an exception's end and of a masquerade, too."""
+    wanted, artefacts = first()
+    twice = with_rule(with_rule(artefacts, LIMITED), LIMITED)  # of one handle: as one rule, which holds or does not
+    listing = twice["nft-ruleset.json"]
+    shifted = re.sub(rb'"handle": (\d+)', lambda found: b'"handle": %d' % (int(found[1]) + 5000), listing)
+    apart = shifted.replace(b'"handle": 5900', b'"handle": 5901', 1)
+    forms = [form((wanted, {**twice, "nft-ruleset.json": one})) for one in (listing, shifted, apart)]
+    assert forms[0] == forms[1] is not None
+    assert forms[2] != forms[1]
 
 
 def test_another_policy_is_another_form() -> None:

@@ -30,6 +30,7 @@ from wardnet.model.device import (
     Server,
     Session,
     TranslateDestination,
+    TranslateSource,
 )
 from wardnet.model.frames import BridgeVlan
 from wardnet.model.packet import ADDRESSES, InRanges, Masked
@@ -46,6 +47,7 @@ _LEFT_OUT: Mapping[type, frozenset[str]] = {
     PolicyRule: frozenset({"span", "text"}),
     FilterRule: frozenset({"span", "comment"}),
     TranslateDestination: frozenset({"span"}),
+    TranslateSource: frozenset({"span"}),
     Listener: frozenset({"span"}),
     Asked: frozenset({"span"}),
     Server: frozenset({"span"}),
@@ -78,6 +80,7 @@ class _Writer:
         self._written: list[object] = []
         self._ranges: list[tuple[int, int, int]] = []  # family, both ends; in the order in which they are met
         self._processes: dict[str, int] = {}
+        self._places: dict[Span, int] = {}
         self._whole = False
         for family, spans in ((4, LOOPBACK), (6, LINK_LOCAL)):
             self._range(family, *spans)
@@ -111,7 +114,8 @@ class _Writer:
             for one in value:
                 self.write(one)
         elif kind is Span:
-            self._written += [value.artefact, value.place]
+            # What is guessed is one for each place: which one it is, whatever its rule's handle.
+            self._written.append(self._places.setdefault(value, len(self._places)))
         elif (kind is InRanges or kind is Masked) and value.field in ADDRESSES:
             self._condition(value)
         elif kind is TranslateDestination:
