@@ -61,13 +61,13 @@ def read_device(target: Target) -> Reading:
     try:
         with target.connect() as transport:
             for artefact in wanted:
-                found[artefact.name] = _whole(target.device, artefact.name, transport.read(artefact))
+                found[artefact.name] = whole(target.device, artefact.name, transport.read(artefact))
     except UnreachableError as error:
         return Reading(target.device, target.platform, at, {}, str(error))
     return Reading(target.device, target.platform, at, found, "")
 
 
-def _whole(device: str, name: str, content: bytes) -> bytes:
+def whole(device: str, name: str, content: bytes) -> bytes:
     """Refuses what was cut off on its way; what else may be wrong with it is for the audit to say."""
     raw = Raw(device, name, content)
     try:

@@ -20,7 +20,7 @@ from wardnet.audit.errors import AuditError
 from wardnet.audit.policyfile import parse_policy
 from wardnet.cli.main import build
 from wardnet.inventory import read_district
-from wardnet.model.intent import Platform
+from wardnet.model.intent import Channel, Platform
 
 INVENTORY = ROOT / "inventory" / "tay-ho"
 DAY = date(2026, 11, 24)
@@ -316,6 +316,55 @@ def test_a_wrong_policy_file_is_refused_with_its_place(text: str | bytes, said: 
     with pytest.raises(AuditError) as raised:
         parse_policy("p.yml", text if isinstance(text, bytes) else text.encode(), DAY)
     assert said in str(raised.value)
+
+
+SWITCH = """switches:
+  - id: sw1
+    bridge: br0
+    vlans:
+      - {id: 10, channel: wan, prefixes: [10.20.1.0/24]}
+      - {id: 30, channel: internet}
+    ports:
+      - {name: up, trunk: [10, 30]}
+      - {name: desk, vlan: 10}
+      - {name: hall, vlan: 30}
+      - {name: spare}
+"""
+
+
+def test_a_policy_file_says_what_a_switch_keeps_apart() -> None:
+    (found,) = parse_policy("p.yml", (POLICY + SWITCH).encode(), DAY).switches
+    assert [(port.name, port.vlans, port.tagged) for port in found.ports] == [
+        ("up", (10, 30), True), ("desk", (10,), False), ("hall", (30,), False), ("spare", (), False),
+    ]  # fmt: skip
+    assert found.channels == {10: Channel.WAN, 30: Channel.INTERNET}
+    assert (found.device, found.ward, found.bridge, str(found.networks[10][0])) == ("sw1", "sw1", "br0", "10.20.1.0/24")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (SWITCH.replace("vlan: 10}", "vlan: 10, trunk: [30]}"), "switches[0] ports[1]: a port has a vlan, or a trunk"),
+        (SWITCH.replace("id: 30", "id: 10"), "switches[0]: vlans: one stands twice"),
+        (SWITCH.replace("id: 30", "id: 5000"), "vlans[1]: id must be a number from 1 to 4094"),
+        (SWITCH.replace("[10, 30]", "10"), "ports[0]: trunk must be a list"),
+        (SWITCH.replace("[10, 30]", "[10, true]"), "ports[0]: trunk must be a number from 1 to 4094"),
+        (SWITCH.replace("sw1", "buoi-gw"), "devices and switches: an id stands twice"),
+        (SWITCH.replace("name: spare", "interface: spare"), "ports[3]: unknown key 'interface'"),
+        (SWITCH.partition("    ports:")[0], "switches[0]: a switch needs ports"),
+    ],
+)
+def test_a_wrong_switch_of_a_policy_file_is_refused_with_its_place(text: str, said: str) -> None:
+    with pytest.raises(AuditError) as raised:
+        parse_policy("p.yml", (POLICY + text).encode(), DAY)
+    assert said in str(raised.value)
+
+
+def test_a_switch_that_a_policy_file_names_and_nobody_read_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text(POLICY + SWITCH)
+    result = audit(snapshot(tmp_path), "--policy", tmp_path / "policy.yml")
+    assert result.exit_code == 3, result.output
+    assert "sw1 is not in the snapshot" in result.output
 
 
 def test_a_policy_file_says_what_a_port_stands_on() -> None:

@@ -76,8 +76,9 @@ def audit(
         raise AuditError(f"no ward {unknown[0]} in the policy; it has {', '.join(sorted(known))}")
     devices = tuple(device for device in policy.devices if not wards or device.ward in wards)
     places = channel_networks(policy.devices)
+    assumed = {assumption.subject for assumption in policy.assumptions}  # a switch that was not read, to be right
     switches = [switch for switch in policy.switches if (not wards or switch.ward in wards)
-                and snapshot.entry(switch.device) is not None]  # fmt: skip
+                and (snapshot.entry(switch.device) is not None or switch.device not in assumed)]  # fmt: skip
     # One device by itself is like no other.
     proved = {} if proved is None and len(devices) > 1 else proved
     together = policy.network is not None and not wards

@@ -95,6 +95,8 @@ def _result(
 ) -> AuditResult:
     try:
         found = read_snapshot(snapshot)
+        if policy is None and inventory is None and not found.inventory:
+            fail(_("{folder} has no inventory in it: name --policy, or --inventory").format(folder=snapshot))
         wanted = (
             read_policy(policy, found.manifest.collected_at.date()) if policy else snapshot_policy(found, inventory)
         )

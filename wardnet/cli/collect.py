@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +13,16 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from collectors import by_hand
 from collectors.collect import Reading, Target, read_all, write_snapshot
 from collectors.errors import CollectError
+from collectors.platforms import ARTEFACTS
 from collectors.transport.local import LocalTransport
 from collectors.transport.ssh import PORT, Login, SshTransport, read_key, read_known_hosts
 from wardnet import __version__
 from wardnet.cli.console import DEFAULT_INVENTORY, Exit, err, fail, inventory_folder, load_district, out
 from wardnet.compile import compile_plan
+from wardnet.inventory import inventory_sha256
 from wardnet.locale import _
 from wardnet.model.intent import District
 from wardnet.model.plan import GatewayPlan, SwitchPlan
@@ -29,7 +32,9 @@ KEY = Path.home() / ".ssh" / "wardnet-audit"
 
 
 def collect(
-    output: Annotated[Path, typer.Option("--output", "-o", help=_("the snapshot's folder; it must not exist yet"))],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help=_("the snapshot's folder; it must not exist yet"))
+    ] = None,
     inventory: Annotated[Path, typer.Option("--inventory", "-i", help=_("the inventory's folder"))] = DEFAULT_INVENTORY,
     device: Annotated[
         list[str] | None, typer.Option("--device", help=_("only this gateway; may be given several times"))
@@ -48,9 +53,23 @@ def collect(
         bool, typer.Option("--switches", help=_("also the managed access switches, which need the account too"))
     ] = False,
     local: Annotated[bool, typer.Option("--local", help=_("read this machine, as the one --device named"))] = False,
+    script: Annotated[
+        str, typer.Option("--script", help=_("only print a script that reads a device of this platform by hand"))
+    ] = "",
+    taken_from: Annotated[
+        Path | None, typer.Option("--from", help=_("a folder with what was read by hand, a folder a device"))
+    ] = None,
 ) -> None:
     """Read every managed gateway into a snapshot. Ends with 0; with 1 when a device is missing, which the
     snapshot then names with the reason; with 2 when there is no snapshot."""
+    if script:
+        typer.echo(_script(script), nl=False)
+        return
+    if output is None:
+        fail(_("--output is missing: the snapshot's folder"))
+    if taken_from is not None:
+        _take_in(taken_from, output, inventory)
+        return
     district = load_district(inventory, Exit.USAGE)
     chosen = _chosen(district, device or [], ward or [], switches=switches)
     try:
@@ -66,22 +85,46 @@ def collect(
         if output.exists():
             fail(_("{folder} exists already: name another folder").format(folder=output))
         readings = _read(targets)
-        by = f"{getpass.getuser()}@{socket.gethostname()}, wardnet {__version__}"
-        write_snapshot(output, readings, dict(_files(inventory_folder(inventory))), district.sha256, by)
+        write_snapshot(output, readings, dict(_files(inventory_folder(inventory))), district.sha256, _by())
     except CollectError as error:
         fail(str(error))
     missing = [reading for reading in readings if reading.reason]
     for reading in missing:
         err.print(_("missing: {device}: {reason}").format(device=reading.device, reason=reading.reason), markup=False)
-    out.print(
-        _("{count} of {all} devices collected into {folder}").format(
-            count=len(readings) - len(missing), all=len(readings), folder=output
-        ),
-        markup=False,
-        soft_wrap=True,
-    )
+    _say_collected(readings, output)
     if missing:
         raise typer.Exit(Exit.FAILED)
+
+
+def _say_collected(readings: Sequence[Reading], output: Path) -> None:
+    said = _("{count} of {all} devices collected into {folder}")
+    count = sum(not reading.reason for reading in readings)
+    out.print(said.format(count=count, all=len(readings), folder=output), markup=False, soft_wrap=True)
+
+
+def _by() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}, wardnet {__version__}"
+
+
+def _script(platform: str) -> str:
+    known = {each.value: each for each in ARTEFACTS}
+    if platform not in known:
+        fail(_("--script takes {known}, not {platform}").format(known=", ".join(known), platform=platform))
+    return by_hand.script(known[platform])
+
+
+def _take_in(folder: Path, output: Path, inventory: Path) -> None:
+    """A snapshot of what was read by hand. It has an inventory only where one is named."""
+    files: dict[str, bytes] = {}
+    if inventory != DEFAULT_INVENTORY:
+        load_district(inventory, Exit.USAGE)
+        files = dict(_files(inventory))
+    try:
+        readings = by_hand.read_folders(folder)
+        write_snapshot(output, readings, files, inventory_sha256(files), _by())
+    except CollectError as error:
+        fail(str(error))
+    _say_collected(readings, output)
 
 
 def _chosen(

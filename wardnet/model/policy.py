@@ -184,8 +184,8 @@ class NetworkPolicy:
 class AuditPolicy:
     """The statement to prove: at each device nothing passes from a port of one zone to a port of another, in either
     direction and family, except what a conduit names within a channel, and a grant across. Likewise between the
-    channels at each of the `switches`, where a snapshot has it. With a `network`, nor from one place of it to another,
-    over all devices."""
+    channels at each of the `switches`; one that a snapshot lacks and an assumption names is taken on trust. With a
+    `network`, nor from one place of it to another, over all devices."""
 
     district: str
     model_sha256: str
