@@ -6,8 +6,10 @@ import json
 import shlex
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,6 +17,9 @@ from lab import Lab
 from lab.faults import FAULTS
 from lab.replay import replay
 from tests.lab.lab_support import CHECKOUT, ansible, lab_command
+from wardnet.compile import compile_plan
+from wardnet.compile.policy import compile_policy
+from wardnet.inventory import read_district
 
 pytestmark = pytest.mark.lab
 
@@ -99,6 +104,59 @@ def test_a_leak_is_found_its_packet_crosses_and_healing_stops_both(audited: Lab,
     assert replay(audited, first).stopped
     status, report = audit(audited, tmp_path / "healed")
     assert (status, report["verdict"]) == (0, "proved"), shown(report)
+
+
+def policy_file(lab: Lab, gateway: str) -> str:
+    """What an auditor would write who is told the ports of the ward's gateway, and what its exceptions allow."""
+    district = read_district(lab.layout.inventory)
+    today = datetime.now(ZoneInfo(district.timezone)).date()
+    compiled = compile_policy(district, compile_plan(district, today))
+    found = next(device for device in compiled.devices if device.device == gateway)
+    ports = [
+        {
+            "interface": port.interface,
+            "channel": str(port.channel),
+            "prefixes": [str(prefix) for prefix in port.prefixes],
+        }
+        for port in found.ports
+    ]
+    grants = [
+        {
+            "id": grant.id, "from": grant.from_interface, "to": grant.to_interface, "sender": str(grant.sender),
+            "receiver": str(grant.receiver), "owner": grant.owner, "document": grant.document,
+            "expires": grant.expires.isoformat(),
+            "allow": [{"protocol": str(one.protocol), "ports": list(one.ports)} for one in grant.allow],
+        }
+        for grant in found.grants
+    ]  # fmt: skip
+    return json.dumps({"name": "by hand", "devices": [{"id": gateway, "ports": ports, "grants": grants}]})
+
+
+def read_by_hand(lab: Lab, gateway: str, folder: Path) -> None:
+    """The script that wardnet prints, run by somebody on the gateway, and the folder that it leaves brought here."""
+    script = subprocess.run([WARDNET, "collect", "--script", "linux"], capture_output=True, check=True).stdout
+    read = lab.shell(gateway, ["sh", "-c", f"rm -rf /run/{gateway} && cd /run && sh -s {gateway}"], stdin=script)
+    assert read.returncode == 0, read.stderr.decode()
+    brought = lab.shell(gateway, ["tar", "-C", "/run", "-c", gateway])
+    folder.mkdir()
+    subprocess.run(["tar", "-C", str(folder), "-x"], input=brought.stdout, check=True)
+
+
+def test_without_inventory_and_account_the_verdict_is_the_same(audited: Lab, tmp_path: Path) -> None:
+    gateway = f"{WARD}-gw"
+    (tmp_path / "policy.yml").write_text(policy_file(audited, gateway))
+    for name, fault, expected in (("as-it-is", "", 0), ("leaking", "forwarding-leak", 1)):
+        if fault:
+            audited.break_(fault, WARD)
+        try:
+            read_by_hand(audited, gateway, tmp_path / f"read-{name}")
+        finally:
+            audited.heal()
+        snapshot = str(tmp_path / name)
+        subprocess.run([WARDNET, "collect", "--from", str(tmp_path / f"read-{name}"), "-o", snapshot], check=True)
+        argv = [WARDNET, "audit", snapshot, "--policy", str(tmp_path / "policy.yml")]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == expected, done.stdout + done.stderr
 
 
 def test_a_proved_ward_is_replayed_what_must_pass_passes_and_what_must_not_does_not(
