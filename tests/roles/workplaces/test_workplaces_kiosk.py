@@ -43,6 +43,7 @@ from tests.roles.workplaces.kiosks_support import (
     windows,
 )
 from tests.roles.workplaces.labs import made, must_play
+from tests.roles.workplaces.submission import close_scan, hand_in, received
 from tests.roles.workplaces.trap_support import (
     ESCAPES,
     PORTAL,
@@ -205,8 +206,9 @@ def test_a_resident_types_vietnamese_by_touch(citizen: Lab) -> None:
         keep(screens.picture(citizen, CITIZEN), "typed")
 
 
-def test_a_resident_scans_into_the_sitting(citizen: Lab) -> None:
-    """The scanner is the office's, which an exception of the inventory lets this PC use."""
+def test_a_resident_scans_into_the_upload_form(citizen: Lab) -> None:
+    """The scanner is the office's, which an exception of the inventory lets this PC use. At the lab's portal officials
+    alone hand papers in, so that the resident signs in as one."""
     scans = f"/proc/{program(citizen, CITIZEN, 'chromium')}/root/home/wardnet-kiosk/Ban-quet"
     tap(citizen, CITIZEN, *SCAN)
     assert eventually(lambda: overlaid(citizen, CITIZEN) == 3, PATIENCE)
@@ -214,8 +216,14 @@ def test_a_resident_scans_into_the_sitting(citizen: Lab) -> None:
     file = f"{scans}/trang-1.pdf"
     assert eventually(lambda: as_root(citizen, CITIZEN, f"ls -A {scans}") == "trang-1.pdf", PATIENCE)
     keep(screens.picture(citizen, CITIZEN), "scanned")
-    said = pdf_says(citizen.shell(CITIZEN, ["cat", file]).stdout)
+    scan = citizen.shell(CITIZEN, ["cat", file]).stdout
+    said = pdf_says(scan)
     assert (said["pages"], said["colour"]) == (1, True)
+    close_scan(citizen)
+    hand_in(citizen, (citizen.state / "portal-password").read_text().strip())
+    assert eventually(lambda: bool(received(citizen, PORTAL, scan)), PATIENCE)
+    keep(screens.picture(citizen, CITIZEN), "received")
+    assert received(citizen, PORTAL, scan) == [{"ho_ten": "Lan", "so_dinh_danh": "001199000001", "so_ban": "2"}]
 
 
 def test_no_chord_leads_out(citizen: Lab) -> None:
