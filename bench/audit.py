@@ -26,7 +26,7 @@ from bench import harm, kernel
 from bench.gateway import GATEWAY, ROOT, WARD, artefacts, district, inventory_files, policy
 from bench.mutation import run as mutation
 from bench.mutation.tables import TABLES
-from bench.record import AUDIT, BenchError, Record, timed
+from bench.record import AUDIT, BenchError, Record, keep, timed
 from bench.rules import Rule, added_to, campus_rule, conduit, district_rule, made
 from collectors.collect import Reading, now, write_snapshot
 from collectors.parsers.linux import parse_device
@@ -217,7 +217,7 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps([asdict(record) for record in found], indent=2) + "\n")
+    keep(RESULTS, [asdict(record) for record in found])
     for record in found:
         unit = record.unit
         said = "" if record.budget is None else f", budget {record.budget} {unit}: {'met' if record.met else 'MISSED'}"

@@ -34,6 +34,7 @@ from bench.mutated import NFT, PARSERS, mutated, parsed, small, strange
 from bench.mutation import leaks_filter
 from bench.mutation.run import places_of_policy
 from bench.mutation.subjects import subjects
+from bench.record import keep
 from collectors.parsers.artefact import ParseError
 from collectors.parsers.linux import parse_device
 from tests.unit.audit_support import Artefacts
@@ -134,7 +135,7 @@ def run(inputs: int, workers: int) -> dict[str, Any]:
             kept["verdicts"] = dict(sorted((Counter(kept["verdicts"]) + tally.verdicts).items()))
             kept["failures"] += tally.failures
             kept["batches"] += 1
-            RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+            keep(RESULTS, kept)
             for failure in tally.failures:
                 print(failure, file=sys.stderr)
     return kept

@@ -60,7 +60,7 @@ def run(packets: int, through_each: int = PACKETS) -> dict[str, Any]:
         kept["seeds"] += 1
         kept["seconds"] = round(kept["seconds"] + time.monotonic() - start, 1)
         kept["processor"] = round(kept["processor"] + processor() - before, 1)
-        RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
+        keep(RESULTS, kept)
     return kept
 
 

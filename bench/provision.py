@@ -31,6 +31,7 @@ from configparser import ConfigParser
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from bench.record import keep
 from lab import Lab, LabError, open_lab
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -274,7 +275,7 @@ def save(found: list[Record]) -> None:
     kept = [record for record in earlier if record["what"] not in fresh_names]
     merged = [*kept, *(asdict(record) for record in found)]
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(merged, indent=2) + "\n")
+    keep(RESULTS, merged)
 
 
 def main() -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 AUDIT = "make bench-audit"
 
@@ -25,6 +28,13 @@ class Record:
     unit: str
     runs: int
     command: str
+
+
+def keep(path: Path, results: Any) -> None:
+    """All of it, or what stood there before: a long run may be ended at any moment."""
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    scratch.replace(path)
 
 
 def timed(what: str, ours: float, peer: float, budget: float | None, runs: int) -> Record:
