@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.record import keep
+
 RESULTS = Path(__file__).resolve().parent / "results" / "kernel.json"
 FIRST = 100_000  # those below are the tests' own
 PACKETS = 1000  # through each router, without the answers to them
