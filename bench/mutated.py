@@ -221,7 +221,9 @@ def strange(name: str, content: bytes, random: Random) -> bytes:
         return b"".join(lines)
     value = json.loads(content)
     records = value["nftables"][1:] if name == NFT else value
-    record = random.choice([r["rule"] for r in records if "rule" in r] if name == NFT else records)
+    if not records:  # as of a gateway without bridges
+        value.append({})
+    record = random.choice([r["rule"] for r in records if "rule" in r] if name == NFT else value)
     if name == NFT:
         condition = {"match": {"op": "==", "left": {"".join(random.choices("abcxyz", k=4)): {}}, "right": 1}}
         record["expr"].insert(random.randrange(len(record["expr"]) + 1), condition)
