@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -74,6 +75,8 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bench: a router in a network namespace needs root", file=sys.stderr)
         return 1
+    # Whoever ends a long run does not leave its router behind.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     kept = run(asked.packets, asked.through_each)
     print(
         f"{kept['packets']} packets through {kept['seeds']} routers, {len(kept['failures'])} that differ; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import traceback
 from collections.abc import Callable, Iterator
@@ -201,7 +202,7 @@ def of_json(content: bytes, random: Random) -> bytes:
         elif kind == 3 and isinstance(holder, dict):
             holder[random.choice((*holder, "x", "set", "elem", "handle"))] = holder.pop(key)
         else:
-            holder[key] = random.choice(ODD)
+            holder[key] = copy.deepcopy(random.choice(ODD))  # else what is put into one is in all
     return json.dumps(value).encode()
 
 
@@ -228,7 +229,7 @@ def strange(name: str, content: bytes, random: Random) -> bytes:
         condition = {"match": {"op": "==", "left": {"".join(random.choices("abcxyz", k=4)): {}}, "right": 1}}
         record["expr"].insert(random.randrange(len(record["expr"]) + 1), condition)
     else:
-        record["what nobody knows"] = random.choice(ODD)
+        record["what nobody knows"] = copy.deepcopy(random.choice(ODD))  # else what is put into one is in all
     return json.dumps(value).encode()
 
 
