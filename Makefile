@@ -71,7 +71,7 @@ bench-audit: install
 bench-probes: install
 	$(BIN)/python -m bench.probes
 
-bench-provision: system install dist ## a converge with nothing to do beside a plain baseline, 2 and 8 wards (root; an hour or more; QUICK=1: 2 wards)
+bench-provision: system install dist ## a converge with nothing to do beside a plain baseline, 2 and 8 wards (root; three hours or more; QUICK=1: 2 wards)
 	$(BIN)/python -m bench.provision
 
 dist: install dist/.agent dist/.pull ## the agents, and what hosts pull with, as Debian packages that install offline, in dist/

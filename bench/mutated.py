@@ -176,6 +176,11 @@ def of_bytes(content: bytes, random: Random) -> bytes:
     return content[:at] + stretch + content[at + (length if kind == 4 else 0) :]
 
 
+def odd(random: Random) -> Any:
+    """One of its own, since more may be put into it."""
+    return copy.deepcopy(random.choice(ODD))
+
+
 def holders(value: Any) -> Iterator[tuple[Any, Any]]:
     """Each place in a JSON value: what holds it, and its key or index."""
     keys: Any = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
@@ -202,7 +207,7 @@ def of_json(content: bytes, random: Random) -> bytes:
         elif kind == 3 and isinstance(holder, dict):
             holder[random.choice((*holder, "x", "set", "elem", "handle"))] = holder.pop(key)
         else:
-            holder[key] = copy.deepcopy(random.choice(ODD))  # else what is put into one is in all
+            holder[key] = odd(random)
     return json.dumps(value).encode()
 
 
@@ -220,16 +225,13 @@ def strange(name: str, content: bytes, random: Random) -> bytes:
         lines = content.splitlines(keepends=True)
         lines.insert(random.randrange(len(lines) + 1), b"something = that nobody knows\n")
         return b"".join(lines)
-    value = json.loads(content)
-    records = value["nftables"][1:] if name == NFT else value
-    if not records:  # as of a gateway without bridges
-        value.append({})
-    record = random.choice([r["rule"] for r in records if "rule" in r] if name == NFT else value)
+    value = json.loads(content) or [{}]  # nothing is listed at a gateway without bridges
+    record = random.choice([r["rule"] for r in value["nftables"] if "rule" in r] if name == NFT else value)
     if name == NFT:
         condition = {"match": {"op": "==", "left": {"".join(random.choices("abcxyz", k=4)): {}}, "right": 1}}
         record["expr"].insert(random.randrange(len(record["expr"]) + 1), condition)
     else:
-        record["what nobody knows"] = copy.deepcopy(random.choice(ODD))  # else what is put into one is in all
+        record["what nobody knows"] = odd(random)
     return json.dumps(value).encode()
 
 

@@ -23,7 +23,7 @@ _SIGNS: Mapping[str, Platform | SwitchPlatform] = {
 _HEAD = """\
 #!/bin/sh
 # Reads what the separation audit needs of this machine ({platform}) into a folder, and changes nothing else.
-#     sudo sh {file} DEVICE        DEVICE is the name that the policy file gives it
+#     sudo sh read.sh DEVICE        DEVICE is the name that the policy file gives it
 set -u
 export LC_ALL=C
 test "$(id -u)" = 0 || {{ echo "as root, please: some of this is not told to others" >&2; exit 2; }}
@@ -32,19 +32,16 @@ umask 077
 mkdir -- "$1" && cd -- "$1" || exit 2
 failed=0
 """
-_TAIL = """\
-exit $failed
-"""
 
 
-def script(platform: Platform | SwitchPlatform, file: str = "read.sh") -> str:
+def script(platform: Platform | SwitchPlatform) -> str:
     """A script for sh: a line an artefact. It ends with 1 where one that must be there cannot be read."""
-    lines = [_HEAD.format(platform=platform.value, file=file)]
+    lines = [_HEAD.format(platform=platform.value)]
     for artefact in ARTEFACTS[platform]:
         command = f"{shlex.join(artefact.command)} > {artefact.name}"
         lost = f"rm -f {artefact.name}; echo '{artefact.name}: not read' >&2"
         lines.append(f"{command} || {{ {lost}{'' if artefact.later else '; failed=1'}; }}\n")
-    return "".join([*lines, _TAIL])
+    return "".join([*lines, "exit $failed\n"])
 
 
 def read_folders(folder: Path) -> list[Reading]:
@@ -72,8 +69,9 @@ def _read(device: Path) -> Reading:
     if not device.is_dir():
         raise CollectError(f"{device}: is no folder of a device")
     try:
-        present = {path.name: path.read_bytes() for path in sorted(device.iterdir())}
-        read_at = max(path.stat().st_mtime for path in device.iterdir()) if present else 0
+        paths = sorted(device.iterdir())
+        present = {path.name: path.read_bytes() for path in paths}
+        read_at = max((path.stat().st_mtime for path in paths), default=0.0)
     except OSError as error:
         raise CollectError(f"{error.filename}: {error.strerror}") from error
     platform = next((found for sign, found in _SIGNS.items() if sign in present), None)
@@ -86,9 +84,11 @@ def _read(device: Path) -> Reading:
         for name, artefact in wanted.items()
         if name not in present and not artefact.later
     ]
-    for name in wanted.keys() & present.keys():
+    for name, content in present.items():
+        if name not in wanted:
+            continue
         try:
-            whole(device.name, name, present[name])
+            whole(device.name, name, content)
         except UnreachableError as error:
             problems.append(f"{device}: {error}")
     if problems:

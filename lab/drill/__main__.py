@@ -120,9 +120,8 @@ def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin:
         table.add_row(kind, *map(str, counts), f"{slowest:.1f} s", f"{within:.1f} s")
     out.print(table)
     back = sum(outcome.came_back for outcome in outcomes)
-    unsaid = [outcome for outcome in outcomes if outcome.unsaid]
     for outcome in outcomes:
-        if outcome.back and (outcome.unsaid or not outcome.cut):
+        if outcome.back and not (outcome.told and outcome.cut):
             out.print(f"but {line(outcome).strip()}", markup=False, highlight=False, soft_wrap=True)
     if differing:
         out.print(f"but the shipped playbooks would still change something:\n{differing}", markup=False)
@@ -131,7 +130,7 @@ def summary(outcomes: Iterable[Outcome], differing: str, seconds: float, margin:
     counted = f"by itself, in its former state, and the manager in again, within the time that it was armed for{beyond}"
     out.print(f"a gateway that was cut off counts as back where it is so {counted}", highlight=False, soft_wrap=True)
     out.print(f"{back} of {len(outcomes)} came back", highlight=False)
-    return back == len(outcomes) and not unsaid and not differing
+    return back == len(outcomes) and all(outcome.told for outcome in outcomes) and not differing
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:

@@ -55,11 +55,6 @@ class Outcome:
         """One that was never away has not come back."""
         return self.back and self.cut
 
-    @property
-    def unsaid(self) -> bool:
-        """Whether the run owes a word on it."""
-        return not self.told
-
 
 class WrongError(Exception):
     """The drill did not go as it has to."""

@@ -171,7 +171,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "wards": {host.name: str(host.vars["wardnet_ward"]) for host in hosts if "wardnet_ward" in host.vars},
         }
         self._journal = Journal(write_folder(), self._started)
-        self._former = signal.signal(signal.SIGINT, self._on_interrupt)
+        if signal.getsignal(signal.SIGINT) != self._on_interrupt:  # one process may play several playbooks
+            self._former = signal.signal(signal.SIGINT, self._on_interrupt)
         os.environ[RUN] = self._journal.id  # workers inherit it: what a host writes down can name the run
         self._journal.begin(header)
         os.environ[RUN] = self._journal.id  # the workers' too: a host is told which run changes it

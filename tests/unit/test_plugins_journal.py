@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,20 @@ PLAYBOOK = """
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def place(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "hosts").write_text(HOSTS)
     (tmp_path / "play.yml").write_text(PLAYBOOK)
-    return tmp_path
+    yield tmp_path
+    end_all(tmp_path)
+
+
+def end_all(place: Path) -> None:
+    """What runs of a test have left: Ansible's workers lead sessions of their own, and live on where it is killed."""
+    mark = f"ANSIBLE_HOME={place / 'ansible'}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def environment(place: Path) -> dict[str, str]:
@@ -201,14 +212,29 @@ def killed(place: Path) -> Run:
     return read_run(found[0])
 
 
-def test_a_run_that_is_stopped_by_hand_says_how_it_is_gone_on_with(place: Path) -> None:
+LATER = """
+- name: Later still
+  hosts: b
+  gather_facts: false
+  tasks:
+    - ansible.builtin.command: "true"
+    - ansible.builtin.command: sleep 600
+"""
+
+
+@pytest.mark.parametrize(("words", "journals"), [(("-e", "hang=b"), 1), (("later.yml",), 2)])
+def test_a_run_that_is_stopped_by_hand_says_how_it_is_gone_on_with(
+    place: Path, words: tuple[str, ...], journals: int
+) -> None:
+    """Also in the second of two playbooks, each of which has a journal of its own."""
+    (place / "later.yml").write_text(LATER)
     with subprocess.Popen(
-        command(place, "-e", "hang=b"), cwd=place, env=environment(place), stdout=subprocess.PIPE,
+        command(place, *words), cwd=place, env=environment(place), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True,
     ) as process:  # fmt: skip
         try:
             deadline = time.monotonic() + 600
-            while not any(event.host == "b" for path in find_journals([place / "runs"]) for event in begun(path)):
+            while not any(event.host == "b" for event in newest_events(place, journals)):
                 assert time.monotonic() < deadline, "the run did not come to b"
                 time.sleep(0.2)
             said = stopped_by_hand(process)
@@ -217,8 +243,9 @@ def test_a_run_that_is_stopped_by_hand_says_how_it_is_gone_on_with(place: Path) 
                 os.killpg(process.pid, signal.SIGKILL)
     run = read_run(find_journals([place / "runs"])[0])
     assert run.state is RunState.INTERRUPTED
-    words = f"run {run.id}: interrupted; `wardnet runs show {run.id}`", f"`wardnet runs resume {run.id}`"
-    assert all(word in said for word in words), said
+    told = f"run {run.id}: interrupted; `wardnet runs show {run.id}`", f"`wardnet runs resume {run.id}`"
+    assert all(word in said for word in told), said
+    assert said.count(told[0]) == 1
     assert process.returncode in (99, -signal.SIGINT)
 
 
@@ -232,9 +259,10 @@ def stopped_by_hand(process: subprocess.Popen[str]) -> str:
     return process.communicate()[0]
 
 
-def begun(path: Path) -> tuple[Event, ...]:
-    """What is in a journal so far."""
-    return read_run(path).events if path.stat().st_size else ()
+def newest_events(place: Path, journals: int) -> tuple[Event, ...]:
+    """What is in the newest journal so far, once there are so many."""
+    found = find_journals([place / "runs"])
+    return read_run(found[0]).events if len(found) == journals and found[0].stat().st_size else ()
 
 
 def test_a_killed_run_is_gone_on_with_where_it_stopped(killed: Run, place: Path) -> None:

@@ -43,6 +43,12 @@ class Record:
     def source(self) -> Source:
         return Source(self._name, 1)
 
+    def _list(self, key: str) -> list[Any]:
+        values = self._record.get(key, [])
+        if not isinstance(values, list):
+            raise self.error(f"{key} must be a list")
+        return values
+
     def text(self, key: str, default: str | None = None) -> str:
         value = self._record.get(key, default)
         if not isinstance(value, str) or not value:
@@ -59,10 +65,7 @@ class Record:
         return self._vlan(key, self._record.get(key))
 
     def vlans(self, key: str) -> tuple[int, ...]:
-        values = self._record.get(key, [])
-        if not isinstance(values, list):
-            raise self.error(f"{key} must be a list")
-        return tuple(self._vlan(key, value) for value in values)
+        return tuple(self._vlan(key, value) for value in self._list(key))
 
     def _vlan(self, key: str, value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 4095:
@@ -82,20 +85,14 @@ class Record:
             raise self.error(f"{key} must be a date, such as 2026-01-31") from error
 
     def items(self, key: str, keys: frozenset[str] | None = None) -> Iterator[Record]:
-        values = self._record.get(key, [])
-        if not isinstance(values, list):
-            raise self.error(f"{key} must be a list")
-        for number, value in enumerate(values):
+        for number, value in enumerate(self._list(key)):
             yield Record(self._name, f"{self.where} {key}[{number}]".strip(), value, keys or KEYS[key])
 
     def network(self, key: str) -> IPNetwork:
         return self._network(key, self.text(key))
 
     def networks(self, key: str) -> tuple[IPNetwork, ...]:
-        values = self._record.get(key, [])
-        if not isinstance(values, list):
-            raise self.error(f"{key} must be a list")
-        return tuple(self._network(key, value) for value in values)
+        return tuple(self._network(key, value) for value in self._list(key))
 
     def _network(self, key: str, value: Any) -> IPNetwork:
         try:
