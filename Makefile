@@ -46,7 +46,7 @@ test-slow: system install dist ## the tests that take long, some in emulated gue
 drill-lockout: system install dist ## cut the manager off from gateways in many ways; all must come back by themselves (root; N=100 for all)
 	$(BIN)/python -m lab.drill --number $(N) $(if $(JSON),--json $(JSON))
 
-check: install $(TOOLS) lint ## lint, types, import rules, the unit tests that start no programs: no root, about a minute
+check: install $(TOOLS) lint ## lint, types, import rules, the unit tests that are not long: no root, some five minutes on two processors
 	$(BIN)/pytest $(BESIDE) -m 'not slow and not lab and not long' tests/unit tests/golden
 
 # What passed, and has not changed since, passes still: each folder is among them, so that a file that goes counts too.
